@@ -1,0 +1,1 @@
+"""Portico: the front door to a model."""

@@ -1,0 +1,1 @@
+"""Who generates: the port every engine implements, and the engines."""
