@@ -1,0 +1,1 @@
+"""Organisations, projects and the keys they issue."""

@@ -1,0 +1,1 @@
+"""May it enter now: concurrency, a bounded and deadlined wait."""

@@ -1,0 +1,1 @@
+"""Who is calling: key digest to Caller."""

@@ -1,0 +1,1 @@
+"""The one internal form: what was asked, what comes back, what was used.  No I/O, no dialect."""

@@ -1,0 +1,85 @@
+"""One step of an answer.
+
+An engine that speaks the caller's own dialect hands on `raw` bytes; an engine that does not (or
+speaks none, like the simulated one) hands on `events`, which the caller's dialect writes down.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from portico.canon.usage import Meters
+
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Visible text.  `logprobs`: one entry per token, in the shape
+    {token, logprob, bytes, top_logprobs}, where the caller asked for them."""
+
+    text: str
+    choice: int = 0
+    logprobs: tuple[dict[str, Any], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    text: str
+    choice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The model itself declines, in words."""
+
+    text: str
+    choice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallBegan:
+    index: int
+    id: str
+    name: str
+    choice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ToolArguments:
+    """A piece of the JSON text of call `index`."""
+
+    index: int
+    json: str
+    choice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Choice `choice` has ended, exactly once."""
+
+    reason: FinishReason
+    choice: int = 0
+
+
+Event = Text | Reasoning | Refused | ToolCallBegan | ToolArguments | Finished
+
+
+@dataclass(slots=True)
+class Delta:
+    """What one upstream read gave.
+
+    raw: complete events (stream) or the whole body (not stream), ready for a caller of the
+      engine's dialect.  Never ends inside an event.
+    events: the same in canon words, from engines that have no bytes of that dialect.
+    output_tokens: tokens of output this delta adds, by count; 0 where `meters` says it.
+    meters: the engine's running total for the whole answer; replaces everything counted so far.
+    last: the answer is complete with this delta; nothing follows.
+    finish: why it ended, of choice 0, once known.
+    """
+
+    raw: bytes = b""
+    events: tuple[Event, ...] = ()
+    output_tokens: int = 0
+    meters: Meters | None = None
+    last: bool = False
+    finish: str = ""

@@ -1,0 +1,1 @@
+"""Tables, the group-commit writer, readers, migrations."""

@@ -1,0 +1,1 @@
+"""The ASGI edge: bytes in, bytes out, no business rule."""

@@ -1,0 +1,50 @@
+"""The port every engine implements."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from portico.canon.delta import Delta
+from portico.canon.prompt import Feature, Prompt
+from portico.errors import Refusal
+
+Relay = Callable[[Delta], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What an engine can do with its model."""
+
+    features: frozenset[Feature]
+    context_tokens: int | None
+    """Input and output together; None when the engine does not say."""
+    concurrency_max: int
+    """Requests it runs at once; admission keeps the rest outside."""
+
+
+class Engine(Protocol):
+    abilities: Abilities
+
+    @property
+    def ready(self) -> bool:
+        """May a request be sent now?  Answers at once, from what is already known."""
+        ...
+
+    async def generate(self, prompt: Prompt, relay: Relay) -> None:
+        """Answer `prompt`, pushing every step through `relay`; the final one has `last` set.
+
+        Closes its upstream before it returns or raises, also when cancelled: a cancelled
+        generate() stops the engine at once (within 250 ms).
+        Raises: Refusal (the caller's fault, no use elsewhere), UpstreamFailed (ours).
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+
+class UpstreamFailed(Exception):
+    """The engine did not do its work.  `refusal` is what the caller is told if nobody else can."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal

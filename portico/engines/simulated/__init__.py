@@ -1,0 +1,1 @@
+"""An engine that says and fails on demand."""

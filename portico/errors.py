@@ -1,0 +1,243 @@
+"""Every refusal a caller can meet: code, status, whose fault, retryable, remedy, page.
+
+`raise errors.OUT_OF_RANGE("'n' is 0; it must be at least 1.", field="n", value=0, limit=1)`.
+Each code has a page in docs/errors/<code>.md; the suite fails on one that has none.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Fault = Literal["caller", "operator", "upstream", "portico"]
+
+
+class Refusal(Exception):
+    """A refusal on its way to the caller.
+
+    field, value, limit: what was wrong, what it was, what it may be; None where there is none.
+    retry_after_ms: when trying again makes sense; None when it never does.
+    """
+
+    __slots__ = ("entry", "field", "limit", "message", "retry_after_ms", "value")
+
+    def __init__(
+        self,
+        entry: "Entry",
+        message: str,
+        *,
+        field: str | None = None,
+        value: Any = None,
+        limit: Any = None,
+        retry_after_ms: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.entry = entry
+        self.message = message
+        self.field = field
+        self.value = value
+        self.limit = limit
+        self.retry_after_ms = retry_after_ms
+
+    @property
+    def code(self) -> str:
+        return self.entry.code
+
+    @property
+    def status(self) -> int:
+        return self.entry.status
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of the catalogue.  Calling it makes the refusal to raise.
+
+    kind: the error type in OpenAI's envelope; other dialects map it in their own `errors.py`.
+    retryable: may the very same request succeed later?  Where not, SDKs are told so
+      (`x-should-retry: false`).
+    """
+
+    code: str
+    status: int
+    fault: Fault
+    kind: str
+    retryable: bool
+    remedy: str
+
+    def __call__(
+        self,
+        message: str,
+        *,
+        field: str | None = None,
+        value: Any = None,
+        limit: Any = None,
+        retry_after_ms: int | None = None,
+    ) -> Refusal:
+        return Refusal(
+            self, message, field=field, value=value, limit=limit, retry_after_ms=retry_after_ms
+        )
+
+
+CATALOGUE: dict[str, Entry] = {}
+
+_BAD = "invalid_request_error"
+
+
+def _entry(
+    code: str,
+    status: int,
+    remedy: str,
+    *,
+    fault: Fault = "caller",
+    kind: str = _BAD,
+    retryable: bool = False,
+) -> Entry:
+    entry = Entry(code, status, fault, kind, retryable, remedy)
+    CATALOGUE[code] = entry
+    return entry
+
+
+# At the edge
+BAD_REQUEST = _entry("bad_request", 400, "Send well-formed HTTP/1.1.")
+BAD_HOST = _entry("bad_host", 400, "Send exactly one Host header, naming this server.")
+HEADERS_TOO_LARGE = _entry(
+    "headers_too_large", 431, "Send fewer or shorter headers; put long data in the body."
+)
+NOT_FOUND = _entry("not_found", 404, "Check the path; API paths start with /v1.")
+METHOD_NOT_ALLOWED = _entry(
+    "method_not_allowed", 405, "Use one of the methods in the Allow header."
+)
+BODY_TOO_LARGE = _entry(
+    "body_too_large", 413, "Send a smaller body, or ask the operator to raise the limit."
+)
+BODY_TIMEOUT = _entry(
+    "body_timeout", 408, "Send the whole body without long pauses.", retryable=True
+)
+UNSUPPORTED_ENCODING = _entry(
+    "unsupported_encoding", 415, "Use Content-Encoding gzip, deflate, br or zstd, or none."
+)
+CORRUPT_ENCODING = _entry(
+    "corrupt_encoding", 400, "Compress the body again, or send it uncompressed."
+)
+
+# Who is calling
+MISSING_KEY = _entry(
+    "missing_api_key", 401, "Send your key as `Authorization: Bearer pk_live_...`."
+)
+INVALID_KEY = _entry(
+    "invalid_api_key", 401, "Check the key for missing characters, or create a new one."
+)
+KEY_REVOKED = _entry("api_key_revoked", 401, "Use another key: this one was revoked.")
+KEY_EXPIRED = _entry("api_key_expired", 401, "Create a new key: this one has expired.")
+TWO_CREDENTIALS = _entry("two_credentials", 400, "Send one key, in one place.")
+
+# The body
+INVALID_JSON = _entry("invalid_json", 400, "Send a valid JSON document in UTF-8.")
+NOT_AN_OBJECT = _entry("body_not_an_object", 400, "Send a JSON object.")
+JSON_TOO_DEEP = _entry("json_too_deep", 400, "Nest the body less deeply.")
+MISSING_FIELD = _entry("missing_field", 400, "Add the field.")
+INVALID_TYPE = _entry("invalid_type", 400, "Send the field with the type the message names.")
+INVALID_VALUE = _entry("invalid_value", 400, "Use one of the values the message names.")
+OUT_OF_RANGE = _entry("out_of_range", 400, "Stay within the limit the message names.")
+LONE_SURROGATE = _entry(
+    "lone_surrogate", 400, "Remove the half emoji: text must be valid Unicode."
+)
+INVALID_SCHEMA = _entry(
+    "invalid_json_schema", 400, "Correct the schema at the place the message names."
+)
+INVALID_MEDIA = _entry("invalid_media", 400, "Send the file as a valid base64 `data:` URL.")
+MEDIA_TOO_LARGE = _entry("media_too_large", 413, "Send a smaller file.")
+MEDIA_URL_REFUSED = _entry(
+    "media_url_not_supported", 400, "Send the file inline as a base64 `data:` URL."
+)
+
+# The model
+MODEL_NOT_FOUND = _entry("model_not_found", 404, "List the models with GET /v1/models.")
+UNSUPPORTED_FEATURE = _entry(
+    "unsupported_feature", 400, "Leave the feature out, or choose a model that has it."
+)
+CONTEXT_LENGTH = _entry(
+    "context_length_exceeded", 400, "Shorten the messages, or ask for fewer output tokens."
+)
+POISON_REQUEST = _entry(
+    "poison_request", 400, "Change the request: this exact one has crashed the engine twice."
+)
+
+# Room to run
+CONCURRENCY = _entry(
+    "concurrency_exceeded",
+    429,
+    "Keep fewer requests open at once, or wait for `Retry-After`.",
+    kind="rate_limit_error",
+    retryable=True,
+)
+OVERLOADED = _entry(
+    "overloaded",
+    503,
+    "Wait for `Retry-After` and try again.",
+    fault="operator",
+    kind="server_error",
+    retryable=True,
+)
+DRAINING = _entry(
+    "server_shutting_down",
+    503,
+    "Try again: another instance, or this one after its restart, will answer.",
+    fault="operator",
+    kind="server_error",
+    retryable=True,
+)
+STORAGE_UNAVAILABLE = _entry(
+    "storage_unavailable",
+    503,
+    "Wait for `Retry-After`; operators: run `portico doctor` (disk full, database locked?).",
+    fault="operator",
+    kind="server_error",
+    retryable=True,
+)
+
+# Whoever generates
+ENGINE_UNAVAILABLE = _entry(
+    "engine_unavailable",
+    503,
+    "Try again shortly; operators: `portico doctor` says why no engine is ready.",
+    fault="operator",
+    kind="server_error",
+    retryable=True,
+)
+UPSTREAM_FAILED = _entry(
+    "upstream_failed",
+    502,
+    "Try again.  Nothing is charged for an answer that never began.",
+    fault="upstream",
+    kind="server_error",
+    retryable=True,
+)
+UPSTREAM_TIMEOUT = _entry(
+    "upstream_timeout",
+    504,
+    "Try again, with a shorter prompt or `stream: true` for long answers.",
+    fault="upstream",
+    kind="server_error",
+    retryable=True,
+)
+UPSTREAM_BUSY = _entry(
+    "upstream_busy",
+    503,
+    "Wait for `Retry-After`: the engine behind this model limits its callers.",
+    fault="upstream",
+    kind="server_error",
+    retryable=True,
+)
+UPSTREAM_REFUSED = _entry(
+    "upstream_refused",
+    400,
+    "The engine refused the request; its words are in the message.",
+)
+
+INTERNAL = _entry(
+    "internal_error",
+    500,
+    "Try again; tell the operator the request id if it stays.",
+    fault="portico",
+    kind="server_error",
+    retryable=True,
+)

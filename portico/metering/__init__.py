@@ -1,0 +1,1 @@
+"""What was used: a durable usage record, exactly once."""

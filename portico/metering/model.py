@@ -1,0 +1,44 @@
+"""The durable fact that a request was admitted, and what it used."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from portico.canon.usage import Meters
+
+Outcome = Literal[
+    "running",  # admitted, not ended yet; found at start-up it belonged to a killed process
+    "completed",
+    "client_gone",  # hung up, or stopped reading
+    "refused",  # the engine found the request wrong: nothing generated
+    "upstream_failed",
+    "killed",  # closed by the sweeper after the process died
+    "internal_error",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRecord:
+    """One admitted request.  `id` is the request id: the record is written exactly once per id.
+
+    started_at_ms: wall clock, for people.  Durations are monotonic.
+    ttft_ms: arrival to first token; None when none was made.
+    estimated: some of the figures are ours and not the engine's.
+    """
+
+    id: str
+    organisation_id: str
+    project_id: str
+    key_id: str
+    mode: str
+    dialect: str
+    model: str
+    deployment: str
+    stream: bool
+    outcome: Outcome
+    finish_reason: str
+    meters: Meters
+    estimated: bool
+    started_at_ms: int
+    queue_ms: int
+    ttft_ms: int | None
+    duration_ms: int

@@ -1,0 +1,1 @@
+"""Where it goes: model name to ordered deployments."""
