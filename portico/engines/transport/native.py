@@ -1,0 +1,64 @@
+"""Our own upstream client: asyncio.Protocol and httptools, no task and no timer per request."""
+
+import asyncio
+import ssl
+
+from portico.engines.transport.answer import NativeAnswer
+from portico.engines.transport.base import Call, Limits, Origin, TransportFailed
+from portico.engines.transport.head import host_field, request_head
+from portico.engines.transport.pool import Pool
+from portico.engines.transport.tls import trusting
+
+
+class NativeTransport:
+    """See `base.Transport`.  Belongs to the loop that first sends on it.
+
+    `tls` is for every https origin; None trusts the system's authorities (`tls.trusting`).
+    """
+
+    def __init__(self, limits: Limits | None = None, tls: ssl.SSLContext | None = None) -> None:
+        self._limits = limits or Limits()
+        self._tls = tls
+        self._pools: dict[Origin, tuple[bytes, Pool]] = {}
+        self._closed = False
+
+    async def send(self, call: Call) -> NativeAnswer:
+        loop = asyncio.get_running_loop()
+        host, pool = self._pools.get(call.origin) or self._open_pool(call.origin, loop)
+        head = request_head(call, host)
+        now = loop.time()
+        whole_until = now + call.deadlines.total_s
+        connect_until = min(now + call.deadlines.connect_s, whole_until)
+        connection = pool.take() or await pool.acquire(connect_until)
+        reused = connection.used
+        answer = connection.start(call, head, whole_until)
+        try:
+            await answer.head()
+        except TransportFailed as failed:
+            if failed.stage != "lost" or failed.answered or not reused:
+                raise
+        else:
+            return answer
+        # The upstream had closed the idle connection before our request reached it.
+        connect_until = min(loop.time() + call.deadlines.connect_s, whole_until)
+        connection = await pool.acquire(connect_until, fresh=True)
+        answer = connection.start(call, head, whole_until)
+        await answer.head()
+        return answer
+
+    async def close(self) -> None:
+        self._closed = True
+        for _, pool in self._pools.values():
+            pool.abort_all()
+        for _, pool in self._pools.values():
+            await pool.wait_until_empty()
+
+    def _open_pool(self, origin: Origin, loop: asyncio.AbstractEventLoop) -> tuple[bytes, Pool]:
+        if self._closed:
+            raise TransportFailed("connect", "the transport is closed")
+        host = host_field(origin)
+        if origin.scheme == "https" and self._tls is None:
+            self._tls = trusting()
+        tls = self._tls if origin.scheme == "https" else None
+        self._pools[origin] = host, Pool(origin, self._limits, tls, loop)
+        return self._pools[origin]
