@@ -1,0 +1,295 @@
+"""Every setting: typed, bounded, its unit in its name.  Only `app` and `cli` may import this.
+
+Read from `portico.toml` (section and key), then from the environment (`PORTICO_<SECTION>_<KEY>`,
+lists separated by commas), then from command-line flags; the later wins.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct
+
+
+class SettingsInvalid(Exception):
+    """One clear sentence: which setting, where it came from, what it must be."""
+
+
+class Server(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where Portico listens and how it ends."""
+
+    host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="Port; 0 takes a free one.")] = 8080
+    data_dir: Annotated[
+        str, Meta(min_length=1, description="Folder for the database and its secrets.")
+    ] = "portico-data"
+    hosts_allowed: Annotated[
+        tuple[str, ...],
+        Meta(description="Host names a request may name; empty allows any."),
+    ] = ()
+    drain_s: Annotated[
+        float,
+        Meta(ge=0, le=3600, description="How long open streams may finish after SIGTERM."),
+    ] = 120.0
+
+
+class Edge(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a client may send, and how slowly."""
+
+    headers_max: Annotated[int, Meta(ge=8, description="Header fields per request.")] = 100
+    header_bytes_max: Annotated[
+        int, Meta(ge=1024, description="Request line and headers together.")
+    ] = 16_384
+    header_read_s: Annotated[
+        float, Meta(gt=0, description="From the first byte to the end of the headers.")
+    ] = 10.0
+    body_bytes_max: Annotated[
+        int, Meta(ge=1024, description="Request body, as sent and as decoded.")
+    ] = 33_554_432
+    body_read_s: Annotated[
+        float, Meta(gt=0, description="From the end of the headers to the end of the body.")
+    ] = 60.0
+    write_idle_s: Annotated[
+        float, Meta(gt=0, description="How long a client may stop reading its answer.")
+    ] = 30.0
+    keep_alive_s: Annotated[
+        float, Meta(gt=0, description="How long an idle connection stays open.")
+    ] = 65.0
+    connections_max: Annotated[int, Meta(ge=1, description="Open client connections.")] = 10_000
+    connections_per_ip_max: Annotated[
+        int, Meta(ge=1, description="Open client connections from one address.")
+    ] = 10_000
+    compression: Annotated[
+        bool, Meta(description="Accept bodies in gzip, deflate, br and zstd.")
+    ] = True
+
+
+class Queue(Struct, frozen=True, forbid_unknown_fields=True):
+    """The waiting room in front of each model."""
+
+    requests_max: Annotated[int, Meta(ge=0, description="Requests that may wait per model.")] = (
+        1_000
+    )
+    wait_s: Annotated[
+        float, Meta(gt=0, description="Longest wait before a 503 with Retry-After.")
+    ] = 10.0
+    key_concurrency: Annotated[
+        int, Meta(ge=1, description="Requests one key may have open, unless it says otherwise.")
+    ] = 4_096
+
+
+class Engine(Struct, frozen=True, forbid_unknown_fields=True):
+    """The embedded engine: llama.cpp in a child process."""
+
+    enabled: Annotated[
+        bool, Meta(description="Start it.  With upstreams only, it may stay off.")
+    ] = True
+    model: Annotated[
+        str, Meta(description="A GGUF file to serve; empty serves the demo model.")
+    ] = ""
+    name: Annotated[
+        str, Meta(description="Model name developers use; empty takes the file's name.")
+    ] = ""
+    context_tokens: Annotated[
+        int, Meta(ge=256, description="Context shared by all requests running at once.")
+    ] = 32_768
+    parallel: Annotated[int, Meta(ge=1, le=256, description="Requests it runs at once.")] = 8
+    threads: Annotated[
+        int, Meta(ge=0, description="CPU threads; 0 chooses (1 for the demo model).")
+    ] = 0
+    memory_bytes_max: Annotated[
+        int, Meta(ge=0, description="Address space of the child; 0 sets no limit.")
+    ] = 0
+    share_prefix_cache: Annotated[
+        bool,
+        Meta(
+            description="Reuse prompt prefixes between requests.  Faster, but whoever sends a "
+            "prompt can tell that somebody sent its beginning before: keep off with "
+            "tenants who must not see each other."
+        ),
+    ] = False
+
+
+class Upstream(Struct, frozen=True, forbid_unknown_fields=True):
+    """How to talk to engines over HTTP."""
+
+    urls: Annotated[
+        tuple[str, ...],
+        Meta(description="OpenAI-compatible servers to register, such as http://host:8000/v1."),
+    ] = ()
+    api_key: Annotated[
+        str, Meta(description="Key sent to the servers in `urls`; better in the environment.")
+    ] = ""
+    transport: Annotated[
+        Literal["native", "aiohttp"],
+        Meta(description="The HTTP client; aiohttp is for HTTP proxies and odd TLS."),
+    ] = "native"
+    proxy: Annotated[str, Meta(description="HTTP proxy URL (aiohttp transport only).")] = ""
+    ca_file: Annotated[
+        str, Meta(description="PEM file of authorities to trust instead of the system's.")
+    ] = ""
+    connections_max: Annotated[
+        int, Meta(ge=1, description="Open connections per upstream, and requests run at once.")
+    ] = 4_096
+    connect_s: Annotated[float, Meta(gt=0, description="Look-up, TCP and TLS.")] = 5.0
+    first_byte_s: Annotated[float, Meta(gt=0, description="From sent to first byte.")] = 120.0
+    idle_s: Annotated[float, Meta(gt=0, description="Longest silence within an answer.")] = 30.0
+    total_s: Annotated[float, Meta(gt=0, description="Longest answer.")] = 600.0
+
+
+class Storage(Struct, frozen=True, forbid_unknown_fields=True):
+    """When recording usage is in danger, admission closes first."""
+
+    free_bytes_min: Annotated[
+        int, Meta(ge=0, description="Free disk space below which no new request is admitted.")
+    ] = 67_108_864
+    reserve_bytes: Annotated[
+        int, Meta(ge=0, description="Space kept aside so that settlement works on a full disk.")
+    ] = 16_777_216
+
+
+class Observe(Struct, frozen=True, forbid_unknown_fields=True):
+    """Logs and metrics."""
+
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="Least severe line shown.")
+    ] = "info"
+    log_format: Annotated[
+        Literal["console", "json"], Meta(description="For people, or one JSON object per line.")
+    ] = "console"
+    access_log: Annotated[
+        bool, Meta(description="Log every request; off logs refusals from 500 up.")
+    ] = False
+    metrics_token: Annotated[
+        str, Meta(description="Bearer token GET /metrics asks for; empty leaves it open.")
+    ] = ""
+
+
+class Client(Struct, frozen=True, forbid_unknown_fields=True):
+    """What `portico ask` uses to reach a running server."""
+
+    base_url: Annotated[
+        str, Meta(description="Its API address; empty asks the server of `server.data_dir`.")
+    ] = ""
+    api_key: Annotated[str, Meta(description="The key to send; better in the environment.")] = ""
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    server: Server = Server()
+    edge: Edge = Edge()
+    queue: Queue = Queue()
+    engine: Engine = Engine()
+    upstream: Upstream = Upstream()
+    storage: Storage = Storage()
+    observe: Observe = Observe()
+    client: Client = Client()
+
+
+SECTIONS: dict[str, type[Struct]] = get_type_hints(Settings)
+SECRETS = frozenset(
+    {("upstream", "api_key"), ("observe", "metrics_token"), ("client", "api_key")}
+)
+_ENV_PREFIX = "PORTICO_"
+
+
+def load(
+    *,
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    flags: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Settings:
+    """Defaults, then `file` (default: portico.toml here, if there is one), then the environment,
+    then `flags` ({section: {key: value}}).
+
+    Raises: SettingsInvalid, naming the setting, its source and what it must be.
+    """
+    merged: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
+    sources: dict[str, str] = {}
+    for source, values in (
+        _from_file(file),
+        _from_environment(os.environ if environment is None else environment),  # noqa: TID251 - the one place
+        ("command line", flags or {}),
+    ):
+        for section, keys in values.items():
+            merged.setdefault(section, {}).update(keys)
+            sources.update({f"{section}.{key}": source for key in keys})
+    return _checked(merged, sources)
+
+
+def environment_name(section: str, key: str) -> str:
+    return f"{_ENV_PREFIX}{section.upper()}_{key.upper()}"
+
+
+def _from_file(file: Path | None) -> tuple[str, dict[str, Any]]:
+    path = Path("portico.toml") if file is None else file
+    if file is None and not path.exists():
+        return str(path), {}
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsInvalid(f"{path}: cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsInvalid(f"{path}: not valid TOML: {error}") from error
+    for section, keys in found.items():
+        if section not in SECTIONS:
+            raise SettingsInvalid(
+                f"{path}: there is no section [{section}]; known: {', '.join(SECTIONS)}."
+            )
+        if not isinstance(keys, dict):
+            raise SettingsInvalid(f"{path}: {section!r} must be a section, [{section}].")
+    return str(path), found
+
+
+def _from_environment(environment: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+    known = {
+        environment_name(section, key): (section, key)
+        for section, kind in SECTIONS.items()
+        for key in kind.__struct_fields__
+    }
+    found: dict[str, Any] = {}
+    for name in sorted(environment):
+        if not name.startswith(_ENV_PREFIX):
+            continue
+        if name not in known:
+            raise SettingsInvalid(f"the environment sets {name}, which is not a setting.")
+        section, key = known[name]
+        found.setdefault(section, {})[key] = _from_text(section, key, environment[name])
+    return "environment", found
+
+
+def _from_text(section: str, key: str, text: str) -> Any:
+    """Lists are comma-separated in the environment; the rest is converted by its type later."""
+    default = getattr(SECTIONS[section](), key)
+    if isinstance(default, tuple):
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    return text
+
+
+def _checked(merged: dict[str, dict[str, Any]], sources: dict[str, str]) -> Settings:
+    sections: dict[str, Any] = {}
+    for name, kind in SECTIONS.items():
+        for key in merged[name]:
+            if key not in kind.__struct_fields__:
+                source = sources.get(f"{name}.{key}", "settings")
+                raise SettingsInvalid(
+                    f"{source}: there is no setting {name}.{key}; "
+                    f"known: {', '.join(kind.__struct_fields__)}."
+                )
+        sections[name] = _convert(name, kind, merged[name], sources)
+    return Settings(**sections)
+
+
+def _convert(
+    name: str, kind: type[Struct], values: dict[str, Any], sources: dict[str, str]
+) -> Struct:
+    try:
+        return msgspec.convert(values, kind, strict=False)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at `$.")
+        key = where.rstrip("`").split("[")[0]
+        source = sources.get(f"{name}.{key}", "settings")
+        shown = "(hidden)" if (name, key) in SECRETS else repr(values.get(key))
+        raise SettingsInvalid(f"{source}: {name}.{key} is {shown}: {what}.") from error
