@@ -189,9 +189,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 SECTIONS: dict[str, type[Struct]] = get_type_hints(Settings)
-SECRETS = frozenset(
-    {("upstream", "api_key"), ("observe", "metrics_token"), ("client", "api_key")}
-)
+SECRETS = frozenset({("upstream", "api_key"), ("observe", "metrics_token"), ("client", "api_key")})
 _ENV_PREFIX = "PORTICO_"
 
 
