@@ -147,8 +147,8 @@ class Admission:
             raise
         finally:
             deadline.cancel()
-            self._step_out(pool, turn, kept=turn.done() and not turn.cancelled() and not leaving)
-        if leaving:
+            self._step_out(pool, turn, kept=turn.done() and not turn.cancelled() and not leaving.left)
+        if leaving.left:
             raise Left(leaving.reason)
 
     def _step_out(self, pool: _Pool, turn: "asyncio.Future[None]", *, kept: bool) -> None:

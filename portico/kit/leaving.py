@@ -24,9 +24,6 @@ class Leaving:
         self._task: asyncio.Task[object] | None = None
         self._interrupted = False
 
-    def __bool__(self) -> bool:
-        return self.left
-
     def leave(self, reason: str) -> None:
         """The first reason stays.  Interrupts the scope if it is open."""
         if self.left:

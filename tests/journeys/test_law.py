@@ -1,0 +1,153 @@
+"""The journey's law, and the mutants it must kill.
+
+An admitted request is settled exactly once, for what was generated, after every upstream is
+closed and before its last byte is sent; an answer never mixes two engines; after a hang-up
+nothing more is sent; the place is given back once, after settlement.
+"""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import portico.journey
+from tests.journeys.world import Script, World
+
+failing = st.none() | st.integers(0, 4)
+script = st.builds(
+    Script, st.integers(0, 4), failing, st.sampled_from(["ours", "caller", "silent"])
+)
+scripts = st.lists(script, min_size=1, max_size=3)
+hang_up = st.none() | st.integers(1, 4)
+
+
+def check(world: World) -> None:
+    facts = world.facts
+    assert len(world.settled) == 1, "settled exactly once"
+    ((outcome, tokens),) = world.settled
+    assert tokens == world.produced, "what was generated is metered, sent or not"
+    settled_at = facts.index(f"settled {outcome}")
+    assert not any("closed" in fact for fact in facts[settled_at:]), "closed before the bill"
+    assert facts.count("released") == 1, "the place is given back once"
+    assert facts.index("released") > settled_at, "and not before it is settled"
+    assert len(set(world.sent)) <= 1, "an answer never mixes two engines"
+    if outcome == "completed":
+        assert world.ended == "answered"
+        assert len(world.sent) == world.produced
+        assert facts[-1].startswith("sent"), "the end is sent last"
+        assert sum(fact.startswith("sent") for fact in facts[settled_at:]) == 1
+    else:
+        assert world.ended != "answered"
+        assert not any(fact.startswith("sent") for fact in facts[settled_at:])
+    if world.hangs_up_after is not None:
+        assert len(world.sent) <= world.hangs_up_after, "after a hang-up nothing more is sent"
+        if outcome == "client_gone":
+            assert world.ended == "left"
+    tried = [fact for fact in facts if fact.endswith("opened")]
+    if world.sent:
+        assert tried[-1] == f"{world.sent[0]} opened", "no second try after the first delta"
+
+
+@settings(max_examples=300, deadline=None)
+@given(scripts, hang_up)
+def test_every_admitted_request_is_settled_once_for_what_was_generated(
+    scripts: list[Script], hangs_up_after: int | None
+) -> None:
+    check(World(portico.journey, scripts, hangs_up_after).live())
+
+
+def test_failover_before_the_first_delta() -> None:
+    world = World(portico.journey, [Script(2, fails_at=0), Script(1)]).live()
+    assert world.facts == [
+        "admitted",
+        "opened record",
+        "a opened",
+        "a closed",
+        "b opened",
+        "sent b",
+        "b closed",
+        "settled completed",
+        "released",
+        "sent b",
+    ]
+
+
+def test_a_refusal_by_the_engine_is_not_tried_elsewhere() -> None:
+    world = World(portico.journey, [Script(2, fails_at=0, how="caller"), Script(1)]).live()
+    assert (world.ended, world.settled) == ("upstream_refused", [("refused", 0)])
+
+
+MUTANTS = {
+    "no settle": ("        await metering.settle(record, outcome)\n", "        pass\n"),
+    "settle twice": (
+        "        await metering.settle(record, outcome)\n",
+        "        await metering.settle(record, outcome)\n"
+        "        await metering.settle(record, outcome)\n",
+    ),
+    "settle only when completed": (
+        "        await metering.settle(record, outcome)\n",
+        "        if outcome == 'completed': await metering.settle(record, outcome)\n",
+    ),
+    "no count": ("        record.count(delta)", "        pass"),
+    "count after push": (
+        "        record.count(delta)  # before it is sent: what was generated is metered, seen or"
+        " not\n        if delta.last:",
+        "        if not delta.last:\n            await client.send(delta)\n"
+        "        record.count(delta)\n        if delta.last:",
+    ),
+    "retry after the first delta": ("record.usage.started or ", ""),
+    "no retry at all": ("            if record.usage.started or", "            if True or"),
+    "leaving not entered": ("        with client.leaving:\n", "        if True:\n"),
+    "the end is sent before it is settled": (
+        "            final = delta  # held back until the record is on disk\n",
+        "            final = delta\n            await client.send(delta)\n",
+    ),
+    "the end is never sent": ("    await client.send(final)\n", ""),
+    "the place is kept": ("        permit.release()\n", "        pass\n"),
+    "the place is given back before settlement": (
+        "        record = rooms.metering.open",
+        "        permit.release()\n        record = rooms.metering.open",
+    ),
+    "a silent end is an answer": (
+        '        raise UpstreamFailed(errors.UPSTREAM_FAILED("The engine ended without an answer."))',
+        "        return Delta(raw=b'a')",
+    ),
+    "a hang-up counts as completed": (
+        'outcome = "completed" if final is not None else "client_gone"',
+        'outcome = "completed"',
+    ),
+}
+
+
+def mutant(name: str, old: str, new: str) -> ModuleType:
+    source = Path(str(portico.journey.__file__)).read_text()
+    assert source.count(old) == 1, f"mutant {name!r} no longer fits journey.py"
+    spec = importlib.util.spec_from_loader("portico_mutant", loader=None)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["portico_mutant"] = module
+    exec(compile(source.replace(old, new), name, "exec"), module.__dict__)
+    return module
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_the_law_kills(name: str) -> None:
+    journey = mutant(name, *MUTANTS[name])
+
+    @settings(
+        max_examples=300,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
+    )
+    @given(scripts, hang_up)
+    def law(scripts: list[Script], hangs_up_after: int | None) -> None:
+        check(World(journey, scripts, hangs_up_after).live())
+
+    with pytest.raises((AssertionError, ValueError, BaseExceptionGroup)):
+        law()
