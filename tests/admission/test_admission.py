@@ -162,31 +162,34 @@ async def test_503_while_draining_and_while_usage_cannot_be_recorded() -> None:
 def test_places_are_conserved_whatever_happens(places: int, steps: list[tuple[str, int]]) -> None:
     """At every step running <= places; when everybody is gone, nothing is held."""
 
-    async def live() -> None:
-        admission, to = room(requests_max=5), To(places=places)
-        visits: list[tuple[Leaving, asyncio.Task[Permit]]] = []
-        for verb, which in steps:
-            if verb == "enter":
-                leaving = Leaving()
-                visits.append((leaving, enter(admission, to, leaving)))
-            elif visits:
-                leaving, task = visits[which % len(visits)]
-                if verb == "leave":
-                    leaving.leave("hung up")
-                elif task.done() and task.exception() is None:
-                    task.result().release()
-            if which % 2:
-                await asyncio.sleep(0)
-            assert admission.running <= places
-        while any(not task.done() or task.exception() is None for _, task in visits):
-            for leaving, task in visits:
-                if task.done() and task.exception() is None:
-                    task.result().release()
-            visits = [v for v in visits if not v[1].done()]
-            await asyncio.sleep(0)
-        assert (admission.running, admission.waiting, admission._open_per_key) == (0, 0, {})
+    asyncio.run(live_through(places, steps))
 
-    asyncio.run(live())
+
+async def live_through(places: int, steps: list[tuple[str, int]]) -> None:
+    admission, to = room(requests_max=5), To(places=places)
+    visits: list[tuple[Leaving, asyncio.Task[Permit]]] = []
+    for verb, which in steps:
+        if verb == "enter":
+            leaving = Leaving()
+            visits.append((leaving, enter(admission, to, leaving)))
+        elif visits and verb == "leave":
+            visits[which % len(visits)][0].leave("hung up")
+        elif visits:
+            release(visits[which % len(visits)][1])
+        if which % 2:
+            await asyncio.sleep(0)
+        assert admission.running <= places
+    while visits:
+        await asyncio.sleep(0)
+        visits = [visit for visit in visits if not release(visit[1])]
+    assert (admission.running, admission.waiting, admission._open_per_key) == (0, 0, {})
+
+
+def release(visit: "asyncio.Task[Permit]") -> bool:
+    """Has the visit ended?  One that got in is sent out again."""
+    if visit.done() and visit.exception() is None:
+        visit.result().release()
+    return visit.done()
 
 
 @given(st.integers(0, 10_000), st.integers(0, 1_000), st.floats(0, 1e7))

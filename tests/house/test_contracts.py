@@ -40,7 +40,9 @@ def test_the_contracts_hold() -> None:
 @pytest.mark.parametrize("contract", PLANTED)
 def test_a_planted_violation_is_caught(contract: str, tmp_path: Path) -> None:
     shutil.copytree(
-        ROOT / "portico", tmp_path / "portico", ignore=shutil.ignore_patterns("*.gguf", "__pycache__")
+        ROOT / "portico",
+        tmp_path / "portico",
+        ignore=shutil.ignore_patterns("*.gguf", "__pycache__"),
     )
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     name, source = PLANTED[contract]

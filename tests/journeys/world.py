@@ -92,7 +92,9 @@ class World:
         return CALLER
 
     def choose(self, prompt: Prompt) -> Routes:
-        engines = [ScriptedEngine(self, name, s) for name, s in zip("abc", self.scripts, strict=False)]
+        engines = [
+            ScriptedEngine(self, name, s) for name, s in zip("abc", self.scripts, strict=False)
+        ]
         return Routes("m", tuple(Deployment(e.name, "m", e, "us", 0) for e in engines), 1)
 
     async def admit(self, caller: Caller, to: Routes, leaving: Leaving) -> "World":
