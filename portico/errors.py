@@ -137,9 +137,7 @@ MISSING_FIELD = _entry("missing_field", 400, "Add the field.")
 INVALID_TYPE = _entry("invalid_type", 400, "Send the field with the type the message names.")
 INVALID_VALUE = _entry("invalid_value", 400, "Use one of the values the message names.")
 OUT_OF_RANGE = _entry("out_of_range", 400, "Stay within the limit the message names.")
-LONE_SURROGATE = _entry(
-    "lone_surrogate", 400, "Remove the half emoji: text must be valid Unicode."
-)
+LONE_SURROGATE = _entry("lone_surrogate", 400, "Remove the half emoji: text must be valid Unicode.")
 INVALID_SCHEMA = _entry(
     "invalid_json_schema", 400, "Correct the schema at the place the message names."
 )
