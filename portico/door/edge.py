@@ -1,0 +1,141 @@
+"""What all connections of one server share: limits, head counts, deadlines, the way in."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from portico import errors
+from portico.door.exchange import Exchange
+from portico.door.limits import EdgeLimits
+from portico.kit.clock import Clock
+
+if TYPE_CHECKING:
+    from uvicorn.server import ServerState
+
+    from portico.door.connection import Connection
+
+log = structlog.get_logger("portico.door")
+
+Serve = Callable[[Exchange], Awaitable[None]]
+Rendered = tuple[bytes, bytes]
+"""Header lines and body."""
+Render = Callable[[errors.Refusal, str], Rendered]
+"""A refusal and the request id, in the envelope of whoever asked."""
+
+
+class Observer(Protocol):
+    """Who watches the door.  Called once per answer and once per refusal; must not wait."""
+
+    def answered(self, route: str, status: int, seconds: float) -> None: ...
+
+    def refused(self, code: str) -> None: ...
+
+
+class Edge:
+    """
+    hosts_allowed: host names a request may name, lower case, without port; empty allows any.
+    uncapped: addresses the per-address cap leaves alone (this machine, trusted proxies).
+    logs_from_status: answers of this status and above get a line in the access log.
+    """
+
+    def __init__(
+        self,
+        serve: Serve,
+        render: Render,
+        observer: Observer,
+        limits: EdgeLimits,
+        clock: Clock,
+        *,
+        hosts_allowed: frozenset[bytes] = frozenset(),
+        uncapped: frozenset[str] = frozenset({"127.0.0.1", "::1"}),
+        logs_from_status: int = 500,
+    ) -> None:
+        self.serve = serve
+        self.render = render
+        self.observer = observer
+        self.limits = limits
+        self.clock = clock
+        self.hosts_allowed = hosts_allowed
+        self.draining = False
+        self.empty = asyncio.Event()
+        """Set while nobody is connected."""
+        self.empty.set()
+        self._uncapped = uncapped
+        self._logs_from_status = logs_from_status
+        self._connections: set[Connection] = set()
+        self._per_address: dict[str, int] = {}
+        self._tick_s = limits.tick_s
+        self._ticking: asyncio.TimerHandle | None = None
+        self._state: ServerState | None = None
+        self._dated: list[tuple[bytes, bytes]] | None = None
+        self._date_line = b""
+
+    def enter(self, connection: "Connection") -> errors.Refusal | None:
+        """Count a connection in.  Gives why it may not stay, None when it may."""
+        self._state = connection.server_state
+        self._connections.add(connection)
+        self.empty.clear()
+        if self._ticking is None:
+            self._ticking = connection.loop.call_later(self._tick_s, self._tick, connection.loop)
+        address = connection.address
+        here = self._per_address[address] = self._per_address.get(address, 0) + 1
+        if len(self._connections) > self.limits.connections_max:
+            return errors.OVERLOADED(
+                "This server has all the connections it can hold.",
+                limit=self.limits.connections_max,
+                retry_after_ms=1_000,
+            )
+        if here > self.limits.connections_per_ip_max and address not in self._uncapped:
+            return errors.CONCURRENCY(
+                f"Your address has {here - 1} connections open.",
+                value=here - 1,
+                limit=self.limits.connections_per_ip_max,
+                retry_after_ms=1_000,
+            )
+        return None
+
+    def leave(self, connection: "Connection") -> None:
+        self._connections.discard(connection)
+        if not self._connections:
+            self.empty.set()
+        left = self._per_address[connection.address] - 1
+        if left:
+            self._per_address[connection.address] = left
+        else:
+            del self._per_address[connection.address]
+
+    def date_line(self) -> bytes:
+        """The Date header; uvicorn renews it once a second."""
+        assert self._state is not None
+        current = self._state.default_headers
+        if current is not self._dated:
+            self._dated = current
+            self._date_line = b"".join(b"%b: %b\r\n" % header for header in current)
+        return self._date_line
+
+    def finished(self, exchange: Exchange) -> None:
+        """An exchange has come to its end, answered or not."""
+        seconds = self.clock.monotonic_s() - exchange.arrived_s
+        self.observer.answered(exchange.route, exchange.status, seconds)
+        if exchange.status >= self._logs_from_status:
+            log.info(
+                "answered",
+                request_id=exchange.request_id,
+                method=exchange.method,
+                route=exchange.route,
+                status=exchange.status,
+                duration_ms=round(seconds * 1000),
+                peer=exchange.peer,
+                left=exchange.leaving.reason,
+            )
+
+    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        """One timer for every deadline of every connection: a request sets none of its own,
+        which is cheaper than the request's share of this walk (docs/design/0005-door.md)."""
+        connections = tuple(self._connections)
+        self._ticking = loop.call_later(self._tick_s, self._tick, loop) if connections else None
+        now_s = self.clock.monotonic_s()
+        for connection in connections:
+            connection.tick(now_s)

@@ -1,0 +1,267 @@
+"""One request and its answer, as bytes.  Two ways out: `reply`, or `open`, `write`, `end`.
+
+The connection fills it from below, a handler (dispatch, an endpoint) uses it from above.  Nothing
+here is a generator and nothing starts a task: a hang-up reaches `leaving` by a plain call.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from portico import errors
+from portico.door.guard import decoded_path
+from portico.door.limits import UNREAD_BODY_BYTES_MAX
+from portico.kit.ids import new_id
+from portico.kit.leaving import Leaving, Left
+
+if TYPE_CHECKING:
+    from portico.door.connection import Connection
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_CLOSE = b"connection: close\r\n"
+_CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
+_LAST_CHUNK = b"0\r\n\r\n"
+_UNASKED = -1
+
+
+class Exchange:
+    """method, path (decoded), raw_path, query (raw), headers (lower-case names; a repeated one is
+    joined with ", "), peer (address, "" when unknown).
+
+    arrived_s: monotonic, when the headers were complete.
+    leaving: set when the client hangs up or stops reading.
+    route: what metrics and the access log call it; set by whoever serves it.
+    status: what was answered, 0 before that.
+    received_bytes: of the body, so far.
+    """
+
+    __slots__ = (
+        "_complete",
+        "_connection",
+        "_declared_bytes",
+        "_expects",
+        "_fault",
+        "_head",
+        "_http_1_0",
+        "_limit_bytes",
+        "_parts",
+        "_waiter",
+        "_wanted_s",
+        "arrived_s",
+        "closes",
+        "ended",
+        "headers",
+        "leaving",
+        "method",
+        "path",
+        "peer",
+        "query",
+        "raw_path",
+        "received_bytes",
+        "request_id",
+        "route",
+        "status",
+        "task",
+    )
+
+    def __init__(
+        self,
+        connection: "Connection",
+        method: str,
+        target: tuple[bytes, bytes],
+        headers: dict[bytes, bytes],
+        *,
+        http_1_0: bool,
+        closes: bool,
+        arrived_s: float,
+    ) -> None:
+        self.request_id = new_id("req")
+        self.method = method
+        self.raw_path, self.query = target
+        self.path = decoded_path(self.raw_path)
+        self.headers = headers
+        self.peer = connection.peer
+        self.arrived_s = arrived_s
+        self.leaving = Leaving()
+        self.route = "unknown"
+        self.status = 0
+        self.ended = False
+        self.closes = closes
+        self.task: asyncio.Task[None] | None = None
+        self._connection = connection
+        self._http_1_0 = http_1_0
+        self._head = b""
+        self._parts: list[bytes] = []
+        self.received_bytes = 0
+        self._declared_bytes = int(headers.get(b"content-length", b"0"))
+        self._expects = not http_1_0 and headers.get(b"expect", b"").lower() == b"100-continue"
+        self._complete = False
+        self._fault: Exception | None = None
+        self._limit_bytes = _UNASKED
+        self._waiter: asyncio.Future[None] | None = None
+        self._wanted_s = 0.0
+
+    # -- the handler's side ------------------------------------------------------------------
+
+    async def body(self, limit_bytes: int) -> bytes:
+        """The whole body as sent, once.  A client that asked is told to go on only now.
+
+        Raises: Refusal: body_too_large (at once when declared), body_timeout, bad_request when
+        its framing breaks; Left.
+        """
+        if self._declared_bytes > limit_bytes or self.received_bytes > limit_bytes:
+            raise _too_large(max(self._declared_bytes, self.received_bytes), limit_bytes)
+        if not self._complete:
+            await self._rest(limit_bytes)
+        parts, self._parts = self._parts, []
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def reply(self, status: int, headers: bytes, body: bytes) -> None:
+        """The whole answer in one write.  `headers`: complete lines, without Content-Length."""
+        head = self._started(status, headers)
+        self.ended = True
+        if self._connection.gone:
+            return
+        length = b"\r\n" if status == 204 else b"content-length: %d\r\n\r\n" % len(body)
+        if self.method == "HEAD":
+            body = b""
+        self._connection.transport.write(head + length + body)
+
+    def open(self, status: int, headers: bytes) -> None:
+        """Begin a stream.  The head leaves together with the first bytes of the body."""
+        framing = b"\r\n" if self._http_1_0 else _CHUNKED
+        self._head = self._started(status, headers) + framing
+
+    async def write(self, data: bytes) -> None:
+        """One transport write.  Waits while the client reads slowly; silent once it is gone."""
+        connection = self._connection
+        if connection.flow.write_paused:
+            await connection.flow.drain()
+        if connection.gone or not data:
+            return
+        if self._http_1_0 or self._head:
+            self._write_unusual(data)
+        else:
+            connection.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def end(self, data: bytes = b"") -> None:
+        """`data` and the end of the stream, in one write.  Does not wait: it is the last one."""
+        self.ended = True
+        head, self._head = self._head, b""
+        if self._connection.gone:
+            return
+        if self.method == "HEAD":
+            data = b""
+        elif not self._http_1_0:
+            data = b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else _LAST_CHUNK
+        self._connection.transport.write(head + data)
+
+    @property
+    def received_whole(self) -> bool:
+        """Has the request arrived to its last byte?"""
+        return self._complete
+
+    @property
+    def started(self) -> bool:
+        """Has an answer begun?  Its status can then no longer change."""
+        return self.status != 0
+
+    def _started(self, status: int, headers: bytes) -> bytes:
+        if self.status:
+            raise RuntimeError("this exchange has been answered already")
+        self.status = status
+        connection = self._connection
+        self.closes = self.closes or not self._complete or connection.edge.draining
+        closing = _CLOSE if self.closes else b""
+        return b"".join((STATUS_LINE[status], connection.edge.date_line(), headers, closing))
+
+    def _write_unusual(self, data: bytes) -> None:
+        head, self._head = self._head, b""
+        if self.method == "HEAD":
+            data = b""
+        elif not self._http_1_0:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        self._connection.transport.write(head + data)
+
+    async def _rest(self, limit_bytes: int) -> None:
+        if self._fault is not None:
+            raise self._fault
+        connection = self._connection
+        if self._expects and not self._parts:
+            connection.transport.write(_CONTINUE)
+        self._limit_bytes = limit_bytes
+        self._wanted_s = connection.edge.clock.monotonic_s()
+        self._waiter = connection.loop.create_future()
+        connection.flow.resume_reading()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    # -- the connection's side ---------------------------------------------------------------
+
+    def arrive(self, data: bytes) -> None:
+        """A piece of the body."""
+        if self._fault is not None or self.ended:
+            return
+        self._parts.append(data)
+        self.received_bytes += len(data)
+        if self._limit_bytes == _UNASKED:
+            if self.received_bytes > UNREAD_BODY_BYTES_MAX:
+                self._connection.flow.pause_reading()
+        elif self.received_bytes > self._limit_bytes:
+            self.fail(_too_large(self.received_bytes, self._limit_bytes))
+
+    def complete(self) -> None:
+        self._complete = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def fail(self, fault: Exception) -> None:
+        """The body will never be whole.  Whoever waits for it, or will, is told why."""
+        if self._complete or self._fault is not None:
+            return
+        self._fault = fault
+        self._parts.clear()
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(fault)
+
+    def gone(self, reason: str) -> None:
+        """The client is not there any more."""
+        self.fail(Left(reason))
+        self.leaving.leave(reason)
+
+    def check_pace(self, now_s: float) -> None:
+        """Refuse a body that is late or too slow; called on every tick."""
+        if self._waiter is None:
+            return
+        limits = self._connection.edge.limits
+        waited_s = now_s - self._wanted_s
+        if waited_s >= limits.body_read_s:
+            self.fail(
+                errors.BODY_TIMEOUT(
+                    f"The body was not complete after {limits.body_read_s:g} s.",
+                    value=self.received_bytes,
+                    limit=limits.body_read_s,
+                )
+            )
+        elif (
+            waited_s >= limits.body_grace_s
+            and self.received_bytes < waited_s * limits.body_bytes_per_s_min
+        ):
+            self.fail(
+                errors.BODY_TIMEOUT(
+                    f"The body arrives more slowly than {limits.body_bytes_per_s_min} bytes/s.",
+                    value=self.received_bytes,
+                    limit=limits.body_bytes_per_s_min,
+                )
+            )
+
+
+def _too_large(size_bytes: int, limit_bytes: int) -> errors.Refusal:
+    return errors.BODY_TOO_LARGE(
+        f"The body has {size_bytes} bytes or more; the limit is {limit_bytes}.",
+        value=size_bytes,
+        limit=limit_bytes,
+    )
