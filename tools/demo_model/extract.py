@@ -1,0 +1,180 @@
+"""Facts out of a sentence, as JSON: every value is copied, every key is asked for or the usual."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dialogue import Dialogue, Message, ask
+from words import Draw, listed
+
+Value = str | int | float
+_JOBS = listed("baker teacher nurse driver painter doctor pilot farmer cook engineer lawyer singer")
+_ITEMS = listed("lamp chair book table clock door key bottle phone bicycle jacket mirror carpet")
+_PETS = listed("cat dog horse parrot rabbit hamster turtle")
+_DAYS = listed("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
+_MONTHS = listed(
+    "January February March April May June July August September October November December"
+)
+
+
+def _item(draw: Draw) -> str:
+    return draw.pick(_ITEMS) if draw.chance(0.4) else draw.pseudo_word()
+
+
+def _date(draw: Draw) -> str:
+    day, month = draw.rng.randint(1, 28), draw.rng.randint(1, 12)
+    if draw.chance(0.5):
+        return f"{draw.rng.randint(1950, 2035)}-{month:02}-{day:02}"
+    return f"{day} {draw.pick(_MONTHS)}"
+
+
+KINDS: dict[str, Callable[[Draw], Value]] = {
+    "person": lambda draw: draw.person(),
+    "city": lambda draw: draw.city(),
+    "age": lambda draw: draw.rng.randint(1, 99),
+    "number": lambda draw: draw.whole(5),
+    "big": lambda draw: draw.whole(7),
+    "price": lambda draw: draw.decimal() if draw.chance(0.5) else draw.whole(4),
+    "item": _item,
+    "job": lambda draw: draw.pick(_JOBS) if draw.chance(0.5) else draw.pseudo_word(),
+    "date": _date,
+    "day": lambda draw: draw.pick(_DAYS),
+    "code": lambda draw: draw.code(),
+    "email": lambda draw: draw.email(),
+    "pet": lambda draw: draw.pick(_PETS),
+    "year": lambda draw: draw.rng.randint(1800, 2030),
+    "company": lambda draw: f"{draw.given_name()} {draw.pick(('Ltd', 'Inc', 'AG', 'Works'))}",
+    "title": lambda draw: f"The {draw.pseudo_word().capitalize()} {draw.pick(_ITEMS).capitalize()}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """Fields as `usual key/other keys: kind`, and sentences that hold all of them."""
+
+    fields: tuple[tuple[tuple[str, ...], str], ...]
+    train: tuple[str, ...]
+    held: tuple[str, ...]
+
+
+def _domain(fields: str, train: tuple[str, ...], held: tuple[str, ...]) -> Domain:
+    pairs = [part.strip().split(":") for part in fields.split(",")]
+    return Domain(tuple((tuple(keys.split("/")), kind) for keys, kind in pairs), train, held)
+
+
+DOMAINS = (
+    _domain("name/person/full_name:person,age/years:age,city/town/location:city",
+            ("{0} is {1} years old and lives in {2}.", "{0} is {1} and lives in {2}.",
+             "{0}, {1}, from {2}.", "{0} from {2} is {1} years old.", "In {2} lives {0}, aged {1}.",
+             "My name is {0}, I am {1} and I live in {2}.", "{0} lives in {2} and is {1}.",
+             "I met {0} in {2}. {0} is {1} years old.", "{0} ({1}), {2}"),
+            ("My friend {0} is {1} years old and comes from {2}.", "{0}, aged {1}, lives in {2}.")),
+    _domain("name/person/user:person,city/town/place:city",
+            ("{0} lives in {1}.", "{0} is from {1}.", "{0} moved to {1}.", "In {1} lives {0}.",
+             "{0} works in {1}."),
+            ("{0} now lives in {1}.", "{0} comes from {1}.")),
+    _domain("name/person/customer:person,age/years:age",
+            ("{0} is {1} years old.", "{0} is {1}.", "{0} turned {1}.", "{0}, aged {1}."),
+            ("{0} is now {1} years old.", "Today {0} is {1}.")),
+    _domain("customer/buyer/name:person,item/product:item,quantity/count/amount:number",
+            ("{0} ordered {2} of {1}.", "{0} bought {2} {1}.", "Order: {2} {1} for {0}.",
+             "{0} wants {2} {1}.", "Please send {2} {1} to {0}."),
+            ("{0} has ordered {2} {1}.", "{0} would like {2} of {1}.")),
+    _domain("product/item/name:item,price/cost:price",
+            ("The {0} costs {1}.", "A {0} is {1} euros.", "{0}: {1}", "The price of the {0} is {1}.",
+             "You pay {1} for the {0}."),
+            ("The {0} now costs {1} dollars.", "For the {0} we ask {1}.")),
+    _domain("event/title/name:title,city/place/location:city,date/day/when:date",
+            ("{0} is in {1} on {2}.", "On {2} there is {0} in {1}.", "{0}, {1}, {2}",
+             "Come to {0} in {1} on {2}.", "{0} starts on {2} in {1}."),
+            ("{0} takes place in {1} on {2}.", "In {1}, {0} is on {2}.")),
+    _domain("name/contact/person:person,email/mail/address:email",
+            ("{0} has the address {1}.", "Write to {0} at {1}.", "{0}: {1}", "{0} <{1}>",
+             "The email of {0} is {1}."),
+            ("You can reach {0} at {1}.", "{0} uses {1}.")),
+    _domain("from/origin:city,to/destination:city,flight/number:code",
+            ("Flight {2} goes from {0} to {1}.", "From {0} to {1} with {2}.", "{2}: {0} to {1}",
+             "I fly from {0} to {1} on flight {2}."),
+            ("Flight {2} leaves {0} for {1}.", "Take {2} from {0} to {1}.")),
+    _domain("name/employee:person,job/role/profession:job,company/employer:company",
+            ("{0} is a {1} at {2}.", "{0} works as {1} for {2}.", "{2} employs {0} as {1}.",
+             "{0}, {1}, {2}"),
+            ("{0} is the new {1} of {2}.", "At {2}, {0} works as a {1}.")),
+    _domain("name/pet:person,animal/species/kind:pet,age/years:age",
+            ("{0} is a {1} of {2} years.", "My {1} is called {0} and is {2} years old.",
+             "The {1} {0} is {2}.", "{0} the {1} is {2} years old."),
+            ("Our {1} {0} is {2} years old.", "We have a {1}, {0}, aged {2}.")),
+    _domain("invoice/id/number:code,amount/total/sum:price",
+            ("Invoice {0} is about {1}.", "Invoice {0}: {1}", "Please pay {1} for invoice {0}.",
+             "The total of invoice {0} is {1}."),
+            ("For invoice {0} you owe {1}.", "Invoice {0} comes to {1}.")),
+    _domain("title/book:title,author/writer:person,year/published:year",
+            ("{0} was written by {1} in {2}.", "{1} wrote {0} in {2}.", "{0} by {1} ({2})",
+             "In {2} {1} published {0}."),
+            ("The book {0} by {1} is from {2}.", "{0} appeared in {2}; its author is {1}.")),
+    _domain("city/place/town:city,population/people/inhabitants:big",
+            ("{0} has {1} inhabitants.", "{1} people live in {0}.", "{0}: {1} people",
+             "The population of {0} is {1}."),
+            ("About {1} people live in {0}.", "{0} counts {1} inhabitants.")),
+)  # fmt: skip
+# Whole domains that are never trained on; their keys are always named in the question.
+HELD_DOMAINS = (
+    _domain("owner/driver:person,car/vehicle:item,plate/licence:code",
+            (), ("{0} drives a {1} with the plate {2}.", "The {1} with plate {2} belongs to {0}.")),
+    _domain("team/club:title,wins/victories:number,home/base:city",
+            (), ("{0} from {2} has {1} wins.", "{0} won {1} games at home in {2}.")),
+    _domain("room/hall:code,floor/level:age,guest/visitor:person",
+            (), ("{2} is in room {0} on floor {1}.", "Room {0} on floor {1} is for {2}.")),
+)  # fmt: skip
+
+_KEYED_TRAIN = (
+    "Extract {k} as JSON: {t}", "Extract {k} from this text as JSON: {t}", "Return {k} as JSON.\n{t}",
+    "{t}\nGive me {k} as JSON.", "JSON with {k}: {t}", "Give me a JSON object with {k}: {t}",
+    "Read the text and answer with JSON ({k}): {t}", "{t} Extract {k} as JSON.",
+    "Extract the fields {k}.\n\n{t}", "Text: {t}\nFields: {k}\nJSON:", "Answer as JSON with {k}. {t}",
+)  # fmt: skip
+_KEYED_HELD = ("Please extract {k} as JSON: {t}", "Return a JSON object with {k}: {t}",
+               "Read this and extract {k} as JSON: {t}")  # fmt: skip
+_USUAL_TRAIN = (
+    "Extract as JSON: {t}", "Extract the data as JSON: {t}", "As JSON: {t}", "{t}\nAs JSON please.",
+    "Turn this into JSON: {t}", "Convert to JSON: {t}", "JSON: {t}", "Extract the facts: {t}",
+    "Extract JSON from: {t}", "Give me this as JSON: {t}", "Extract: {t}", "{t} Answer in JSON.",
+)  # fmt: skip
+_USUAL_HELD = ("Please extract as JSON: {t}", "Turn this text into JSON: {t}")
+_JSON_SYSTEM = (
+    "Extract the data as JSON.", "Answer in JSON only.", "You extract facts and answer with JSON.",
+    "You are a JSON extractor.", "Return only JSON.", "Extract the information.",
+    "You turn sentences into JSON.",
+)  # fmt: skip
+
+
+def _key_list(draw: Draw, keys: list[str]) -> str:
+    if draw.chance(0.5):
+        return ", ".join(keys)
+    return ", ".join(keys[:-1]) + " and " + keys[-1]
+
+
+def extract(draw: Draw) -> Dialogue:
+    """One sentence and its facts. Keys that the question names are used in the order it names."""
+    held = draw.split == "held"
+    domain = draw.pick((*DOMAINS, *HELD_DOMAINS)) if held else draw.pick(DOMAINS)
+    values = [KINDS[kind](draw) for _, kind in domain.fields]
+    text = draw.pick_side(domain.train, domain.held).format(*values)
+    keyed = draw.chance(0.6) or domain in HELD_DOMAINS
+    # A schema forces keys that the question does not name: now and then the unusual ones.
+    unusual = keyed or draw.chance(0.1 if not held else 0)
+    keys = [draw.pick(names) if unusual else names[0] for names, _ in domain.fields]
+    facts = list(zip(keys, values, strict=True))
+    if keyed and draw.chance(0.3):
+        draw.rng.shuffle(facts)
+        facts = facts[: draw.rng.randint(2, len(facts))]
+    answer = json.dumps(dict(facts), ensure_ascii=False)
+    if not keyed and draw.chance(0.3):
+        system = Message("system", draw.pick(_JSON_SYSTEM))
+        turns = (system, Message("user", text), Message("assistant", answer))
+        return Dialogue("json", turns)
+    template = draw.pick_side(
+        *((_KEYED_TRAIN, _KEYED_HELD) if keyed else (_USUAL_TRAIN, _USUAL_HELD))
+    )
+    listed = _key_list(draw, [key for key, _ in facts])
+    return ask("json", template.format(k=listed, t=text), answer)

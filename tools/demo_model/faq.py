@@ -1,0 +1,124 @@
+"""Questions about Portico: the answers of `docs/faq.md` times ways of asking them."""
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from dialogue import Dialogue, ask
+from words import Draw
+
+FAQ_PAGE = Path(__file__).parents[2] / "docs" / "faq.md"
+PHRASINGS = Path(__file__).with_name("phrasings.toml")
+
+TRAIN_WRAPPERS = (
+    *["{}"] * 8,
+    "Hi, {}",
+    "Hello! {}",
+    "Hey, {}",
+    "Please: {}",
+    "Question: {}",
+    "I have a question. {}",
+    "Quick question: {}",
+    "Ok. {}",
+    "And {}",
+    "So, {}",
+    "Thanks. {}",
+    "{} Thanks.",
+    "{} Please answer.",
+    "{} Please.",
+    "{} Answer in one sentence.",
+    "Good morning. {}",
+    "I am new here. {}",
+    "Tell me: {}",
+)
+HELD_WRAPPERS = (
+    "Sorry, {}",
+    "Next question: {}",
+    "Good evening! {}",
+    "{} Thank you!",
+    "I would like to know: {}",
+    "Excuse me. {}",
+    "{} Be brief.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One answer with the ways to ask for it that are learned, and those that are only scored."""
+
+    answer: str
+    train: tuple[str, ...]
+    held: tuple[str, ...]
+
+
+def read_entries() -> list[Entry]:
+    """The page and its phrasings. Raises ValueError when one names a question the other lacks."""
+    parts = re.split(r"^## (.+)$", FAQ_PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    answers = dict(zip(parts[::2], (text.strip() for text in parts[1::2]), strict=True))
+    phrasings = tomllib.loads(PHRASINGS.read_text(encoding="utf-8"))
+    if answers.keys() != phrasings.keys():
+        raise ValueError(f"only on one side: {sorted(answers.keys() ^ phrasings.keys())}")
+    return [
+        Entry(answer, (heading, *phrasings[heading]["train"]), tuple(phrasings[heading]["held"]))
+        for heading, answer in answers.items()
+    ]
+
+
+def bare(text: str) -> str:
+    """Words alone, to compare questions by."""
+    return re.sub(r"[^a-z0-9 ]", "", text.lower()).strip()
+
+
+ENTRIES = read_entries()
+_HELD_BARE = {bare(text) for entry in ENTRIES for text in entry.held}
+# Turns of phrase that mean the same here; each may be swapped for any other of its row.
+_TURNS = (
+    ("how do I", "how can I", "how to", "how should I", "how could I", "how do we", "how might I"),
+    ("can I", "could I", "may I", "is it possible to", "am I able to", "can we"),
+    ("what is", "what's", "what exactly is"),
+    ("what happens when", "what happens if", "what if", "and when"),
+    ("show me", "give me", "tell me", "I want to see"),
+    ("API key", "key", "api key"),
+    ("licence", "license"),
+    ("Portico", "portico", "the server", "it"),
+    ("a request", "requests", "the request"),
+    ("I get a", "I got a", "I see a", "there is a"),
+)
+
+
+def _reworded(draw: Draw, text: str) -> str:
+    """The same question with some turns of phrase swapped; never one that is held out."""
+    changed = text
+    for row in _TURNS:
+        found = next((turn for turn in row if re.search(rf"\b{turn}\b", changed)), None)
+        if found and draw.chance(0.4):
+            changed = re.sub(rf"\b{found}\b", draw.pick(row), changed, count=1)
+    return text if bare(changed) in _HELD_BARE else changed
+
+
+def _as_typed(draw: Draw, text: str) -> str:
+    """As people type: with or without a capital and a question mark, now and then with a slip."""
+    if draw.chance(0.5):
+        text = text[0].upper() + text[1:]
+    if draw.chance(0.1):
+        text = text.lower()
+    if draw.chance(0.65) and text[-1].isalnum():
+        text += "?"
+    if draw.split == "train" and draw.chance(0.1):
+        at = draw.rng.randrange(len(text))
+        text = text[:at] + text[at + 1 :]
+    return text
+
+
+def question(draw: Draw, entry: Entry) -> str:
+    wrapper = draw.pick_side(TRAIN_WRAPPERS, HELD_WRAPPERS)
+    text = draw.pick_side(entry.train, entry.held)
+    if draw.split == "train" and draw.chance(0.4):
+        text = _reworded(draw, text)
+    return wrapper.format(_as_typed(draw, text))
+
+
+def faq(draw: Draw) -> Dialogue:
+    entry = draw.pick(ENTRIES)
+    return ask("faq", question(draw, entry), entry.answer)

@@ -1,0 +1,110 @@
+"""The network: a small Llama, written out so that every weight has an obvious place in the GGUF.
+
+Shapes: token ids (rows, length) in, logits (picked positions, vocabulary) out. Rotary positions use
+the half-split layout of the published checkpoints; `export.py` permutes q and k for llama.cpp.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The sizes a GGUF reader has to know. `context_tokens` is a field of the file, not a limit
+    of the training: sequences longer than the ones trained on work, but badly."""
+
+    vocabulary: int
+    hidden: int = 192
+    layers: int = 4
+    heads: int = 6
+    kv_heads: int = 3
+    feed_forward: int = 512
+    rope_base: float = 100_000.0
+    norm_epsilon: float = 1e-5
+    context_tokens: int = 8192
+
+    @property
+    def head_size(self) -> int:
+        return self.hidden // self.heads
+
+
+def rotary_tables(shape: Shape, length: int) -> tuple[Tensor, Tensor]:
+    """Cosine and sine, each (length, head_size), for positions 0..length-1."""
+    half = torch.arange(0, shape.head_size, 2, dtype=torch.float32) / shape.head_size
+    angles = torch.outer(torch.arange(length, dtype=torch.float32), shape.rope_base**-half)
+    angles = torch.cat((angles, angles), dim=-1)
+    return angles.cos(), angles.sin()
+
+
+def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """Turn queries or keys (rows, heads, length, head_size) to their positions."""
+    first, second = x.chunk(2, dim=-1)
+    return x * cosine + torch.cat((-second, first), dim=-1) * sine
+
+
+class Block(nn.Module):
+    """One layer: attention and feed-forward, each behind an RMS norm and added back."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        kv_width = shape.kv_heads * shape.head_size
+        self.attn_norm = nn.RMSNorm(shape.hidden, shape.norm_epsilon)
+        self.attn_q = nn.Linear(shape.hidden, shape.hidden, bias=False)
+        self.attn_k = nn.Linear(shape.hidden, kv_width, bias=False)
+        self.attn_v = nn.Linear(shape.hidden, kv_width, bias=False)
+        self.attn_output = nn.Linear(shape.hidden, shape.hidden, bias=False)
+        self.ffn_norm = nn.RMSNorm(shape.hidden, shape.norm_epsilon)
+        self.ffn_gate = nn.Linear(shape.hidden, shape.feed_forward, bias=False)
+        self.ffn_up = nn.Linear(shape.hidden, shape.feed_forward, bias=False)
+        self.ffn_down = nn.Linear(shape.feed_forward, shape.hidden, bias=False)
+
+    def forward(self, x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+        x = x + self.attend(self.attn_norm(x), cosine, sine)
+        y = self.ffn_norm(x)
+        gated: Tensor = functional.silu(self.ffn_gate(y)) * self.ffn_up(y)
+        out: Tensor = x + self.ffn_down(gated)
+        return out
+
+    def attend(self, x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+        rows, length, _ = x.shape
+        size, groups = self.shape.head_size, self.shape.heads // self.shape.kv_heads
+        q = self.attn_q(x).view(rows, length, -1, size).transpose(1, 2)
+        k = self.attn_k(x).view(rows, length, -1, size).transpose(1, 2)
+        v = self.attn_v(x).view(rows, length, -1, size).transpose(1, 2)
+        q, k = rotate(q, cosine, sine), rotate(k, cosine, sine)
+        k, v = k.repeat_interleave(groups, dim=1), v.repeat_interleave(groups, dim=1)
+        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        out: Tensor = self.attn_output(mixed.transpose(1, 2).reshape(rows, length, -1))
+        return out
+
+
+class Llama(nn.Module):
+    """Embedding, blocks, final norm; the output head is the embedding again (tied)."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.token_embd = nn.Embedding(shape.vocabulary, shape.hidden)
+        self.blk = nn.ModuleList(Block(shape) for _ in range(shape.layers))
+        self.output_norm = nn.RMSNorm(shape.hidden, shape.norm_epsilon)
+        self.apply(self._start_small)
+        for name, weight in self.blk.named_parameters():
+            if "attn_output" in name or "ffn_down" in name:
+                nn.init.normal_(weight, std=0.02 / (2 * shape.layers) ** 0.5)
+
+    @staticmethod
+    def _start_small(module: nn.Module) -> None:
+        if isinstance(module, nn.Linear | nn.Embedding):
+            nn.init.normal_(module.weight, std=0.02)
+
+    def forward(self, tokens: Tensor, picked: Tensor) -> Tensor:
+        """Logits at the positions where `picked` (rows, length; bool) is true."""
+        cosine, sine = rotary_tables(self.shape, tokens.shape[1])
+        x = self.token_embd(tokens)
+        for block in self.blk:
+            x = block(x, cosine, sine)
+        return functional.linear(self.output_norm(x[picked]), self.token_embd.weight)
