@@ -106,9 +106,7 @@ def field_of(args: argparse.Namespace, ground: contenders.Ground) -> Iterator[Co
     yield from contenders.custom(args.candidate, args.start, ground, args.key, args.header)
 
 
-def interleaved(
-    lab: Lab, servers: list[Server], scenario: Scenario, rounds: int
-) -> Iterator[Turn]:
+def interleaved(lab: Lab, servers: list[Server], scenario: Scenario, rounds: int) -> Iterator[Turn]:
     """Every round gives each server one turn, starting with another one each time."""
     for number in range(rounds):
         shift = number % len(servers)

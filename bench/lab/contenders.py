@@ -118,6 +118,8 @@ def litellm(ground: Ground) -> Contender:
         command=(*command, "--num_workers", "1"),
         url=f"http://127.0.0.1:{port}/v1",
         env={"LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
+        load_share=0.04,
+        idle_share=0.1,
         start_s=90.0,
     )
 
@@ -132,6 +134,7 @@ def portkey(ground: Ground) -> Contender:
         url=f"http://127.0.0.1:{port}/v1",
         headers=("x-portkey-provider: openai", f"x-portkey-custom-host: {ground.upstream_url}"),
         env={"NODE_ENV": "production"},
+        load_share=0.1,
     )
 
 

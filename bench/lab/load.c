@@ -1,7 +1,8 @@
 // A load generator that costs almost nothing: one thread, epoll, plain HTTP/1.1 to 127.0.0.1.
 //
 // Phases: connections open over half of the warm-up; the window starts when the warm-up is over and
-// every stream has delivered its first chunk (at most --warm-limit-ms).  At the window's start and end
+// every stream has delivered its first chunk, or with --await-heads every response has begun
+// (at most --warm-limit-ms).  At the window's start and end
 // one JSON line is printed, so that the caller can read the server's CPU clock at both; then the
 // generator keeps its connections until its standard input closes.  All times are microseconds.
 // With --responses N it stops after N responses instead, counted from the start.
@@ -54,7 +55,7 @@ static long quantile(const histogram *h, double share) {
 
 // ---- what is asked for, and what came of it
 static struct {
-  int port, connections, stream, expect_chunks;
+  int port, connections, stream, expect_chunks, await_heads;
   long warm_ms, warm_limit_ms, window_ms, rate, responses;
   const char *path, *key, *body;
   char headers[4096];
@@ -65,7 +66,7 @@ static struct {
   long responses, chunks, bytes;              // inside the window
   long all_responses, all_chunks;             // from the start
   long failed, refused, incomplete, redialled;  // from the start
-  int first_heard;                            // connections whose first chunk or answer has come
+  int first_heard;                            // connections that have shown what is awaited
   char refusal[400];
 } got;
 
@@ -138,6 +139,7 @@ static void head_complete(connection *c) {
   for (char *line = c->head; (line = strstr(line, "\r\n")); ) head_line(c, line += 2);
   c->part = c->chunked ? SIZE : c->left > 0 ? LENGTH : c->left == 0 ? COMPLETE : TO_CLOSE;
   c->size = c->line_bytes = 0;
+  if (want.await_heads) heard(c);
 }
 
 static size_t take_head(connection *c, const char *p, size_t n) {
@@ -329,7 +331,7 @@ static void open_window(long now) {
 
 static int warm(long now) {
   if (now - started_us < want.warm_ms * 1000) return 0;
-  int waiting = want.stream && got.first_heard < want.connections;
+  int waiting = (want.stream || want.await_heads) && got.first_heard < want.connections;
   return !waiting || now - started_us > want.warm_limit_ms * 1000;
 }
 
@@ -399,7 +401,7 @@ static const struct option options[] = {
     {"warm-limit-ms", 1, 0, 'l'}, {"window-ms", 1, 0, 'm'},   {"rate", 1, 0, 'r'},
     {"stream", 0, 0, 's'},        {"expect-chunks", 1, 0, 'e'}, {"responses", 1, 0, 'n'},
     {"path", 1, 0, 'u'},          {"key", 1, 0, 'k'},         {"body", 1, 0, 'b'},
-    {"header", 1, 0, 'h'},        {0, 0, 0, 0}};
+    {"header", 1, 0, 'h'},        {"await-heads", 0, 0, 'a'}, {0, 0, 0, 0}};
 
 static int set(int option, const char *value) {
   switch (option) {
@@ -410,6 +412,7 @@ static int set(int option, const char *value) {
     case 'm': want.window_ms = atol(value); return 1;
     case 'r': want.rate = atol(value); return 1;
     case 's': want.stream = 1; return 1;
+    case 'a': want.await_heads = 1; return 1;
     case 'e': want.expect_chunks = atoi(value); return 1;
     case 'n': want.responses = atol(value); return 1;
     case 'u': want.path = value; return 1;

@@ -1,8 +1,9 @@
 """What the benchmark talks about.  Times are microseconds, memory is KB or MB, rates are per second."""
 
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 ANSWER = "bench-answer-0ms"
@@ -34,6 +35,14 @@ class Scenario:
     def counts_chunks(self) -> bool:
         return self.unit == "chunk"
 
+    def scaled(self, load_share: float, idle_share: float) -> "Scenario":
+        """Fewer streams, or a lower rate.  Closed loops adapt by themselves."""
+        if self.name == "idle":
+            return replace(self, connections=max(round(self.connections * idle_share), 1))
+        if self.name == "stream":
+            return replace(self, connections=max(round(self.connections * load_share), 1))
+        return replace(self, rate_per_s=math.ceil(self.rate_per_s * load_share))
+
     @property
     def body(self) -> bytes:
         return image_body(self.model) if self.megabyte else chat_body(self.model)
@@ -44,9 +53,11 @@ class Contender:
     """A server to measure.
 
     `url` is its base, ending in /v1; empty when the server says it in a JSON line on its standard
-    output once it is ready (base_url, api_key, pid).  `pid` is a server somebody else runs.
+    output once it is ready (base_url, api_key, pid).
     `judged` servers are held against the limits.  Children whose command line holds `not_counted`
     are no part of the relay.  It starts in `folder`, or where the bench was started.
+    A slow peer gets `load_share` of the streams and of the fixed rate, and `idle_share` of the idle
+    streams: all of them would measure its queue instead of its cost.
     """
 
     name: str
@@ -56,9 +67,10 @@ class Contender:
     headers: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     folder: Path | None = None
-    pid: int | None = None
     judged: bool = False
     not_counted: str = ""
+    load_share: float = 1.0
+    idle_share: float = 1.0
     start_s: float = 30.0
 
 
@@ -74,6 +86,8 @@ class Server:
     pid: int | None
     judged: bool
     not_counted: str
+    load_share: float
+    idle_share: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,14 +29,16 @@ def limit(text: str) -> Limit:
     try:
         return Limit(scenario, figure or "ratio", float(most))
     except ValueError:
-        raise BenchError(f"--max {text}: expected SCENARIO=NUMBER or SCENARIO.FIGURE=NUMBER") from None
+        raise BenchError(
+            f"--max {text}: expected SCENARIO=NUMBER or SCENARIO.FIGURE=NUMBER"
+        ) from None
 
 
 def cost(turn: Turn) -> float | None:
     """CPU microseconds per request or chunk, or KB per open stream in `idle`."""
-    if turn.open_kb is not None and turn.base_kb is not None:
+    if turn.streams and turn.open_kb is not None and turn.base_kb is not None:
         return (turn.open_kb - turn.base_kb) / turn.streams
-    if turn.cpu_us is None or not turn.work:
+    if turn.scenario == "idle" or turn.cpu_us is None or not turn.work:
         return None
     return turn.cpu_us / turn.work
 

@@ -14,8 +14,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from lab.model import ANSWER, CHUNKS_PER_STREAM, FAST, MODELS, BenchError, Contender, Server
-from lab.model import chat_body
+from lab.model import (
+    ANSWER,
+    CHUNKS_PER_STREAM,
+    FAST,
+    MODELS,
+    BenchError,
+    Contender,
+    Server,
+    chat_body,
+)
 from lab.tools import Tools, program
 
 
@@ -109,7 +117,7 @@ class Stage:
         """Raises: BenchError: its port is taken, it did not start, or its answers are not whole."""
         if contender.command and contender.url and accepts(*address(contender.url)):
             raise BenchError(f"{contender.name}: something already listens on {contender.url}")
-        url, key, pid, said = contender.url, contender.key, contender.pid, None
+        url, key, pid, said = contender.url, contender.key, None, None
         if contender.command:
             said = self.spawn(contender, self.cores.server)
             pid = self.started[-1].pid
@@ -127,6 +135,8 @@ class Stage:
             pid=pid,
             judged=contender.judged,
             not_counted=contender.not_counted,
+            load_share=contender.load_share,
+            idle_share=contender.idle_share,
         )
         for model in (ANSWER, FAST):
             check_whole(server, model)

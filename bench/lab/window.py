@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from lab import process
-from lab.model import CHUNKS_PER_STREAM, PACED, BenchError, Scenario, Server, Turn
+from lab.model import CHUNKS_PER_STREAM, BenchError, Scenario, Server, Turn
 from lab.stage import Cores, pinned
 from lab.tools import Tools
 
@@ -62,13 +62,16 @@ class Lab:
             command += ["--header", header]
         if scenario.counts_chunks:
             command.append("--stream")
+        if scenario.unit == "stream":
+            command.append("--await-heads")
         return pinned(self.cores.load, tuple(command))
 
     def turn(self, server: Server, scenario: Scenario, number: int) -> Turn:
         """Raises: BenchError: the load generator failed."""
+        scaled = scenario.scaled(server.load_share, server.idle_share)
         base_kb = self.memory_kb(server) if scenario.unit == "stream" else None
         with subprocess.Popen(
-            self.command(server, scenario), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            self.command(server, scaled), stdin=subprocess.PIPE, stdout=subprocess.PIPE
         ) as load:
             said = load.stdout
             assert said is not None  # it was asked for
@@ -77,10 +80,10 @@ class Lab:
             before = self.read(server)
             done = said_line(said)
             after = self.read(server)
-        measured = turn_from(server, scenario, number, done, before, after)
+        measured = turn_from(server, scenario, scaled, number, done, before, after)
         if scenario.unit != "stream":
             return measured
-        return replace(measured, base_kb=base_kb, open_kb=open_kb, streams=scenario.connections)
+        return replace(measured, base_kb=base_kb, open_kb=open_kb, streams=done["heard"])
 
     def memory_kb(self, server: Server) -> int | None:
         if server.pid is None:
@@ -109,6 +112,7 @@ def said_line(said: IO[bytes]) -> dict[str, Any]:
 def turn_from(
     server: Server,
     scenario: Scenario,
+    scaled: Scenario,
     number: int,
     done: dict[str, Any],
     before: Reading,
@@ -120,8 +124,6 @@ def turn_from(
     times = done["delay" if scenario.counts_chunks else "latency"]
     others_us = max(after.core_us - before.core_us - cpu_us, 0)
     errors = done["failed"] + done["refused"] + done["incomplete"]
-    late = scenario.model == PACED and done["heard"] < scenario.connections
-    note = f"only {done['heard']} of {scenario.connections} streams started" if late else ""
     return Turn(
         scenario=scenario.name,
         server=server.name,
@@ -133,5 +135,19 @@ def turn_from(
         p50_us=times["p50_us"],
         p99_us=times["p99_us"],
         errors=errors,
-        note=note or done["refusal"],
+        note="; ".join(remarks(scenario, scaled, done)),
     )
+
+
+def remarks(scenario: Scenario, scaled: Scenario, done: dict[str, Any]) -> list[str]:
+    """What a reader of the figure has to know."""
+    said = []
+    if scaled.connections < scenario.connections:
+        said.append(f"given {scaled.connections} streams, which it can carry")
+    if scaled.rate_per_s < scenario.rate_per_s:
+        said.append(f"given {scaled.rate_per_s} requests/s, which it can carry")
+    if scaled.name in ("idle", "stream") and done["heard"] < scaled.connections:
+        said.append(f"only {done['heard']} of {scaled.connections} streams started")
+    if done["refusal"]:
+        said.append(done["refusal"])
+    return said

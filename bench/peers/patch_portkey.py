@@ -17,7 +17,9 @@ def main() -> int:
     if AFTER in text:
         return 0
     if text.count(BEFORE) != 1:
-        print(f"{path}: not the version this patch was written for; nothing changed", file=sys.stderr)
+        print(
+            f"{path}: not the version this patch was written for; nothing changed", file=sys.stderr
+        )
         return 1
     path.write_text(text.replace(BEFORE, AFTER))
     return 0
