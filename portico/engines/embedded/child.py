@@ -5,9 +5,11 @@ import contextlib
 import logging
 import os
 import secrets
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import msgspec
 
@@ -15,6 +17,7 @@ from portico.engines.embedded.messages import ChildConfig, Failed, Ready, Report
 
 # -P: a file named msgspec.py in the directory Portico was started from must not be loaded.
 WORKER = (sys.executable, "-P", "-m", "portico.engines.embedded.worker")
+_REPORT_BYTES_MAX = 65_536
 _LOG_TAIL_BYTES = 4_096
 _LOG_LINE_CHARS = 500
 _log = logging.getLogger(__name__)
@@ -55,35 +58,95 @@ class StartFailed(Exception):
         self.detail = detail
 
 
-class Child:
-    """A worker that is ready.  `key` opens its HTTP port."""
+class Child(asyncio.SubprocessProtocol):
+    """A worker process.  `key` opens its HTTP port once `ready` is known.
 
-    def __init__(self, process: asyncio.subprocess.Process, ready: Ready, key: str) -> None:
-        self.host = ready.host
-        self.port = ready.port
-        self.pid = ready.pid
+    Its log pipe is emptied as it fills, whatever anybody waits for: a worker never blocks on it.
+    """
+
+    def __init__(self, key: str) -> None:
         self.key = key
-        self._process = process
+        self.host = ""
+        self.port = 0
+        self.pid = 0
+        loop = asyncio.get_running_loop()
+        self.reported: asyncio.Future[Report] = loop.create_future()
+        self._ended: asyncio.Future[str] = loop.create_future()
+        self._transport: asyncio.SubprocessTransport | None = None
+        self._report_line = b""
+        self._log_tail = b""
 
     async def ended(self) -> str:
-        """Wait for its end, keeping its log pipe empty meanwhile; says how it ended and what it
-        wrote last."""
-        return await _ended(self._process)
+        """Wait until it is gone; says how it ended and what it wrote last."""
+        return await asyncio.shield(self._ended)
+
+    def configure(self, model: ModelToServe) -> None:
+        """Tell it what to serve; it ends when this pipe closes, which nobody does on purpose."""
+        assert self._transport is not None
+        stdin = cast(asyncio.WriteTransport, self._transport.get_pipe_transport(0))
+        stdin.write(_config(model, self.key))
 
     def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        self._signal(signal.SIGKILL)
 
     async def stop(self, grace_s: float) -> None:
         """Ask it to end, then make it end.  Returns when it is gone."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.terminate()
+        self._signal(signal.SIGTERM)
         try:
             async with asyncio.timeout(grace_s):
-                await self._process.wait()
+                await self.ended()
         except TimeoutError:
             self.kill()
-            await self._process.wait()
+            await self.ended()
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._transport is not None and self._transport.get_returncode() is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._transport.send_signal(number)
+
+    # --- asyncio calls -------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.SubprocessTransport, transport)
+        self.pid = self._transport.get_pid()
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        if fd == 1:
+            self._hear(data)
+            return
+        self._log_tail = (self._log_tail + data)[-_LOG_TAIL_BYTES:]
+        for line in data[:_LOG_TAIL_BYTES].decode(errors="replace").splitlines():
+            _log.warning("embedded engine: %s", line[:_LOG_LINE_CHARS])
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The process is gone and both pipes are empty."""
+        how = self._how()
+        if not self.reported.done():
+            self.reported.set_result(Failed("died", how))
+        self._ended.set_result(how)
+        if self._transport is not None:
+            self._transport.close()
+
+    def _hear(self, data: bytes) -> None:
+        if self.reported.done():
+            return
+        self._report_line += data
+        line, ended, _ = self._report_line.partition(b"\n")
+        if not ended and len(line) < _REPORT_BYTES_MAX:
+            return
+        try:
+            report: Report = msgspec.json.decode(line, type=Report)
+        except msgspec.DecodeError as error:
+            report = Failed("engine", f"the worker spoke nonsense: {error}")
+        if isinstance(report, Ready):
+            self.host, self.port = report.host, report.port
+        self.reported.set_result(report)
+
+    def _how(self) -> str:
+        code = self._transport.get_returncode() if self._transport is not None else None
+        how = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        last = self._log_tail.decode(errors="replace").strip().splitlines()[-1:]
+        return f"{how}: {last[0][:_LOG_LINE_CHARS]}" if last else how
 
 
 async def start_child(model: ModelToServe, command: tuple[str, ...] = WORKER) -> Child:
@@ -92,33 +155,36 @@ async def start_child(model: ModelToServe, command: tuple[str, ...] = WORKER) ->
 
     Raises: StartFailed.
     """
+    child = await _spawn(command)
+    try:
+        async with asyncio.timeout(model.load_s):
+            child.configure(model)
+            report = await child.reported
+        if isinstance(report, Failed):
+            raise StartFailed(report.reason, report.detail)
+    except BaseException as error:
+        child.kill()
+        await child.ended()
+        if isinstance(error, TimeoutError):
+            late = f"not ready within {model.load_s:g} s"
+            raise StartFailed("timeout", late) from None
+        raise
+    return child
+
+
+async def _spawn(command: tuple[str, ...]) -> Child:
     key = secrets.token_urlsafe(32)
     try:
-        process = await asyncio.create_subprocess_exec(
+        _, child = await asyncio.get_running_loop().subprocess_exec(
+            lambda: Child(key),
             *command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
             env=child_environment(),
             # Ctrl-C in the terminal reaches Portico only, which then lets streams finish.
             start_new_session=True,
         )
     except OSError as error:
         raise StartFailed("engine", f"cannot start a process: {error}") from error
-    try:
-        async with asyncio.timeout(model.load_s):
-            report = await _first_report(process, _config(model, key))
-        if isinstance(report, Failed):
-            raise StartFailed(report.reason, report.detail)
-    except BaseException as error:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-        if isinstance(error, TimeoutError):
-            late = f"not ready within {model.load_s:g} s"
-            raise StartFailed("timeout", late) from None
-        raise
-    return Child(process, report, key)
+    return child
 
 
 def child_environment() -> dict[str, str]:
@@ -146,30 +212,3 @@ def _config(model: ModelToServe, key: str) -> bytes:
         projector_path=str(model.projector.absolute()) if model.projector else None,
     )
     return msgspec.json.encode(config) + b"\n"
-
-
-async def _first_report(process: asyncio.subprocess.Process, config: bytes) -> Report:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(config)
-    try:
-        line = await process.stdout.readline()
-        if line:
-            report: Report = msgspec.json.decode(line, type=Report)
-            return report
-    except (ValueError, msgspec.DecodeError) as error:
-        return Failed("engine", f"the worker spoke nonsense: {error}")
-    return Failed("died", await _ended(process))
-
-
-async def _ended(process: asyncio.subprocess.Process) -> str:
-    assert process.stderr is not None
-    tail = b""
-    while piece := await process.stderr.read(_LOG_TAIL_BYTES):
-        tail = (tail + piece)[-_LOG_TAIL_BYTES:]
-        for line in piece.decode(errors="replace").splitlines():
-            _log.warning("embedded engine: %s", line[:_LOG_LINE_CHARS])
-    code = await process.wait()
-    how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
-    last = tail.decode(errors="replace").strip().splitlines()[-1:]
-    return f"{how}: {last[0][:_LOG_LINE_CHARS]}" if last else how

@@ -76,13 +76,26 @@ class Supervisor:
             async with asyncio.timeout(within_s):
                 while self.child is None:
                     self._refuse_if_down()
-                    changed = self._changed
-                    await changed.wait()
+                    await self.changes()
         except TimeoutError:
             raise _unavailable(
                 f"The engine is restarting and was not ready within {within_s:g} s.", 1_000
             ) from None
         return self.child
+
+    async def changes(self) -> None:
+        """Wait for the next change of `state`."""
+        await self._changed.wait()
+
+    async def wait_gone(self, child: Child, within_s: float) -> bool:
+        """Has `child` died?  A broken connection may be seen before the death that broke it."""
+        try:
+            async with asyncio.timeout(within_s):
+                while self.child is child:
+                    await self.changes()
+        except TimeoutError:
+            return False
+        return self.state != "stopped"
 
     async def stop(self, grace_s: float = 5.0) -> None:
         """SIGTERM, then SIGKILL after `grace_s`.  Returns when the child is gone."""
@@ -141,10 +154,9 @@ class Supervisor:
         try:
             async with asyncio.timeout(wait_s):
                 while self.state != "stopped":
-                    changed = self._changed
-                    await changed.wait()
+                    await self.changes()
         except TimeoutError:
-            pass
+            return
 
     def _became_ready(self) -> None:
         self.starts += 1
