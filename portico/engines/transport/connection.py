@@ -181,7 +181,7 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         answer = self._answer
         if answer is not None and not answer.status:  # after the head these are trailers
-            answer.headers.append((name.lower(), value))
+            answer.headers.append((name.lower(), value.rstrip()))
 
     def on_headers_complete(self) -> None:
         answer = self._answer
