@@ -18,3 +18,12 @@ class Caller:
     organisation_id: str
     mode: Mode
     concurrency_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    """A key as the database has it.  Times are wall clock, milliseconds."""
+
+    caller: Caller
+    expires_at_ms: int | None
+    revoked_at_ms: int | None

@@ -1,1 +1,1 @@
-"""Tables, the group-commit writer, readers, migrations."""
+"""The database: tables, one writer thread with group commit, reader threads, migrations."""

@@ -42,3 +42,36 @@ class UsageRecord:
     queue_ms: int
     ttft_ms: int | None
     duration_ms: int
+
+
+GroupBy = Literal["model", "key", "day", "hour"]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Whose usage, and when.
+
+    project_id: None asks for the whole installation; only the operator may.
+    since_ms, until_ms: start of the request, wall clock, the end not included.
+    """
+
+    project_id: str | None
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over requests that have ended.  estimated: how many rest on our own counting."""
+
+    requests: int
+    estimated: int
+    meters: Meters
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Records, newest first.  next_cursor: opaque; None on the last page."""
+
+    records: tuple[UsageRecord, ...]
+    next_cursor: str | None

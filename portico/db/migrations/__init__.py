@@ -1,0 +1,4 @@
+"""Schema changes, oldest first.  Applied when a SQLite database is opened."""
+
+HEAD = "0001"
+"""The newest revision.  A database that has it is opened without loading Alembic (0.4 s)."""

@@ -1,0 +1,141 @@
+"""The one writer: a thread that turns whatever waits into one transaction (group commit).
+
+The event loop hands over rows (`put`) and rare changes (`run`) without ever waiting for a disk;
+many requests share one commit, and one call back into the loop acknowledges them all.  Measured
+in docs/design/0002-group-commit-writer.md.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+
+from portico import errors
+from portico.db.committer import STOP, Committer, Entry, Resolved, WriterLimits
+from portico.db.database import Database
+from portico.db.lane import Lane
+from portico.db.spool import Spool
+from portico.kit.clock import Clock
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+OnHealth = Callable[[errors.Refusal | None], None]
+
+
+class Writer:
+    """Made and used on one event loop; the thread runs from `start` to `close`.
+
+    on_health: called on the loop with the refusal new requests should get while records cannot
+      be written (or the disk is nearly full), and with None when all is well again.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        on_health: OnHealth,
+        limits: WriterLimits | None = None,
+    ) -> None:
+        """Raises: OSError, when there is no room for the spool's reserve."""
+        self._database = database
+        self._clock = clock
+        self._on_health = on_health
+        self._limits = limits or WriterLimits()
+        self._lanes: dict[str, Lane] = {}
+        self._inbox: SimpleQueue[Entry] = SimpleQueue()
+        self._spool = Spool(database.path.parent, self._limits.spool_reserve_bytes)
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def add_lane(self, lane: Lane) -> None:
+        """Before `start`: the spool may hold rows for it."""
+        self._lanes[lane.name] = lane
+
+    def start(self) -> None:
+        """Rows that an earlier process left in the spool are written before anything else."""
+        committer = Committer(
+            self._inbox,
+            self._database,
+            self._spool,
+            self._lanes,
+            self._clock,
+            self._limits,
+            _Loop(asyncio.get_running_loop(), self._on_health),
+        )
+        self._thread = threading.Thread(target=committer.run, name="portico-write", daemon=True)
+        self._thread.start()
+
+    def put(self, lane: Lane, item: Any, ack: "asyncio.Future[None] | None" = None) -> None:
+        """Queue `item`; `ack` is resolved once it is durable.  Never waits.
+
+        Raises: Refusal: storage_unavailable, when too much waits already or all is closed.
+        """
+        self._check_open()
+        self._inbox.put((lane, item, ack))
+
+    async def run(self, change: Callable[[Connection], T]) -> T:
+        """Run `change` inside the next transaction; its result, once committed.
+
+        It has a savepoint of its own: what it raises is raised here and undoes only itself.  It
+        may be called again if the commit fails, so it must do nothing but database work.
+        Raises: what `change` raises; Refusal: storage_unavailable.
+        """
+        self._check_open()
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._inbox.put((None, change, done))
+        return await done
+
+    async def close(self) -> None:
+        """Write what waits, fold the log into the database, end the thread."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._thread is not None:
+            self._inbox.put(STOP)
+            await asyncio.to_thread(self._thread.join)
+        self._spool.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise errors.STORAGE_UNAVAILABLE("The database is closed.", retry_after_ms=2_000)
+        if self._inbox.qsize() >= self._limits.items_max:
+            raise errors.STORAGE_UNAVAILABLE(
+                "Too many records wait to be written.",
+                limit=self._limits.items_max,
+                retry_after_ms=2_000,
+            )
+
+
+class _Loop:
+    """Brings the thread's results to the event loop: one wake-up for a whole batch."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, on_health: OnHealth) -> None:
+        self._loop = loop
+        self._on_health = on_health
+
+    def resolve(self, resolved: list[Resolved]) -> None:
+        self._call(_resolve, resolved)
+
+    def report(self, refusal: errors.Refusal | None) -> None:
+        self._call(self._on_health, refusal)
+
+    def _call(self, function: Callable[[Any], None], argument: Any) -> None:
+        try:
+            self._loop.call_soon_threadsafe(function, argument)
+        except RuntimeError:
+            log.warning("the event loop ended before the writer")
+
+
+def _resolve(resolved: list[Resolved]) -> None:
+    for future, result in resolved:
+        if future.done():  # whoever waited was cancelled
+            continue
+        if isinstance(result, Exception):
+            future.set_exception(result)
+        else:
+            future.set_result(result)

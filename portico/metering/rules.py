@@ -1,0 +1,19 @@
+"""What may be stored.  Engines are not trusted: a record must fit its row whatever they say."""
+
+_FINISH_CHARACTERS_MAX = 64
+_METER_MAX = 2**53 - 1
+"""The largest count every JSON reader keeps exact."""
+
+
+def storable(meters: tuple[int, ...]) -> tuple[int, ...]:
+    """Counts within 0 and 2**53 - 1, as they are when they are sane."""
+    if min(meters) >= 0 and max(meters) <= _METER_MAX:
+        return meters
+    return tuple(min(max(count, 0), _METER_MAX) for count in meters)
+
+
+def finish_word(finish: str) -> str:
+    """A short printable word."""
+    if len(finish) <= _FINISH_CHARACTERS_MAX and finish.isascii():
+        return finish
+    return finish.encode("ascii", "replace").decode()[:_FINISH_CHARACTERS_MAX]

@@ -1,0 +1,215 @@
+"""Every admitted request leaves exactly one record, whatever becomes of it.
+
+`open` starts it, `count` adds to it, `settle` ends it; `run` writes down where the open ones stand,
+so that a killed process loses at most two seconds of counting and no request.
+"""
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from typing import Protocol
+
+import msgspec
+
+from portico import errors
+from portico.callers.model import Caller
+from portico.canon.delta import Delta
+from portico.canon.prompt import Prompt
+from portico.canon.usage import Usage
+from portico.db.lane import Row
+from portico.db.writer import Writer
+from portico.kit.clock import Clock
+from portico.metering.model import Outcome
+from portico.metering.rules import finish_word, storable
+from portico.metering.store import USAGE, close_abandoned
+
+_TICK_S = 0.25
+_CHECKPOINT_S = 2.0
+_SETTLE_S_MAX = 10.0
+
+
+class Arriving(Protocol):
+    """What metering needs of the request at the door."""
+
+    @property
+    def request_id(self) -> str: ...
+
+    @property
+    def arrived_s(self) -> float: ...
+
+
+class Queued(Protocol):
+    """What metering needs of a permit."""
+
+    @property
+    def queue_ms(self) -> int: ...
+
+
+class OpenRecord:
+    """The record of a request under way.  Belongs to its journey; once `ending` is set nothing
+    in it changes, so the writer's thread may read it."""
+
+    __slots__ = (
+        "_arrived_s",
+        "_caller",
+        "_clock",
+        "_dialect",
+        "_first_token_s",
+        "_model",
+        "_queue_ms",
+        "_started_at_ms",
+        "_stream",
+        "checkpoint_due_s",
+        "deployment",
+        "ending",
+        "id",
+        "usage",
+    )
+
+    def __init__(
+        self, arrival: Arriving, caller: Caller, prompt: Prompt, permit: Queued, clock: Clock
+    ) -> None:
+        now_s = clock.monotonic_s()
+        self.id = arrival.request_id
+        self.deployment = ""
+        self.usage = Usage(prompt.input_tokens_guess)
+        self.ending: tuple[Outcome, float] | None = None
+        """How it ended and when (monotonic seconds)."""
+        self.checkpoint_due_s = now_s
+        self._caller = caller
+        self._clock = clock
+        self._dialect = prompt.dialect
+        self._model = prompt.model
+        self._stream = prompt.stream
+        self._queue_ms = permit.queue_ms
+        self._arrived_s = arrival.arrived_s
+        self._started_at_ms = clock.wall_ms() - round((now_s - arrival.arrived_s) * 1000)
+        self._first_token_s: float | None = None
+
+    def count(self, delta: Delta) -> None:
+        """Add what was generated.  What the engine says replaces what we counted."""
+        usage = self.usage
+        usage.started = True
+        meters = delta.meters
+        if meters is not None:
+            # In this order: a checkpoint taken between the two says less, never more.
+            usage.counted_output = 0
+            usage.told = meters
+        elif delta.output_tokens:
+            usage.counted_output += delta.output_tokens
+        if self._first_token_s is None and (delta.output_tokens or meters is not None):
+            self._first_token_s = self._clock.monotonic_s()
+        if delta.finish:
+            usage.finish = delta.finish
+        if delta.last:
+            usage.completed = True
+
+    def row(self) -> Row:
+        """As it stands, in the order of the table's columns.  Called on the writer's thread."""
+        outcome, until_s = self.ending or ("running", self._clock.monotonic_s())
+        usage = self.usage
+        caller = self._caller
+        first_token_s = self._first_token_s
+        return (
+            self.id,
+            caller.organisation_id,
+            caller.project_id,
+            caller.key_id,
+            caller.mode,
+            self._dialect,
+            self._model,
+            self.deployment,
+            self._stream,
+            outcome,
+            finish_word(usage.finish),
+            *storable(msgspec.structs.astuple(usage.meters())),
+            usage.started and usage.estimated,
+            self._started_at_ms,
+            self._queue_ms,
+            None if first_token_s is None else round((first_token_s - self._arrived_s) * 1000),
+            round((until_s - self._arrived_s) * 1000),
+        )
+
+
+class Metering:
+    """Made before `writer.start()`; `recover` once after it, then `run` for as long as it serves."""
+
+    def __init__(self, writer: Writer, clock: Clock) -> None:
+        self._writer = writer
+        self._clock = clock
+        self._open: dict[str, OpenRecord] = {}
+        self._settling: deque[tuple[float, asyncio.Future[None]]] = deque()
+        self._owed: list[OpenRecord] = []
+        """Ended, but the writer had no room: put again with every tick."""
+        writer.add_lane(USAGE)
+
+    @property
+    def open_count(self) -> int:
+        return len(self._open)
+
+    def open(self, arrival: Arriving, caller: Caller, prompt: Prompt, permit: Queued) -> OpenRecord:
+        """Start a record.  It reaches the disk with the next tick of `run`, within 0.25 s, or
+        with its end, whichever is first: most requests are written once."""
+        record = OpenRecord(arrival, caller, prompt, permit, self._clock)
+        self._open[record.id] = record
+        return record
+
+    async def settle(self, record: OpenRecord, outcome: Outcome) -> None:
+        """End the record; returns once it is durable.  A second call changes nothing.
+
+        It is queued before anything here waits: a caller that is cancelled leaves it written.
+        Raises: Refusal: storage_unavailable, when neither the database nor the spool took it in
+        10 s; it is still tried.
+        """
+        now_s = self._clock.monotonic_s()
+        if record.ending is None:
+            record.ending = (outcome, now_s)
+            del self._open[record.id]
+        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        try:
+            self._writer.put(USAGE, record, durable)
+        except errors.Refusal:
+            self._owed.append(record)
+            raise
+        self._settling.append((now_s, durable))
+        await durable
+
+    async def recover(self) -> int:
+        """Close what an earlier process left running; how many.  Before the first `open`, and
+        under the server's lock: another process's live records would be closed as well.
+
+        Raises: Refusal: storage_unavailable.
+        """
+        return await self._writer.run(close_abandoned)
+
+    async def run(self) -> None:
+        """Checkpoint open records, and let no settlement wait for ever.  Ends when cancelled."""
+        while True:
+            await asyncio.sleep(_TICK_S)
+            now_s = self._clock.monotonic_s()
+            with suppress(errors.Refusal):  # no room: there is another tick
+                self._checkpoint(now_s)
+            self._release_overdue(now_s)
+
+    def _checkpoint(self, now_s: float) -> None:
+        while self._owed:
+            self._writer.put(USAGE, self._owed[-1])
+            self._owed.pop()
+        for record in self._open.values():
+            if record.checkpoint_due_s <= now_s:
+                self._writer.put(USAGE, record)
+                record.checkpoint_due_s = now_s + _CHECKPOINT_S
+
+    def _release_overdue(self, now_s: float) -> None:
+        while self._settling:
+            queued_s, durable = self._settling[0]
+            if not durable.done():
+                if now_s - queued_s < _SETTLE_S_MAX:
+                    return
+                durable.set_exception(
+                    errors.STORAGE_UNAVAILABLE(
+                        "The usage of this request could not be recorded in time.",
+                        retry_after_ms=2_000,
+                    )
+                )
+            self._settling.popleft()

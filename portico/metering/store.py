@@ -1,0 +1,132 @@
+"""Usage records: how they are written (by the writer's thread) and read (by readers)."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import msgspec
+from sqlalchemy import Connection, Row, Select, func, literal_column, or_, select, update
+
+from portico.canon.usage import Meters
+from portico.db.lane import Lane, upsert
+from portico.db.lane import Row as LaneRow
+from portico.db.tables import usage_record
+from portico.metering.model import GroupBy, Question, Totals, UsageRecord
+
+_RUNNING = usage_record.c.outcome == literal_column("'running'")
+"""In words, not as a parameter: only so does SQLite use the index of running rows."""
+_DAY_MS = 86_400_000
+_HOUR_MS = 3_600_000
+_OUTCOME_AT = list(usage_record.columns.keys()).index("outcome")
+_METERS = [usage_record.c[name] for name in Meters.__struct_fields__]
+
+
+class Recordable(Protocol):
+    id: str
+
+    def row(self) -> LaneRow:
+        """As it is now, in the table's order."""
+        ...
+
+
+def _latest(records: Sequence[Recordable]) -> list[LaneRow]:
+    """Each record once: a request that began and ended within one batch is one row."""
+    return [record.row() for record in {record.id: record for record in records}.values()]
+
+
+def _has_ended(row: LaneRow) -> bool:
+    return bool(row[_OUTCOME_AT] != "running")
+
+
+USAGE = Lane(
+    name="usage",
+    fold=_latest,
+    must_survive=_has_ended,
+    # A row that has ended stays as it is, whoever comes again and however late.
+    upsert=upsert(usage_record, replace_if=_RUNNING),
+)
+
+
+def close_abandoned(connection: Connection) -> int:
+    """Rows that a dead process left running, closed at their last checkpoint.  How many."""
+    closed = connection.execute(
+        update(usage_record).where(_RUNNING).values(outcome="killed", estimated=1)
+    )
+    return closed.rowcount
+
+
+def totals(connection: Connection, question: Question) -> Totals:
+    return _totals(connection.execute(_within(select(*_sums()), question)).one())
+
+
+def groups(connection: Connection, question: Question, by: GroupBy) -> list[tuple[str, Totals]]:
+    """(key, totals), in the order of the key: a name, or the start of the day or hour in
+    milliseconds since the epoch."""
+    key = {
+        "model": usage_record.c.model,
+        "key": usage_record.c.key_id,
+        "day": usage_record.c.started_at_ms // _DAY_MS * _DAY_MS,
+        "hour": usage_record.c.started_at_ms // _HOUR_MS * _HOUR_MS,
+    }[by]
+    found = connection.execute(
+        _within(select(*_sums(), key.label("key")), question).group_by("key").order_by("key")
+    )
+    return [(str(row.key), _totals(row)) for row in found]
+
+
+def recent(
+    connection: Connection, question: Question, limit: int, before: tuple[int, str] | None
+) -> list[UsageRecord]:
+    """Newest first, those still running included; `before` is (started_at_ms, id) of the last
+    one seen."""
+    c = usage_record.c
+    query = _scoped(select(usage_record), question)
+    if before is not None:
+        started_at_ms, last_id = before
+        query = query.where(
+            or_(
+                c.started_at_ms < started_at_ms,
+                (c.started_at_ms == started_at_ms) & (c.id < last_id),
+            )
+        )
+    query = query.order_by(c.started_at_ms.desc(), c.id.desc()).limit(limit)
+    return [_record(row) for row in connection.execute(query)]
+
+
+def _within(query: Select[Any], question: Question) -> Select[Any]:
+    """Ended requests only: what still runs has no figures to add up yet."""
+    return _scoped(query, question).where(usage_record.c.outcome != "running")
+
+
+def _scoped(query: Select[Any], question: Question) -> Select[Any]:
+    c = usage_record.c
+    if question.project_id is not None:
+        query = query.where(c.project_id == question.project_id)
+    if question.since_ms is not None:
+        query = query.where(c.started_at_ms >= question.since_ms)
+    if question.until_ms is not None:
+        query = query.where(c.started_at_ms < question.until_ms)
+    return query
+
+
+def _sums() -> list[Any]:
+    return [
+        func.count().label("requests"),
+        func.coalesce(func.sum(usage_record.c.estimated), 0).label("estimated"),
+        *[func.coalesce(func.sum(meter), 0).label(meter.name) for meter in _METERS],
+    ]
+
+
+def _totals(row: Row[Any]) -> Totals:
+    return Totals(row.requests, row.estimated, _meters(row))
+
+
+def _meters(row: Row[Any]) -> Meters:
+    return Meters(*[int(getattr(row, meter.name)) for meter in _METERS])
+
+
+def _record(row: Row[Any]) -> UsageRecord:
+    given = row._asdict()
+    meters = {name: given.pop(name) for name in Meters.__struct_fields__}
+    given["stream"] = bool(given["stream"])
+    given["estimated"] = bool(given["estimated"])
+    return UsageRecord(meters=msgspec.convert(meters, Meters), **given)
