@@ -134,7 +134,7 @@ class Connection(HttpToolsProtocol):
     def cut(self, reason: str) -> None:
         """Interrupt the answer under way; its handler still gets to say so."""
         if self._current is not None:
-            self._current.leaving.leave(reason)
+            self._current.leave(reason)
 
     # -- the parser's side -------------------------------------------------------------------
 
@@ -322,7 +322,7 @@ class Connection(HttpToolsProtocol):
         self.gone = True
         for exchange in (self._current, *self._waiting):
             if exchange is not None:
-                exchange.gone(reason)
+                exchange.leave(reason)
         self._waiting.clear()
 
     def _decline_upgrade(self) -> None:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("portico.door")
 
+_CLIENT_GONE = 499
+"""What logs and metrics show for an exchange that ended before any answer."""
+
 Serve = Callable[[Exchange], Awaitable[None]]
 Rendered = tuple[bytes, bytes]
 """Header lines and body."""
@@ -117,6 +120,7 @@ class Edge:
 
     def finished(self, exchange: Exchange) -> None:
         """An exchange has come to its end, answered or not."""
+        exchange.status = exchange.status or _CLIENT_GONE
         seconds = self.clock.monotonic_s() - exchange.arrived_s
         self.observer.answered(exchange.route, exchange.status, seconds)
         if exchange.status >= self._logs_from_status:

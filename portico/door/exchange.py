@@ -33,6 +33,7 @@ class Exchange:
     leaving: set when the client hangs up or stops reading.
     route: what metrics and the access log call it; set by whoever serves it.
     status: what was answered, 0 before that.
+    also: header lines to add to whatever is answered.
     received_bytes: of the body, so far.
     """
 
@@ -48,6 +49,7 @@ class Exchange:
         "_parts",
         "_waiter",
         "_wanted_s",
+        "also",
         "arrived_s",
         "closes",
         "ended",
@@ -86,6 +88,7 @@ class Exchange:
         self.leaving = Leaving()
         self.route = "unknown"
         self.status = 0
+        self.also = b""
         self.ended = False
         self.closes = closes
         self.task: asyncio.Task[None] | None = None
@@ -174,7 +177,9 @@ class Exchange:
         connection = self._connection
         self.closes = self.closes or not self._complete or connection.edge.draining
         closing = _CLOSE if self.closes else b""
-        return b"".join((STATUS_LINE[status], connection.edge.date_line(), headers, closing))
+        return b"".join(
+            (STATUS_LINE[status], connection.edge.date_line(), headers, self.also, closing)
+        )
 
     def _write_unusual(self, data: bytes) -> None:
         head, self._head = self._head, b""
@@ -227,8 +232,8 @@ class Exchange:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(fault)
 
-    def gone(self, reason: str) -> None:
-        """The client is not there any more."""
+    def leave(self, reason: str) -> None:
+        """Nobody waits for this answer any more."""
         self.fail(Left(reason))
         self.leaving.leave(reason)
 

@@ -1,0 +1,50 @@
+"""From an exchange to whoever answers it, and from any failure to one clear answer."""
+
+import structlog
+
+from portico import errors
+from portico.door.edge import Observer, Render
+from portico.door.exchange import Exchange
+from portico.door.origins import Origins
+from portico.door.routes import Routes
+from portico.kit.leaving import Left
+
+log = structlog.get_logger("portico.door")
+
+
+class Dispatch:
+    """The edge's way in: `Edge(dispatch.serve, ...)`."""
+
+    def __init__(
+        self,
+        routes: Routes,
+        render: Render,
+        observer: Observer,
+        origins: Origins | None = None,
+    ) -> None:
+        self._routes = routes
+        self._render = render
+        self._observer = observer
+        self._origins = origins
+
+    async def serve(self, exchange: Exchange) -> None:
+        """Raises nothing: what goes wrong is answered, and logged when it is our fault."""
+        try:
+            if self._origins is not None and self._origins.greet(exchange, self._routes):
+                return
+            route, rest = self._routes.find(exchange.method, exchange.path)
+            exchange.route = route.name
+            await route.handle(exchange, rest)
+        except Left:
+            return
+        except errors.Refusal as refusal:
+            self._refuse(exchange, refusal)
+        except Exception:
+            log.exception("a request failed", request_id=exchange.request_id)
+            self._refuse(exchange, errors.INTERNAL("Something went wrong here; it was logged."))
+
+    def _refuse(self, exchange: Exchange, refusal: errors.Refusal) -> None:
+        self._observer.refused(refusal.code)
+        if not exchange.started:
+            headers, body = self._render(refusal, exchange.request_id)
+            exchange.reply(refusal.status, headers, body)

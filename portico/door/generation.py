@@ -1,0 +1,162 @@
+"""One request to generate: what the journey knows as its Arrival and its Client."""
+
+import structlog
+
+from portico import errors, journey
+from portico.canon.delta import Delta
+from portico.canon.prompt import Prompt
+from portico.door.credentials import credential_of
+from portico.door.decoding import decoded
+from portico.door.dialect import Dialect, Writer
+from portico.door.exchange import Exchange
+from portico.door.refusing import JSON, line
+from portico.door.server import DRAIN_LIMIT
+from portico.kit.clock import Clock
+from portico.kit.leaving import Left
+
+log = structlog.get_logger("portico.door")
+
+_STREAM = (
+    b"content-type: text/event-stream; charset=utf-8\r\n"
+    b"cache-control: no-cache\r\n"
+    b"x-accel-buffering: no\r\n"
+)
+_HINT = b"x-portico-"
+
+
+class Visit:
+    """Arrival and Client in one: they belong to the same exchange, and this runs per request.
+
+    The head of a stream waits for the first bytes of its body, so that whatever is refused before
+    keeps its own status."""
+
+    __slots__ = (
+        "_clock",
+        "_compression",
+        "_dialect",
+        "_exchange",
+        "_limit_bytes",
+        "_prompt",
+        "_writer",
+        "arrived_s",
+        "credential",
+        "leaving",
+        "request_id",
+    )
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        dialect: Dialect,
+        clock: Clock,
+        limit_bytes: int,
+        *,
+        compression: bool,
+    ) -> None:
+        """Raises: Refusal: two_credentials."""
+        self.request_id = exchange.request_id
+        self.arrived_s = exchange.arrived_s
+        self.leaving = exchange.leaving
+        self.credential = credential_of(exchange.headers, exchange.query)
+        self._exchange = exchange
+        self._dialect = dialect
+        self._clock = clock
+        self._limit_bytes = limit_bytes
+        self._compression = compression
+        self._prompt: Prompt | None = None
+        self._writer: Writer | None = None
+
+    async def read(self) -> Prompt:
+        exchange = self._exchange
+        body = await exchange.body(self._limit_bytes)
+        coding = exchange.headers.get(b"content-encoding")
+        if coding is not None:
+            body = await decoded(body, coding, self._limit_bytes, allowed=self._compression)
+        prompt = self._dialect.parse(body)
+        for name, value in exchange.headers.items():
+            if name.startswith(_HINT):
+                prompt.hints[name.decode("ascii")] = value.decode("latin-1")
+        self._prompt = prompt
+        self._writer = self._dialect.writer(prompt, self.request_id, self._clock.wall_ms() // 1000)
+        return prompt
+
+    async def send(self, delta: Delta) -> None:
+        prompt, writer = self._prompt, self._writer
+        assert prompt is not None
+        assert writer is not None
+        exchange = self._exchange
+        data = writer.write(delta)
+        if not prompt.stream:
+            if delta.last:
+                exchange.reply(200, self._lines(JSON, prompt), data)
+            return
+        if not data and not delta.last:
+            return
+        if not exchange.started:
+            exchange.open(200, self._lines(_STREAM, prompt))
+        if delta.last:
+            exchange.end(data)
+        else:
+            await exchange.write(data)
+
+    def _lines(self, kind: bytes, prompt: Prompt) -> bytes:
+        spent_ms = (self._clock.monotonic_s() - self.arrived_s) * 1000
+        lines = b"%bx-request-id: %b\r\nopenai-processing-ms: %d\r\n" % (
+            kind,
+            self.request_id.encode("ascii"),
+            spent_ms,
+        )
+        if prompt.warnings:
+            lines += line("portico-warnings", "; ".join(prompt.warnings))
+        return lines
+
+
+class Generation:
+    """The handler of a dialect's one route that generates."""
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        rooms: journey.Rooms,
+        clock: Clock,
+        *,
+        body_bytes_max: int,
+        compression: bool,
+    ) -> None:
+        self._dialect = dialect
+        self._rooms = rooms
+        self._clock = clock
+        self._body_bytes_max = body_bytes_max
+        self._compression = compression
+
+    async def handle(self, exchange: Exchange, _: str) -> None:
+        """Raises: Refusal, while the answer has not begun; Left."""
+        visit = Visit(
+            exchange,
+            self._dialect,
+            self._clock,
+            self._body_bytes_max,
+            compression=self._compression,
+        )
+        try:
+            await journey.serve(visit, visit, self._rooms)
+        except Left:
+            if exchange.leaving.reason != DRAIN_LIMIT:
+                raise
+            self._break_off(
+                exchange,
+                errors.DRAINING("This server is shutting down now.", retry_after_ms=2_000),
+            )
+        except errors.Refusal as refusal:
+            self._break_off(exchange, refusal)
+        except Exception:
+            if not exchange.started:
+                raise
+            log.exception("a stream failed", request_id=exchange.request_id)
+            self._break_off(exchange, errors.INTERNAL("Something went wrong here."))
+
+    def _break_off(self, exchange: Exchange, refusal: errors.Refusal) -> None:
+        """Say why, as the stream's terminal event if it has begun."""
+        if not exchange.started:
+            raise refusal
+        exchange.end(self._dialect.event(refusal, exchange.request_id))

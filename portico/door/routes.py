@@ -1,0 +1,89 @@
+"""Which handler answers which method and path."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
+from portico import errors
+from portico.door.exchange import Exchange
+
+Handle = Callable[[Exchange, str], Awaitable[None]]
+"""Answers an exchange; the second argument is what `{id}` stood for, "" without one."""
+
+_REST = "{id}"
+_API = "/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """name: the path as written here; what metrics and logs call it, so that a label never holds
+    what a caller typed."""
+
+    method: str
+    name: str
+    handle: Handle
+
+
+class Routes:
+    """Literal paths first, then those that end in `{id}`, which takes the whole rest of the path:
+    model names hold slashes and colons."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._literal: dict[str, dict[str, Route]] = {}
+        self._prefix: dict[str, dict[str, Route]] = {}
+        for route in routes:
+            table, path = self._literal, route.name
+            if path.endswith(_REST):
+                table, path = self._prefix, path.removesuffix(_REST)
+            table.setdefault(path, {})[route.method] = route
+
+    def find(self, method: str, path: str) -> tuple[Route, str]:
+        """The route, and what `{id}` stands for.
+
+        Raises: Refusal: not_found; method_not_allowed, whose `limit` lists the methods.
+        """
+        methods, rest = self._methods(path)
+        if methods is None:
+            raise self._unknown(method, path)
+        route = methods.get(method) or (methods.get("GET") if method == "HEAD" else None)
+        if route is None:
+            allowed = sorted({*methods, *(("HEAD",) if "GET" in methods else ())})
+            raise errors.METHOD_NOT_ALLOWED(
+                f"{_shown(path)} does not answer {method}; it answers {', '.join(allowed)}.",
+                value=method,
+                limit=allowed,
+            )
+        return route, rest
+
+    def methods(self, path: str) -> list[str]:
+        """Methods `path` answers, [] when there is no such path."""
+        return sorted(self._methods(path)[0] or ())
+
+    def _methods(self, path: str) -> tuple[dict[str, Route] | None, str]:
+        literal = self._literal.get(path)
+        if literal is not None:
+            return literal, ""
+        for prefix, methods in self._prefix.items():
+            if path.startswith(prefix) and len(path) > len(prefix):
+                return methods, path[len(prefix) :]
+        return None, ""
+
+    def _unknown(self, method: str, path: str) -> errors.Refusal:
+        meant = self._meant(path)
+        hint = f"  Did you mean {meant}?  Set the SDK's base URL to end in /v1." if meant else ""
+        return errors.NOT_FOUND(
+            f"There is nothing at {method} {_shown(path)}.{hint}", value=_shown(path)
+        )
+
+    def _meant(self, path: str) -> str:
+        """The known path behind a base URL with one /v1 too many or too few, or a stray slash."""
+        bare = path.rstrip("/")
+        while bare.startswith(f"{_API}/v1/"):
+            bare = bare.removeprefix(_API)
+        for candidate in (bare, f"{_API}{bare}"):
+            if candidate != path and candidate in self._literal:
+                return candidate
+        return ""
+
+
+def _shown(path: str) -> str:
+    return path if len(path) <= 200 else f"{path[:200]}..."
