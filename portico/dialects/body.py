@@ -1,0 +1,80 @@
+"""A request body, from bytes to checked values.  What every dialect refuses is refused here.
+
+One untyped decode, one walk for the limits, one typed conversion.  Why it failed is worked out
+only once it has (diagnosis.py).
+"""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from portico.dialects import diagnosis
+from portico.dialects.diagnosis import DEPTH_MAX, DIGITS_MAX, LongNumber
+
+_BOM = b"\xef\xbb\xbf"
+_INT_MAX = 10**DIGITS_MAX
+
+Shape = TypeVar("Shape")
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        raise LongNumber
+    if len(text) > DIGITS_MAX and sum(map(str.isdigit, text)) > DIGITS_MAX:
+        raise LongNumber
+    return value
+
+
+_decoder = msgspec.json.Decoder(float_hook=_float)
+
+
+def without_bom(body: bytes) -> bytes:
+    """Some editors and shells put a byte order mark before the document."""
+    return body[3:] if body.startswith(_BOM) else body
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """The object `body` holds; of a member written twice the last one counts.
+
+    Raises: Refusal: invalid_json, body_not_an_object, json_too_deep, out_of_range (a number of
+    more than 64 digits), lone_surrogate.
+    """
+    try:
+        document = _decoder.decode(body)
+    except (ValueError, RecursionError) as error:
+        raise diagnosis.malformed(body, error) from None
+    if type(document) is not dict:
+        raise diagnosis.not_an_object(document)
+    if not _within_limits(document):
+        raise diagnosis.beyond_limits(document)
+    return document
+
+
+def _within_limits(document: dict[str, Any]) -> bool:
+    """Level by level, so that a body of any shape is walked without recursion."""
+    level: list[Any] = [document]
+    for _ in range(DEPTH_MAX):
+        below: list[Any] = []
+        for container in level:
+            for value in container.values() if type(container) is dict else container:
+                kind = type(value)
+                if kind is dict or kind is list:
+                    below.append(value)
+                elif kind is int and not -_INT_MAX < value < _INT_MAX:
+                    return False
+        if not below:
+            return True
+        level = below
+    return False
+
+
+def checked(document: dict[str, Any], shape: type[Shape]) -> Shape:
+    """`document` as a `shape`.  Members the shape does not name are let pass.
+
+    Raises: Refusal: missing_field, invalid_type, invalid_value, out_of_range.
+    """
+    try:
+        return msgspec.convert(document, shape)
+    except msgspec.ValidationError as error:
+        raise diagnosis.explained(str(error), document, shape) from None

@@ -1,0 +1,57 @@
+"""A refusal as Chat clients read it."""
+
+from typing import Any
+
+import msgspec
+
+from portico.dialects.diagnosis import brief
+from portico.errors import Refusal
+
+Headers = list[tuple[bytes, bytes]]
+
+
+def render(refusal: Refusal) -> bytes:
+    """The body: OpenAI's envelope, all four of its keys, and ours beside them."""
+    return msgspec.json.encode({"error": _error(refusal)})
+
+
+def stream_error(refusal: Refusal) -> bytes:
+    """The event that ends a stream which had begun.  No `[DONE]` follows."""
+    return b"data: " + render(refusal) + b"\n\n"
+
+
+def headers(refusal: Refusal) -> Headers:
+    """What tells an SDK whether and when to try again."""
+    found: Headers = []
+    if refusal.retry_after_ms is not None:
+        after_s = -(-refusal.retry_after_ms // 1000)
+        found.append((b"retry-after", b"%d" % after_s))
+        found.append((b"retry-after-ms", b"%d" % refusal.retry_after_ms))
+    if not refusal.entry.retryable:
+        found.append((b"x-should-retry", b"false"))
+    return found
+
+
+def _error(refusal: Refusal) -> dict[str, Any]:
+    entry = refusal.entry
+    return {
+        "message": _writable(f"{refusal.message} {entry.remedy}"),
+        "type": entry.kind,
+        "param": None if refusal.field is None else _writable(refusal.field),
+        "code": entry.code,
+        "value": _plain(refusal.value),
+        "limit": _plain(refusal.limit),
+        "remedy": entry.remedy,
+        "doc": f"docs/errors/{entry.code}.md",
+    }
+
+
+def _writable(text: str) -> str:
+    """Half a surrogate pair cannot be written; it is shown as its escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [brief(item) for item in value]
+    return brief(value)
