@@ -116,7 +116,7 @@ class Child(asyncio.SubprocessProtocol):
             return
         self._log_tail = (self._log_tail + data)[-_LOG_TAIL_BYTES:]
         for line in data[:_LOG_TAIL_BYTES].decode(errors="replace").splitlines():
-            _log.warning("embedded engine: %s", line[:_LOG_LINE_CHARS])
+            _log.debug("embedded engine: %s", line[:_LOG_LINE_CHARS])
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The process is gone and both pipes are empty."""

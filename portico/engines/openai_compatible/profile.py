@@ -1,0 +1,25 @@
+"""What is known of one model at one server.  Made by `probe`, kept for as long as it is served."""
+
+from dataclasses import dataclass
+
+from portico.engines.base import Abilities
+from portico.engines.openai_compatible.server import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """model: the name the server knows it by.
+    clean: its streams were seen to follow the dialect, so that bytes may pass through; the others
+      are parsed and written anew.
+    running_usage: it can tell the tokens made so far in every chunk (vLLM, SGLang).
+    share_prefix_cache: may one caller's prompt speed up another's?  (llama.cpp only.)
+    problem: what the probe found wrong, for the operator, "" when nothing.
+    """
+
+    kind: Kind
+    model: str
+    abilities: Abilities
+    clean: bool
+    running_usage: bool = False
+    share_prefix_cache: bool = False
+    problem: str = ""

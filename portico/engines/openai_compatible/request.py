@@ -1,0 +1,98 @@
+"""Request out: the members of the body that differ from what the caller sent.  Pure.
+
+Everything the caller said passes through, except what we own (model name, usage, cache) and what
+this kind of server is known to get wrong.
+"""
+
+from typing import Any
+
+import msgspec
+
+from portico import errors
+from portico.canon.prompt import Prompt
+from portico.engines.openai_compatible.profile import Profile
+
+Members = dict[str, bytes | None]
+"""Name to raw JSON; None removes the member."""
+
+
+def members(prompt: Prompt, profile: Profile) -> Members:
+    """What to set and remove.  Raises: Refusal: this server cannot do what is asked."""
+    changed: Members = {"model": msgspec.json.encode(profile.model)}
+    if profile.kind == "llamacpp":
+        _for_llamacpp(prompt, profile, changed)
+    elif profile.running_usage and prompt.stream:
+        changed["stream_options"] = b'{"include_usage":true,"continuous_usage_stats":true}'
+    if "stream_options" not in changed and streams(prompt, profile):
+        changed["stream_options"] = b'{"include_usage":true}'
+    return changed
+
+
+def streams(prompt: Prompt, profile: Profile) -> bool:
+    """Is the upstream asked to stream?  llama.cpp counts only the first of several choices in
+    an answer that is not streamed, so several are always streamed."""
+    return prompt.stream or (profile.kind == "llamacpp" and prompt.choices > 1)
+
+
+def check_media(prompt: Prompt) -> None:
+    """An engine must never fetch what a caller names: llama.cpp follows http:// URLs into the
+    operator's own network.  The dialect refuses them already; this is the last lock before the
+    engine.  Raises: Refusal."""
+    if not prompt.needs & {"image", "audio", "file"}:
+        return
+    for message in msgspec.json.decode(prompt.fields.get("messages", b"[]")):
+        content = message.get("content") if isinstance(message, dict) else None
+        for part in content if isinstance(content, list) else ():
+            _check_part(part)
+
+
+def _check_part(part: Any) -> None:
+    image = part.get("image_url") if isinstance(part, dict) else None
+    url = image.get("url") if isinstance(image, dict) else image
+    if isinstance(url, str) and not url.startswith("data:"):
+        raise errors.MEDIA_URL_REFUSED(
+            "Only inline `data:` URLs are passed to an engine.", field="messages"
+        )
+
+
+def _for_llamacpp(prompt: Prompt, profile: Profile, changed: Members) -> None:
+    slots = profile.abilities.concurrency_max
+    if prompt.choices > slots:
+        raise errors.OUT_OF_RANGE(
+            f"'n' is {prompt.choices}; this engine makes at most {slots} choices at once.",
+            field="n",
+            value=prompt.choices,
+            limit=slots,
+        )
+    # Always said: the server's own default may share, and a caller's wish must not.
+    changed["cache_prompt"] = b"true" if profile.share_prefix_cache else b"false"
+    if "id_slot" in prompt.fields:
+        changed["id_slot"] = None  # whose cache to read is not the caller's choice
+    if streams(prompt, profile):
+        changed["timings_per_token"] = b"true"  # exact counts even for an answer cut short
+        changed["stream"] = b"true"
+    if "tool_choice" in prompt.fields:
+        _narrow_tools(prompt, changed)
+
+
+def _narrow_tools(prompt: Prompt, changed: Members) -> None:
+    """llama.cpp ignores a named tool_choice: offer only what may be chosen, and require it."""
+    raw = bytes(prompt.fields["tool_choice"])
+    if not raw.lstrip().startswith(b"{"):
+        return
+    choice = msgspec.json.decode(raw)
+    allowed = choice.get("allowed_tools")
+    if isinstance(allowed, dict):
+        names, mode = {_name(tool) for tool in allowed["tools"]}, allowed["mode"]
+    else:
+        names, mode = {_name(choice)}, "required"
+    tools = msgspec.json.decode(prompt.fields.get("tools", b"[]")) or []
+    changed["tools"] = msgspec.json.encode([tool for tool in tools if _name(tool) in names])
+    changed["tool_choice"] = msgspec.json.encode(mode)
+
+
+def _name(tool: dict[str, Any]) -> str:
+    """Of a tool, of a named choice, of an entry of `allowed_tools`: all have one shape."""
+    inner = tool.get(tool.get("type", "function"))
+    name = inner.get("name") if isinstance(inner, dict) else None
+    return name if isinstance(name, str) else ""

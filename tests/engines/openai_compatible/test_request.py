@@ -1,0 +1,133 @@
+"""Which members of the body change on their way to which kind of server."""
+
+import json
+
+import pytest
+
+from portico.engines.base import Abilities
+from portico.engines.openai_compatible.profile import Profile
+from portico.engines.openai_compatible.request import check_media, members, streams
+from portico.errors import Refusal
+
+from .prompts import prompt_of
+
+ABILITIES = Abilities(frozenset(), 4096, 4)
+LLAMACPP = Profile("llamacpp", "alias", ABILITIES, clean=True)
+VLLM = Profile("vllm", "org/model", ABILITIES, clean=True, running_usage=True)
+GENERIC = Profile("generic", "gpt", ABILITIES, clean=False)
+
+TOOLS = [
+    {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}},
+    {"type": "function", "function": {"name": "time"}},
+    {"type": "custom", "custom": {"name": "shell"}},
+]
+
+
+def changed(prompt, profile):
+    return {
+        name: value if value is None else json.loads(value)
+        for name, value in members(prompt, profile).items()
+    }
+
+
+def test_a_provider_gets_its_model_name_and_nothing_else():
+    assert changed(prompt_of(), GENERIC) == {"model": "gpt"}
+
+
+def test_usage_is_always_asked_for_on_a_stream():
+    assert changed(prompt_of(stream=True), GENERIC)["stream_options"] == {"include_usage": True}
+    assert changed(prompt_of(stream=True), VLLM)["stream_options"] == {
+        "include_usage": True,
+        "continuous_usage_stats": True,
+    }
+    assert "stream_options" not in changed(prompt_of(), VLLM)
+
+
+def test_llamacpp_tells_running_counts_and_keeps_prompts_apart():
+    assert changed(prompt_of(stream=True), LLAMACPP) == {
+        "model": "alias",
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "cache_prompt": False,
+        "timings_per_token": True,
+    }
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_caller_cannot_reach_for_anothers_cache(stream):
+    sent = changed(prompt_of(stream=stream, cache_prompt=True, id_slot=3), LLAMACPP)
+    assert sent["cache_prompt"] is False
+    assert sent["id_slot"] is None
+    sharing = Profile("llamacpp", "alias", ABILITIES, clean=True, share_prefix_cache=True)
+    assert changed(prompt_of(cache_prompt=False), sharing)["cache_prompt"] is True
+
+
+def test_several_choices_of_llamacpp_are_streamed_because_it_counts_only_one():
+    several, one = prompt_of(n=3), prompt_of(n=1)
+    assert streams(several, LLAMACPP)
+    assert changed(several, LLAMACPP)["stream"] is True
+    assert not streams(one, LLAMACPP)
+    assert not streams(several, VLLM)
+    with pytest.raises(Refusal) as refused:
+        members(prompt_of(n=5), LLAMACPP)
+    assert (refused.value.code, refused.value.field, refused.value.limit) == (
+        "out_of_range",
+        "n",
+        4,
+    )
+
+
+def test_a_named_tool_is_the_only_one_offered_and_required():
+    choice = {"type": "function", "function": {"name": "time"}}
+    sent = changed(prompt_of(tools=TOOLS, tool_choice=choice), LLAMACPP)
+    assert sent["tools"] == [TOOLS[1]]
+    assert sent["tool_choice"] == "required"
+    assert "tools" not in changed(prompt_of(tools=TOOLS, tool_choice=choice), VLLM)
+
+
+def test_allowed_tools_are_the_only_ones_offered():
+    allowed = {
+        "type": "allowed_tools",
+        "allowed_tools": {
+            "mode": "auto",
+            "tools": [
+                {"type": "function", "function": {"name": "weather"}},
+                {"type": "custom", "custom": {"name": "shell"}},
+            ],
+        },
+    }
+    sent = changed(prompt_of(tools=TOOLS, tool_choice=allowed), LLAMACPP)
+    assert sent["tools"] == [TOOLS[0], TOOLS[2]]
+    assert sent["tool_choice"] == "auto"
+
+
+@pytest.mark.parametrize("choice", ["auto", "none", "required", None])
+def test_other_tool_choices_pass_as_they_are(choice):
+    sent = changed(prompt_of(tools=TOOLS, tool_choice=choice), LLAMACPP)
+    assert "tools" not in sent
+    assert "tool_choice" not in sent
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1/x.png",
+        "https://a.example/x.png",
+        "file:///etc/passwd",
+        "//h/x",
+        "HTTP://h",
+    ],
+)
+def test_no_media_url_ever_reaches_an_engine(url):
+    part = {"type": "image_url", "image_url": {"url": url}}
+    asked = prompt_of(frozenset({"image"}), messages=[{"role": "user", "content": [part]}])
+    with pytest.raises(Refusal) as refused:
+        check_media(asked)
+    assert refused.value.code == "media_url_not_supported"
+
+
+def test_inline_media_passes():
+    part = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    text = {"type": "text", "text": "http://127.0.0.1/ is only text"}
+    messages = [{"role": "user", "content": [text, part]}, {"role": "user", "content": "x"}]
+    check_media(prompt_of(frozenset({"image"}), messages=messages))
