@@ -10,21 +10,25 @@ import msgspec
 
 from portico import errors
 from portico.canon.prompt import Prompt
+from portico.dialects.openai_chat.upstream import body_for
 from portico.engines.openai_compatible.profile import Profile
 
 Members = dict[str, bytes | None]
 """Name to raw JSON; None removes the member."""
 
 
-def members(prompt: Prompt, profile: Profile) -> Members:
-    """What to set and remove.  Raises: Refusal: this server cannot do what is asked."""
-    changed: Members = {"model": msgspec.json.encode(profile.model)}
+def request_body(prompt: Prompt, profile: Profile) -> bytes:
+    """What to send.  Raises: Refusal: this server cannot do what is asked."""
+    return body_for(prompt, profile.model, changes(prompt, profile))
+
+
+def changes(prompt: Prompt, profile: Profile) -> Members:
+    """What to set and remove, beyond what every engine of this dialect is sent."""
+    changed: Members = {}
     if profile.kind == "llamacpp":
         _for_llamacpp(prompt, profile, changed)
     elif profile.running_usage and prompt.stream:
         changed["stream_options"] = b'{"include_usage":true,"continuous_usage_stats":true}'
-    if "stream_options" not in changed and streams(prompt, profile):
-        changed["stream_options"] = b'{"include_usage":true}'
     return changed
 
 
@@ -70,7 +74,9 @@ def _for_llamacpp(prompt: Prompt, profile: Profile, changed: Members) -> None:
         changed["id_slot"] = None  # whose cache to read is not the caller's choice
     if streams(prompt, profile):
         changed["timings_per_token"] = b"true"  # exact counts even for an answer cut short
-        changed["stream"] = b"true"
+        if not prompt.stream:
+            changed["stream"] = b"true"
+            changed["stream_options"] = b'{"include_usage":true}'
     if "tool_choice" in prompt.fields:
         _narrow_tools(prompt, changed)
 

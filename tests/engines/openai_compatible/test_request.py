@@ -6,7 +6,7 @@ import pytest
 
 from portico.engines.base import Abilities
 from portico.engines.openai_compatible.profile import Profile
-from portico.engines.openai_compatible.request import check_media, members, streams
+from portico.engines.openai_compatible.request import check_media, request_body, streams
 from portico.errors import Refusal
 
 from .prompts import prompt_of
@@ -24,10 +24,10 @@ TOOLS = [
 
 
 def changed(prompt, profile):
-    return {
-        name: value if value is None else json.loads(value)
-        for name, value in members(prompt, profile).items()
-    }
+    """Members of the body that differ from the caller's; None: gone."""
+    sent, said = json.loads(request_body(prompt, profile)), json.loads(prompt.body)
+    names = sent.keys() | said.keys()
+    return {name: sent.get(name) for name in names if sent.get(name) != said.get(name)}
 
 
 def test_a_provider_gets_its_model_name_and_nothing_else():
@@ -46,7 +46,6 @@ def test_usage_is_always_asked_for_on_a_stream():
 def test_llamacpp_tells_running_counts_and_keeps_prompts_apart():
     assert changed(prompt_of(stream=True), LLAMACPP) == {
         "model": "alias",
-        "stream": True,
         "stream_options": {"include_usage": True},
         "cache_prompt": False,
         "timings_per_token": True,
@@ -60,6 +59,7 @@ def test_a_caller_cannot_reach_for_anothers_cache(stream):
     assert sent["id_slot"] is None
     sharing = Profile("llamacpp", "alias", ABILITIES, clean=True, share_prefix_cache=True)
     assert changed(prompt_of(cache_prompt=False), sharing)["cache_prompt"] is True
+    assert "cache_prompt" not in changed(prompt_of(cache_prompt=True), sharing)
 
 
 def test_several_choices_of_llamacpp_are_streamed_because_it_counts_only_one():
@@ -69,7 +69,7 @@ def test_several_choices_of_llamacpp_are_streamed_because_it_counts_only_one():
     assert not streams(one, LLAMACPP)
     assert not streams(several, VLLM)
     with pytest.raises(Refusal) as refused:
-        members(prompt_of(n=5), LLAMACPP)
+        request_body(prompt_of(n=5), LLAMACPP)
     assert (refused.value.code, refused.value.field, refused.value.limit) == (
         "out_of_range",
         "n",
