@@ -17,23 +17,33 @@ from words import Draw, Split
 TRAIN_SEED = 20_261
 SCORE_SEED = 77_003
 
+Shares = tuple[tuple[Callable[[Draw], Dialogue], int], ...]
+
 # How often each kind is drawn, in parts of the whole.
-SHARES: tuple[tuple[Callable[[Draw], Dialogue], int], ...] = (
-    (faq, 22),
+SHARES: Shares = (
+    (faq, 21),
     (talk.small_talk, 7),
     (talk.repeat, 14),
     (talk.count, 2),
     (talk.add, 3),
     (talk.unknown, 6),
     (talk.remember, 5),
-    (extract, 17),
-    (toolcalls.one_call, 15),
+    (extract, 20),
+    (toolcalls.one_call, 17),
     (toolcalls.parallel_calls, 4),
     (toolcalls.tools_not_needed, 6),
     (toolcalls.no_such_tool, 2),
     (toolcalls.use_result, 6),
     (stories.short_story, 2),
     (stories.long_story, 1),
+)
+# The first lessons, for `train.py`.
+COPYING_SHARES: Shares = (
+    (talk.repeat, 45),
+    (extract, 25),
+    (talk.remember, 8),
+    (toolcalls.one_call, 12),
+    (faq, 10),
 )
 _SYSTEM_TRAIN = (
     "You are a helpful assistant.", "You are a helpful assistant.", "Be brief.", "Answer briefly.",
@@ -70,11 +80,11 @@ def dress(draw: Draw, made: Dialogue) -> Dialogue:
     return _with_system(draw, _with_history(draw, made))
 
 
-def dialogues(seed: int, split: Split) -> Iterator[Dialogue]:
-    """An endless, reproducible stream in the proportions of `SHARES`."""
+def dialogues(seed: int, split: Split, shares: Shares = SHARES) -> Iterator[Dialogue]:
+    """An endless, reproducible stream in the given proportions."""
     draw = Draw(random.Random(f"{seed}/{split}"), split)
-    makers = [make for make, _ in SHARES]
-    weights = [share for _, share in SHARES]
+    makers = [make for make, _ in shares]
+    weights = [share for _, share in shares]
     while True:
         yield dress(draw, draw.rng.choices(makers, weights)[0](draw))
 

@@ -161,7 +161,7 @@ def repeat(draw: Draw) -> Dialogue:
 
 
 def count(draw: Draw) -> Dialogue:
-    last = draw.rng.randint(1, 30)
+    last = draw.rng.randint(1, 30 if draw.chance(0.8) else 100)
     question = draw.pick_side(_COUNT_TRAIN, _COUNT_HELD).format(last)
     return ask("count", question, ", ".join(str(n) for n in range(1, last + 1)))
 

@@ -140,6 +140,7 @@ _VERBS_HELD = ("read", "list")
 _ASK_SYNTHETIC_TRAIN = ("{v} the {n} for {x}.", "{v} {n} {x}", "Please {v} the {n} of {x}.",
                         "I want to {v} the {n} for {x}.", "{v} {n} for {x}")  # fmt: skip
 _ASK_SYNTHETIC_HELD = ("Please {v} the {n} for {x}.", "Now {v} the {n} of {x}.")
+_OPTIONAL = ("unit", "units", "format", "language", "limit", "verbose", "priority", "mode", "lang")
 _TYPES = {"age": "integer", "number": "integer", "big": "integer", "price": "number"}
 _CONDITIONS = (
     *listed("sunny cloudy rainy windy snowy foggy clear stormy"),
@@ -164,6 +165,9 @@ def offer(draw: Draw, concept: Concept) -> Offer:
         for key, (_, kind) in zip(keys, concept.parameters, strict=True)
     }
     required = list(keys) if draw.chance(0.8) else []
+    if required and draw.chance(0.25):
+        # An optional parameter that nobody speaks of stays empty.
+        properties[draw.pick(_OPTIONAL)] = {"type": draw.pick(("string", "integer", "boolean"))}
     tool: Json = {
         "name": draw.pick(concept.names),
         "parameters": {"type": "object", "properties": properties, "required": required},

@@ -1,5 +1,6 @@
 """Training: a fixed number of steps over a fixed stream of dialogues, on a fixed thread count."""
 
+import itertools
 import math
 import random
 import time
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 
 import corpus
 import torch
+from dialogue import Dialogue
 from llama import Llama, Shape
 from tokenizers import Tokenizer
 from tokens import encode
@@ -18,7 +20,8 @@ THREADS = 2
 BATCH_TOKENS = 4096
 LONGEST_TOKENS = 640
 _POOL_DIALOGUES = 2048
-_PEAK_ADAM, _PEAK_MUON = 3e-3, 1e-2
+_COPYING_DIALOGUES = 15 * _POOL_DIALOGUES
+_PEAK_ADAM, _PEAK_MUON = 3e-3, 5e-3
 _WARMUP_STEPS = 60
 _REPORT_EVERY_STEPS = 25
 
@@ -42,9 +45,16 @@ def _stack(rows: list[tuple[list[int], list[bool]]]) -> Batch:
     return Batch(ids[:, :-1], ids[:, 1:], learned[:, 1:])
 
 
+def _lessons() -> Iterator[Dialogue]:
+    """Copying first: everything else is learned faster by a model that can copy."""
+    early = corpus.dialogues(corpus.TRAIN_SEED, "train", corpus.COPYING_SHARES)
+    yield from itertools.islice(early, _COPYING_DIALOGUES)
+    yield from corpus.dialogues(corpus.TRAIN_SEED, "train")
+
+
 def batches(tokenizer: Tokenizer) -> Iterator[Batch]:
     """Endless batches of about BATCH_TOKENS. Dialogues of like length share one, to pad little."""
-    stream = corpus.dialogues(corpus.TRAIN_SEED, "train")
+    stream = _lessons()
     order = random.Random(corpus.TRAIN_SEED)
     while True:
         pool = [encode(tokenizer, next(stream)) for _ in range(_POOL_DIALOGUES)]
