@@ -30,6 +30,20 @@ class _Refused(Exception):
     """Raised inside a parser callback to stop the parser; the refusal is under way already."""
 
 
+class _BodyOnly:
+    """What a parser calls when only the body it finds is of interest; nothing is read after it."""
+
+    def __init__(self, connection: "Connection") -> None:
+        self._connection = connection
+
+    def on_body(self, body: bytes) -> None:
+        self._connection.on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._connection.on_message_complete()
+        self._connection.deaf = True
+
+
 class Connection(HttpToolsProtocol):
     """
     gone: nobody reads any more; writing is useless.
@@ -59,6 +73,7 @@ class Connection(HttpToolsProtocol):
         self._must_take = False
         self._fields: dict[bytes, bytes] | None = None
         """None outside a head: trailers fall on the floor."""
+        self._upgrade_asked = False
         self._repeated: set[bytes] = set()
         self._repeats = 0
         self._head_bytes = 0
@@ -108,9 +123,10 @@ class Connection(HttpToolsProtocol):
         if self.deaf:
             return
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._decline_upgrade()
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as paused:
+                self._decline_upgrade(data[paused.args[0] :])
         except httptools.HttpParserError as error:
             if not self.deaf:
                 self._malformed(str(error))
@@ -184,6 +200,7 @@ class Connection(HttpToolsProtocol):
             self._refuse(refused)
             raise _Refused from None
         self._receiving = exchange
+        self._upgrade_asked = b"upgrade" in fields
         self._barren_bytes = self._fruitful_bytes = 0
         if self._current is None and not self._waiting and not self.flow.write_paused:
             self._start(exchange)
@@ -197,9 +214,10 @@ class Connection(HttpToolsProtocol):
             self._receiving.arrive(body)
 
     def on_message_complete(self) -> None:
-        if self._receiving is not None:
-            self._receiving.complete()
-            self._receiving = None
+        if self._receiving is None or (self._upgrade_asked and self.parser.should_upgrade()):
+            return
+        self._receiving.complete()
+        self._receiving = None
 
     # -- one exchange after the other --------------------------------------------------------
 
@@ -325,12 +343,19 @@ class Connection(HttpToolsProtocol):
                 exchange.leave(reason)
         self._waiting.clear()
 
-    def _decline_upgrade(self) -> None:
-        """Serve the request as if it had not asked; what follows it is in no known protocol."""
-        self.deaf = True
-        asked = self._waiting[-1] if self._waiting else self._current
-        if asked is not None:
-            asked.closes = True
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """Serve the request as if it had not asked.  The parser takes its body for the other
+        protocol and drops it (Java's client asks for h2c with every POST, body included), so a
+        second parser reads that body, under a head that says only where it ends."""
+        asked = self._receiving
+        if asked is None:
+            return
+        asked.closes = True
+        chunked = b"transfer-encoding" in asked.headers
+        length = asked.headers.get(b"content-length", b"0")
+        framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: " + length
+        self.parser = httptools.HttpRequestParser(_BodyOnly(self))
+        self.parser.feed_data(b"POST / HTTP/1.1\r\n" + framing + b"\r\n\r\n" + rest)
 
     def _after_partial(self, read_bytes: int) -> None:
         """A read ended inside a head, inside a body, or between requests: keep that in bounds."""

@@ -19,6 +19,7 @@ DRAIN_LIMIT = "the server is shutting down"
 
 _SETTLE_S_MAX = 10.0
 _FLUSH_S_MAX = 2.0
+_DATE_S = 1.0
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -65,6 +66,12 @@ class Server(uvicorn.Server):
         self._edge = edge
         self._drain_s = drain_s
         self._on_stop = on_stop
+        self._listening = asyncio.Event()
+        self._stopping = asyncio.Event()
+
+    async def listening(self) -> None:
+        """Returns once connections are accepted."""
+        await self._listening.wait()
 
     def stop(self) -> None:
         """Take no new work and end once what is under way is answered.  A second call ends it
@@ -75,6 +82,7 @@ class Server(uvicorn.Server):
             return
         self._edge.draining = True
         self.should_exit = True
+        self._stopping.set()
         self._on_stop()
 
     @contextlib.contextmanager
@@ -89,6 +97,13 @@ class Server(uvicorn.Server):
         if not issubclass(self.config.http_protocol_class, HttpToolsProtocol):
             raise RuntimeError("the door needs httptools: h11 lets smuggled requests through")
         await super().startup(sockets)
+        self._listening.set()
+
+    async def main_loop(self) -> None:
+        """uvicorn's tick 0 renews the Date header; in between it only polls for the end."""
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), _DATE_S)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Listening goes on while answers finish, so that newcomers get an honest 503."""
