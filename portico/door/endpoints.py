@@ -12,7 +12,7 @@ from portico import errors
 from portico.callers.model import Caller
 from portico.door.credentials import credential_of
 from portico.door.exchange import Exchange
-from portico.door.refusing import JSON
+from portico.door.lines import JSON
 from portico.kit.clock import Clock
 from portico.metering.model import GroupBy, Question, Totals
 from portico.routing.model import Deployment

@@ -9,7 +9,7 @@ from portico.door.credentials import credential_of
 from portico.door.decoding import decoded
 from portico.door.dialect import Dialect, Writer
 from portico.door.exchange import Exchange
-from portico.door.refusing import JSON, line
+from portico.door.lines import JSON, line
 from portico.door.server import DRAIN_LIMIT
 from portico.kit.clock import Clock
 from portico.kit.leaving import Left
@@ -72,11 +72,12 @@ class Visit:
         coding = exchange.headers.get(b"content-encoding")
         if coding is not None:
             body = await decoded(body, coding, self._limit_bytes, allowed=self._compression)
-        prompt = self._dialect.parse(body)
-        for name, value in exchange.headers.items():
-            if name.startswith(_HINT):
-                prompt.hints[name.decode("ascii")] = value.decode("latin-1")
-        self._prompt = prompt
+        hints = {
+            name.decode("ascii"): value.decode("latin-1")
+            for name, value in exchange.headers.items()
+            if name.startswith(_HINT)
+        }
+        self._prompt = prompt = self._dialect.parse(body, hints)
         self._writer = self._dialect.writer(prompt, self.request_id, self._clock.wall_ms() // 1000)
         return prompt
 
@@ -107,7 +108,7 @@ class Visit:
             spent_ms,
         )
         if prompt.warnings:
-            lines += line("portico-warnings", "; ".join(prompt.warnings))
+            lines += line("portico-warnings", ", ".join(prompt.warnings))
         return lines
 
 
@@ -159,4 +160,4 @@ class Generation:
         """Say why, as the stream's terminal event if it has begun."""
         if not exchange.started:
             raise refusal
-        exchange.end(self._dialect.event(refusal, exchange.request_id))
+        exchange.end(self._dialect.event(refusal))

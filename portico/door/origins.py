@@ -2,7 +2,7 @@
 a page that holds a key shows it to everybody who opens it."""
 
 from portico.door.exchange import Exchange
-from portico.door.refusing import line
+from portico.door.lines import line
 from portico.door.routes import Routes
 
 _EXPOSED = "x-request-id, portico-warnings, openai-processing-ms, retry-after, retry-after-ms"

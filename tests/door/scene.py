@@ -11,7 +11,7 @@ from portico import errors
 from portico.door.edge import Edge, Serve
 from portico.door.exchange import Exchange
 from portico.door.limits import EdgeLimits
-from portico.door.refusing import refusal_lines
+from portico.door.lines import refusal_lines
 from portico.door.server import Server, bind
 from portico.kit.clock import SystemClock
 
@@ -21,7 +21,8 @@ QUICK = EdgeLimits(linger_s=0.2)
 
 def render(refusal: errors.Refusal, request_id: str) -> tuple[bytes, bytes]:
     body = {"error": {"message": refusal.message, "type": refusal.entry.kind, "code": refusal.code}}
-    return refusal_lines(refusal, request_id), json.dumps(body).encode()
+    told = [(b"retry-after", b"1")] if refusal.retry_after_ms else []
+    return refusal_lines(refusal, request_id, told), json.dumps(body).encode()
 
 
 @dataclass

@@ -1,0 +1,27 @@
+"""Header lines of our answers, and the one way words from outside get into one."""
+
+from collections.abc import Iterable
+
+from portico import errors
+
+JSON = b"content-type: application/json\r\n"
+
+
+def line(name: str, value: str) -> bytes:
+    """One header line.  Whatever in `value` could end the line, or is not ASCII, becomes "?": it
+    may quote what a caller sent."""
+    safe = "".join(char if " " <= char <= "~" else "?" for char in value)
+    return f"{name}: {safe}\r\n".encode("ascii")
+
+
+def refusal_lines(
+    refusal: errors.Refusal, request_id: str, told: Iterable[tuple[bytes, bytes]]
+) -> bytes:
+    """What every refusal carries.  told: what its dialect adds (when to try again)."""
+    lines = [JSON, b"x-request-id: %b\r\n" % request_id.encode("ascii")]
+    lines.extend(b"%b: %b\r\n" % header for header in told)
+    if refusal.status == 401:
+        lines.append(b"www-authenticate: Bearer\r\n")
+    elif refusal.entry is errors.METHOD_NOT_ALLOWED:
+        lines.append(line("allow", ", ".join(refusal.limit)))
+    return b"".join(lines)

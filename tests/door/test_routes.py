@@ -1,0 +1,67 @@
+import pytest
+
+from portico import errors
+from portico.door.exchange import Exchange
+from portico.door.routes import Route, Routes
+
+
+async def handle(exchange: Exchange, rest: str) -> None:
+    raise AssertionError("never called here")
+
+
+ROUTES = Routes(
+    [
+        Route("POST", "/v1/chat/completions", handle),
+        Route("GET", "/v1/models", handle),
+        Route("GET", "/v1/models/{id}", handle),
+        Route("DELETE", "/v1/models/{id}", handle),
+        Route("GET", "/", handle),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "name", "rest"),
+    [
+        ("POST", "/v1/chat/completions", "/v1/chat/completions", ""),
+        ("GET", "/v1/models", "/v1/models", ""),
+        ("HEAD", "/v1/models", "/v1/models", ""),
+        ("GET", "/v1/models/org/name:tag/x", "/v1/models/{id}", "org/name:tag/x"),
+        ("DELETE", "/v1/models/a", "/v1/models/{id}", "a"),
+        ("HEAD", "/", "/", ""),
+    ],
+)
+def test_a_known_path_is_found(method: str, path: str, name: str, rest: str) -> None:
+    route, found = ROUTES.find(method, path)
+    assert (route.name, found) == (name, rest)
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("/v1/v1/chat/completions", "/v1/chat/completions"),
+        ("/v1/v1/v1/models", "/v1/models"),
+        ("/chat/completions", "/v1/chat/completions"),
+        ("/v1/chat/completions/", "/v1/chat/completions"),
+        ("/v1/models/", "/v1/models"),
+        ("/v2/nothing", ""),
+        ("/v1/chat/completions/../models", ""),
+    ],
+)
+def test_an_unknown_path_is_refused_with_what_was_meant(path: str, meant: str) -> None:
+    with pytest.raises(errors.Refusal) as refused:
+        ROUTES.find("POST", path)
+    assert refused.value.code == "not_found"
+    assert (f"Did you mean {meant}?" in refused.value.message) == bool(meant)
+
+
+def test_a_wrong_method_is_told_the_right_ones() -> None:
+    for method, path, allowed in (
+        ("GET", "/v1/chat/completions", ["POST"]),
+        ("OPTIONS", "/v1/models", ["GET", "HEAD"]),
+        ("POST", "/v1/models/a", ["DELETE", "GET", "HEAD"]),
+    ):
+        with pytest.raises(errors.Refusal) as refused:
+            ROUTES.find(method, path)
+        assert refused.value.code == "method_not_allowed"
+        assert refused.value.limit == allowed
