@@ -94,14 +94,14 @@ def check_tools(request: ChatRequest) -> None:
 
 def _names_chosen(choice: ToolChoice) -> list[tuple[str, Named]]:
     match choice:
-        case FunctionChoice(function=named):
-            return [("tool_choice.function.name", named)]
-        case CustomChoice(custom=named):
-            return [("tool_choice.custom.name", named)]
-        case AllowedToolsChoice(allowed_tools=allowed):
+        case FunctionChoice():
+            return [("tool_choice.function.name", choice.function)]
+        case CustomChoice():
+            return [("tool_choice.custom.name", choice.custom)]
+        case AllowedToolsChoice():
             return [
                 (f"tool_choice.allowed_tools.tools[{index}].{one.type}.name", named)
-                for index, one in enumerate(allowed.tools)
+                for index, one in enumerate(choice.allowed_tools.tools)
                 if (named := one.function or one.custom) is not None
             ]
     return []
