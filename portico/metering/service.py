@@ -188,10 +188,11 @@ class Metering:
             await asyncio.sleep(_TICK_S)
             now_s = self._clock.monotonic_s()
             with suppress(errors.Refusal):  # no room: there is another tick
-                self._checkpoint(now_s)
+                self.checkpoint(now_s)
             self._release_overdue(now_s)
 
-    def _checkpoint(self, now_s: float) -> None:
+    def checkpoint(self, now_s: float) -> None:
+        """Queue the state of every open record that is due by `now_s`.  Raises: Refusal."""
         while self._owed:
             self._writer.put(USAGE, self._owed[-1])
             self._owed.pop()

@@ -1,0 +1,35 @@
+"""Settles records for ever, printing the id of each once it was acknowledged.  To be killed.
+
+python -m tests.metering.kill_me DATA_DIR
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from portico.canon.delta import Delta
+from tests.db.storage import Storage, storage
+from tests.metering.requests import complete_one, open_one
+
+UNFINISHED = 3
+TOKENS = 4
+
+
+async def _settle_for_ever(store: Storage) -> None:
+    while True:
+        sys.stdout.write(await complete_one(store.metering) + "\n")
+        sys.stdout.flush()
+
+
+async def main(data_dir: Path) -> None:
+    async with storage(data_dir) as store:
+        for n in range(UNFINISHED):
+            record = open_one(store.metering, request_id=f"unfinished_{n}")
+            record.count(Delta(output_tokens=TOKENS))
+        store.metering.checkpoint(float("inf"))
+        await store.writer.run(lambda connection: None)
+        await asyncio.gather(*[_settle_for_ever(store) for _ in range(16)])
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1])))
