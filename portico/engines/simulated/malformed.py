@@ -3,8 +3,10 @@
 Whoever relays it must come to a clean answer or a typed error, and meter what was made.
 """
 
+import dataclasses
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from portico.canon.delta import Delta, Event, Text
 from portico.canon.usage import NOTHING, Meters
@@ -18,7 +20,7 @@ _HALF_AN_EMOJI = "\ud83d"
 def unfinished(parts: tuple[Part, ...]) -> tuple[Part, ...]:
     """The last part broken off in the middle; the finish reason will claim it is whole."""
     *before, last = parts
-    return (*before, replace(last, text=last.text[: len(last.text) // 2]))
+    return (*before, dataclasses.replace(last, text=last.text[: len(last.text) // 2]))
 
 
 def spoilt(delta: Delta, fault: Fault) -> tuple[Delta, ...]:
@@ -32,13 +34,7 @@ def _stray(beside: Delta, event: Event) -> Delta:
 
 
 def _output_as(delta: Delta, output_text: int) -> Meters:
-    told = delta.meters or NOTHING
-    return Meters(
-        input_text=told.input_text,
-        input_cache_read=told.input_cache_read,
-        output_text=output_text,
-        output_reasoning=told.output_reasoning,
-    )
+    return replace(delta.meters or NOTHING, output_text=output_text)
 
 
 _SPOIL: dict[Fault, Callable[[Delta], tuple[Delta, ...]]] = {

@@ -26,7 +26,7 @@ from portico.engines.simulated import malformed, tokens
 from portico.engines.simulated.logprobs import Logprobs
 from portico.engines.simulated.models import Model
 from portico.engines.simulated.parameters import Parameters, read
-from portico.engines.simulated.schema import Steps
+from portico.engines.simulated.schema.instance import Steps
 from portico.engines.simulated.shaping import Answer, shaped
 from portico.engines.simulated.speech import Called, Declined, Said, Scene, Thought
 

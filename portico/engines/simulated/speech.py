@@ -12,8 +12,8 @@ from portico import errors
 from portico.canon.prompt import Conversation, Tool
 from portico.engines.simulated.filler import filler
 from portico.engines.simulated.parameters import Parameters, last_of, without_tags
-from portico.engines.simulated.schema import Steps, instance
-from portico.engines.simulated.values import NoInstance
+from portico.engines.simulated.schema.instance import Steps, instance
+from portico.engines.simulated.schema.values import NoInstance
 
 EFFORT_TOKENS = {
     "none": 0,

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from portico.engines.simulated.values import NoInstance
+from portico.engines.simulated.schema.values import NoInstance
 
 Schema = dict[str, Any] | bool
 

@@ -8,11 +8,12 @@ from typing import Any
 from uuid import UUID
 
 from portico.engines.simulated.filler import words
-from portico.engines.simulated.pattern import UnknownPattern, matching
+from portico.engines.simulated.schema.pattern import UnknownPattern, matching
 
 TEXT_CHARACTERS_MAX = 50_000
 _PATTERN_TRIES = 10
 _NUMBER_SPREAD = 100
+_LIMITS = frozenset(("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"))
 
 
 class NoInstance(Exception):
@@ -157,6 +158,8 @@ def within_limits(schema: dict[str, Any], value: Any) -> bool:
         least, most = schema.get("minLength", 0), schema.get("maxLength", len(value))
         return bool(least <= len(value) <= most)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return True
+    if _LIMITS.isdisjoint(schema):
         return True
     exact = Fraction(str(value))
     low, high, low_open, high_open = _limits(schema)

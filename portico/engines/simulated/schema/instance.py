@@ -13,8 +13,8 @@ from urllib.parse import unquote
 
 import msgspec
 
-from portico.engines.simulated.merging import Schema, merged
-from portico.engines.simulated.values import NoInstance, number, text, within_limits
+from portico.engines.simulated.schema.merging import Schema, merged
+from portico.engines.simulated.schema.values import NoInstance, number, text, within_limits
 
 _SCHEMA_BYTES_MAX = 256 * 1024
 _MEMBERS_PER_STEP = 16

@@ -1,0 +1,1 @@
+"""JSON schemas turned round: a value that satisfies one, the same for the same seed."""
