@@ -138,8 +138,10 @@ def test_the_cpu_clock_is_the_kernels_own() -> None:
 
 
 def test_a_child_that_is_no_part_of_the_relay_is_left_out() -> None:
-    command = [sys.executable, "-c", "input()", "some-engine-child"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE) as child:
+    command = [sys.executable, "-c", "input('here')", "some-engine-child"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.read(1)  # its command line can be read once it runs
         own = os.getpid()
         assert child.pid in process.family(own)
         assert child.pid not in process.family(own, "some-engine-child")
