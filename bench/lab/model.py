@@ -1,7 +1,10 @@
 """What the benchmark talks about.  Times are microseconds, memory is KB or MB, rates are per second."""
 
+import base64
 import json
 import math
+import struct
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -139,9 +142,25 @@ def chat_body(model: str) -> bytes:
     return json.dumps(body).encode()
 
 
+def picture() -> bytes:
+    """A real PNG of 512 x 512 pixels, stored and not compressed: about 790 KB."""
+    rows = b"".join(b"\0" + bytes((x * y) % 256 for x in range(512)) * 3 for y in range(512))
+    parts = (
+        (b"IHDR", struct.pack(">IIBBBBB", 512, 512, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows, 0)),
+        (b"IEND", b""),
+    )
+    file = b"\x89PNG\r\n\x1a\n"
+    for kind, data in parts:
+        file += (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+    return file
+
+
 def image_body(model: str) -> bytes:
-    """About 1 MB: one picture as a data URL.  The bytes start like a PNG and are no whole picture."""
-    url = "data:image/png;base64," + "iVBORw0KGgoAAAANSUhEUgAA" * 43_690
+    """About 1 MB: one picture as a data URL."""
+    url = "data:image/png;base64," + base64.b64encode(picture()).decode()
     parts: list[dict[str, object]] = [
         {"type": "text", "text": "What does the picture show?"},
         {"type": "image_url", "image_url": {"url": url}},

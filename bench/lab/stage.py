@@ -98,14 +98,17 @@ class Stage:
         """Start the mock model server.  Returns its port."""
         mock = Contender("upstream", command=(str(tools.upstream), "0", *MODELS))
         said = self.spawn(mock, self.cores.upstream)
-        return int(str(self.banner("upstream", said, 5.0)["port"]))
+        return int(str(self.banner("upstream", said, 5.0, "port")["port"]))
 
-    def banner(self, name: str, said: Path, start_s: float) -> dict[str, object]:
-        """The first JSON line the server prints.  Raises: BenchError: it ended, or took too long."""
+    def banner(self, name: str, said: Path, start_s: float, holding: str) -> dict[str, object]:
+        """The JSON line with the key `holding` that the server prints when it is ready.
+
+        Raises: BenchError: it ended, or took too long.
+        """
         give_up = time.monotonic() + start_s
         while time.monotonic() < give_up:
             for line in said.read_bytes().splitlines(keepends=True):
-                if line.startswith(b"{") and line.endswith(b"\n"):
+                if line.startswith(b"{") and line.endswith(b"\n") and holding.encode() in line:
                     ready: dict[str, object] = json.loads(line)
                     return ready
             if self.started[-1].poll() is not None:
@@ -122,7 +125,7 @@ class Stage:
             said = self.spawn(contender, self.cores.server)
             pid = self.started[-1].pid
         if not url and said:
-            ready = self.banner(contender.name, said, contender.start_s)
+            ready = self.banner(contender.name, said, contender.start_s, "base_url")
             url, key = str(ready["base_url"]), str(ready["api_key"])
             pid = int(str(ready["pid"]))
         self.wait_for(contender, url, said)

@@ -125,9 +125,10 @@ def test_a_server_that_ends_early_is_reported_with_its_own_words(stage: Stage) -
 
 
 def test_the_ready_line_of_a_server_is_found_among_its_log(stage: Stage) -> None:
-    said = "print('starting'); print('{\"port\": 7}', flush=True); import time; time.sleep(60)"
+    lines = ("starting", '{"level": "info"}', '{"port": 7}')
+    said = f"for line in {lines!r}: print(line, flush=True)\nimport time; time.sleep(60)"
     log = stage.spawn(Contender("talks", command=(sys.executable, "-c", said)), ONE_CORE.server)
-    assert stage.banner("talks", log, start_s=20.0) == {"port": 7}
+    assert stage.banner("talks", log, start_s=20.0, holding="port") == {"port": 7}
 
 
 def test_the_cpu_clock_is_the_kernels_own() -> None:
