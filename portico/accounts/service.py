@@ -16,13 +16,16 @@ from portico.db.database import Database
 from portico.kit.clock import Clock
 from portico.kit.ids import new_id
 
+FIRST_KEY = KeyWish("First key")
 _PREFIX_CHARACTERS = 12
 
 
 def open_accounts(
-    database: Database, data_dir: Path, clock: Clock
+    database: Database, data_dir: Path, clock: Clock, first_key: KeyWish = FIRST_KEY
 ) -> tuple[tuple[Pepper, ...], IssuedKey | None]:
     """The peppers, and at the first start the key that was made then.  Blocking, for start-up.
+
+    first_key: what that key should be.
 
     Raises: PepperLost, when there are keys but no pepper.
     """
@@ -30,12 +33,17 @@ def open_accounts(
         return read_peppers(data_dir), None
     make_pepper(data_dir)
     peppers = read_peppers(data_dir)
-    issued = database.write(lambda connection: first_start(connection, peppers, clock))
+    issued = database.write(
+        lambda connection: first_start(connection, peppers, clock, first_key)
+    )
     return peppers, issued
 
 
 def first_start(
-    connection: Connection, peppers: tuple[Pepper, ...], clock: Clock
+    connection: Connection,
+    peppers: tuple[Pepper, ...],
+    clock: Clock,
+    first_key: KeyWish = FIRST_KEY,
 ) -> IssuedKey | None:
     """An organisation, a project and a live key; None where there is a project already."""
     if store.first_project(connection) is not None:
@@ -44,7 +52,7 @@ def first_start(
     organisation_id, project_id = new_id("org"), new_id("proj")
     store.add_organisation(connection, organisation_id, "Default organisation", now_ms)
     store.add_project(connection, project_id, organisation_id, "Default project", now_ms)
-    return create_key(connection, peppers, clock, KeyWish("First key"))
+    return create_key(connection, peppers, clock, first_key)
 
 
 def create_key(

@@ -1,5 +1,6 @@
 """`portico doctor`: is everything here that Portico needs, and how to fix what is not."""
 
+import asyncio
 import errno
 import platform
 import shutil
@@ -7,8 +8,9 @@ import socket
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from portico.engines.embedded.wheel import probe_wheel
@@ -46,10 +48,6 @@ def examine(settings: Settings) -> Iterator[Check]:
         yield check(settings)
 
 
-def as_json(checks: list[Check]) -> dict[str, object]:
-    return {"ok": all(check.ok for check in checks), "checks": [asdict(check) for check in checks]}
-
-
 def _python(_: Settings) -> Check:
     version = platform.python_version()
     return Check(
@@ -73,25 +71,21 @@ def _platform(_: Settings) -> Check:
 
 def _event_loop(_: Settings) -> Check:
     try:
-        import httptools  # noqa: PLC0415 - the check is whether it can be imported
-        import uvloop  # noqa: PLC0415 - likewise
-    except ImportError as error:
-        return Check("server", False, str(error), "Reinstall: `uv sync`.")
-    return Check("server", True, f"uvloop {uvloop.__version__}, httptools {httptools.__version__}")
+        names = [f"{name} {version(name)}" for name in ("uvicorn", "uvloop", "httptools")]
+    except PackageNotFoundError as error:
+        return Check("server", False, f"{error.name} is not installed", "Reinstall: `uv sync`.")
+    return Check("server", True, ", ".join(names))
 
 
 def _engine(settings: Settings) -> Check:
     if not settings.engine.enabled:
         return Check("engine", True, "the embedded engine is switched off")
-    problem = probe_wheel()
-    if problem is None:
-        return Check("engine", True, "the embedded engine (llama.cpp) can be loaded")
-    return Check(
-        "engine",
-        False,
-        problem,
-        "Serve an engine you run elsewhere with --upstream URL, or use a glibc system with AVX2.",
-    )
+    wheel = asyncio.run(probe_wheel())
+    if wheel.usable:
+        return Check(
+            "engine", True, f"the embedded engine can be loaded (xllamacpp {wheel.version})"
+        )
+    return Check("engine", False, wheel.problem, wheel.remedy)
 
 
 def _model_file(settings: Settings) -> Check:

@@ -43,7 +43,9 @@ def say_json(value: Any) -> None:
     sys.stdout.flush()
 
 
-def say_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: int = 0) -> None:
+def say_table(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: int = 0
+) -> None:
     """A plain table; the last `numbers` columns are set flush right."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for index, column in enumerate(columns):

@@ -15,7 +15,7 @@ from portico import errors
 from portico.callers.model import Caller
 from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
-from portico.canon.usage import Usage
+from portico.canon.usage import Meters, Usage
 from portico.db.lane import Row
 from portico.db.writer import Writer
 from portico.kit.clock import Clock
@@ -45,6 +45,27 @@ class Queued(Protocol):
     def queue_ms(self) -> int: ...
 
 
+class Observer(Protocol):
+    """Who watches the counters.  Must not wait."""
+
+    def admitted(self, model: str) -> None: ...
+
+    def settled(self, model: str, outcome: str, meters: Meters, ttft_ms: int | None) -> None: ...
+
+
+class Unwatched:
+    """Nobody does."""
+
+    def admitted(self, model: str) -> None:
+        return
+
+    def settled(self, model: str, outcome: str, meters: Meters, ttft_ms: int | None) -> None:
+        return
+
+
+UNWATCHED = Unwatched()
+
+
 class OpenRecord:
     """The record of a request under way.  Belongs to its journey; once `ending` is set nothing
     in it changes, so the writer's thread may read it."""
@@ -55,7 +76,6 @@ class OpenRecord:
         "_clock",
         "_dialect",
         "_first_token_s",
-        "_model",
         "_queue_ms",
         "_started_at_ms",
         "_stream",
@@ -63,6 +83,7 @@ class OpenRecord:
         "deployment",
         "ending",
         "id",
+        "model",
         "usage",
     )
 
@@ -79,7 +100,7 @@ class OpenRecord:
         self._caller = caller
         self._clock = clock
         self._dialect = prompt.dialect
-        self._model = prompt.model
+        self.model = prompt.model
         self._stream = prompt.stream
         self._queue_ms = permit.queue_ms
         self._arrived_s = arrival.arrived_s
@@ -104,12 +125,18 @@ class OpenRecord:
         if delta.last:
             usage.completed = True
 
+    @property
+    def ttft_ms(self) -> int | None:
+        """Arrival to first token; None while there is none."""
+        if self._first_token_s is None:
+            return None
+        return round((self._first_token_s - self._arrived_s) * 1000)
+
     def row(self) -> Row:
         """As it stands, in the order of the table's columns.  Called on the writer's thread."""
         outcome, until_s = self.ending or ("running", self._clock.monotonic_s())
         usage = self.usage
         caller = self._caller
-        first_token_s = self._first_token_s
         return (
             self.id,
             caller.organisation_id,
@@ -117,7 +144,7 @@ class OpenRecord:
             caller.key_id,
             caller.mode,
             self._dialect,
-            self._model,
+            self.model,
             self.deployment,
             self._stream,
             outcome,
@@ -126,7 +153,7 @@ class OpenRecord:
             usage.started and usage.estimated,
             self._started_at_ms,
             self._queue_ms,
-            None if first_token_s is None else round((first_token_s - self._arrived_s) * 1000),
+            self.ttft_ms,
             round((until_s - self._arrived_s) * 1000),
         )
 
@@ -134,8 +161,9 @@ class OpenRecord:
 class Metering:
     """Made before `writer.start()`; `recover` once after it, then `run` for as long as it serves."""
 
-    def __init__(self, writer: Writer, clock: Clock) -> None:
+    def __init__(self, writer: Writer, clock: Clock, observer: Observer = UNWATCHED) -> None:
         self._writer = writer
+        self._observer = observer
         self._clock = clock
         self._open: dict[str, OpenRecord] = {}
         self._settling: deque[tuple[float, asyncio.Future[None]]] = deque()
@@ -152,6 +180,7 @@ class Metering:
         with its end, whichever is first: most requests are written once."""
         record = OpenRecord(arrival, caller, prompt, permit, self._clock)
         self._open[record.id] = record
+        self._observer.admitted(prompt.model)
         return record
 
     async def settle(self, record: OpenRecord, outcome: Outcome) -> None:
@@ -165,6 +194,9 @@ class Metering:
         if record.ending is None:
             record.ending = (outcome, now_s)
             del self._open[record.id]
+            self._observer.settled(
+                record.model, outcome, record.usage.meters(), record.ttft_ms
+            )
         durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         try:
             self._writer.put(USAGE, record, durable)

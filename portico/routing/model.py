@@ -5,7 +5,7 @@ from typing import Literal
 
 from portico.engines.base import Engine
 
-EngineKind = Literal["openai_compatible", "embedded"]
+EngineKind = Literal["openai_compatible"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Deployment:
 class Registration:
     """A deployment as the operator wrote it down.
 
-    location: base URL of an OpenAI-compatible server, or path of a GGUF file ("embedded").
+    location: base URL of an OpenAI-compatible server.
     credential_env: name of the environment variable that holds the upstream's key, never the key.
     """
 

@@ -5,7 +5,7 @@ from portico.db.database import Database
 from portico.kit.clock import Clock
 from portico.kit.ids import new_id
 from portico.routing import store
-from portico.routing.model import EngineKind, Registration
+from portico.routing.model import Registration
 
 
 class Registry:
@@ -20,7 +20,6 @@ class Registry:
         self,
         *,
         model: str,
-        engine: EngineKind,
         location: str,
         upstream_model: str = "",
         credential_env: str | None = None,
@@ -29,7 +28,7 @@ class Registry:
         registration = Registration(
             id=new_id("dep"),
             model=model,
-            engine=engine,
+            engine="openai_compatible",
             location=location,
             upstream_model=upstream_model or model,
             credential_env=credential_env,

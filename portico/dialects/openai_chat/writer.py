@@ -239,3 +239,9 @@ class AnswerWriter:
         choices = [choice.body(index) for index, choice in sorted(self._choices.items())]
         usage = usage_of(self._running.total())
         return _encode({**self._start, "choices": choices, "usage": usage})
+
+
+def writer_for(prompt: Prompt, request_id: str, created_s: int) -> StreamWriter | AnswerWriter:
+    """The writer of one answer, as the prompt wants it."""
+    kind = StreamWriter if prompt.stream else AnswerWriter
+    return kind(request_id, prompt.model, created_s, prompt)

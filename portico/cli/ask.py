@@ -1,0 +1,199 @@
+"""`portico ask`: one question to the running server, answered as it streams in."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from cyclopts import Parameter
+
+from portico.accounts.model import KeyWish
+from portico.accounts.service import create_key, revoke_key
+from portico.callers.pepper import PepperLost, read_peppers
+from portico.cli.output import Exit, console, errors, say_json, stop
+from portico.cli.place import database_of, settings_for
+from portico.db.lock import running_server
+from portico.engines.openai_compatible.server import Server, server_at
+from portico.engines.transport.base import Answer, Call, TransportFailed
+from portico.engines.transport.native import NativeTransport
+from portico.kit.clock import SystemClock
+from portico.settings import Settings
+
+_KEY_LIVES_MS = 600_000
+_BODY_BYTES_MAX = 4_194_304
+
+
+@dataclass(slots=True)
+class Heard:
+    """What came back.  Times are seconds on the monotonic clock."""
+
+    asked_s: float
+    text: str = ""
+    first_s: float | None = None
+    ended_s: float = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+def ask(
+    question: str,
+    /,
+    *,
+    model: Annotated[str | None, Parameter(help="Model to ask; the first one if left out.")] = None,
+    system: Annotated[str | None, Parameter(help="A system message before the question.")] = None,
+    max_tokens: Annotated[int | None, Parameter(help="Longest answer, in tokens.")] = None,
+    base_url: Annotated[str | None, Parameter(help="Another server than the local one.")] = None,
+    api_key: Annotated[
+        str | None, Parameter(help="Key to use; a short-lived one if local.")
+    ] = None,
+    data_dir: Annotated[str | None, Parameter(help="Folder of the server's data.")] = None,
+    json: Annotated[bool, Parameter(negative="", help="Print JSON at the end.")] = False,
+) -> None:
+    """Stream an answer from the running server, then say what it took."""
+    settings = settings_for(
+        None, server={"data_dir": data_dir}, client={"base_url": base_url, "api_key": api_key}
+    )
+    messages = [{"role": "system", "content": system}] if system else []
+    messages.append({"role": "user", "content": question})
+    body: dict[str, Any] = {"messages": messages, "stream": True}
+    body["stream_options"] = {"include_usage": True}
+    if max_tokens is not None:
+        body["max_completion_tokens"] = max_tokens
+    try:
+        asyncio.run(_ask(settings, model, body, json=json))
+    except TransportFailed as failed:
+        stop(Exit.FAILED, f"the server did not answer: {failed.detail}", fix="`portico serve`")
+
+
+async def _ask(settings: Settings, model: str | None, body: dict[str, Any], *, json: bool) -> None:
+    async with _server(settings) as server:
+        transport = NativeTransport()
+        try:
+            body["model"] = model or await _first_model(transport, server)
+            heard = await _listen(transport, server, body, shown=not json)
+        finally:
+            await transport.close()
+    _report(heard, body["model"], json=json)
+
+
+@asynccontextmanager
+async def _server(settings: Settings) -> AsyncIterator[Server]:
+    """Where to ask and with which key.  On the server's own machine no key is needed: one is made
+    for this question and revoked after it."""
+    base_url, api_key = settings.client.base_url, settings.client.api_key
+    data_dir = Path(settings.server.data_dir)
+    if not base_url:
+        running = running_server(data_dir)
+        if running is None or not running.base_url:
+            stop(
+                Exit.FAILED,
+                f"no server is running on {data_dir}.",
+                fix="Start one with `portico serve`, or name another with --base-url.",
+            )
+        base_url = running.base_url
+    if api_key:
+        yield server_at(base_url, api_key)
+        return
+    database, clock = database_of(settings), SystemClock()
+    wish = KeyWish("portico ask", expires_at_ms=clock.wall_ms() + _KEY_LIVES_MS)
+    try:
+        peppers = read_peppers(data_dir)
+    except PepperLost as error:
+        stop(Exit.DATA, str(error))
+    issued = database.write(lambda connection: create_key(connection, peppers, clock, wish))
+    try:
+        yield server_at(base_url, issued.secret)
+    finally:
+        database.write(lambda connection: revoke_key(connection, issued.key.id, clock))
+
+
+async def _first_model(transport: NativeTransport, server: Server) -> str:
+    target = f"{server.base_path}/v1/models"
+    call = Call(server.origin, "GET", target, server.headers, b"", server.deadlines)
+    answer = await transport.send(call)
+    listed = await _decoded(answer)
+    if not listed["data"]:
+        stop(Exit.FAILED, "the server serves no model.", fix="`portico model add`, or --model FILE")
+    return str(listed["data"][0]["id"])
+
+
+async def _listen(
+    transport: NativeTransport, server: Server, body: dict[str, Any], *, shown: bool
+) -> Heard:
+    heard = Heard(time.monotonic())
+    call = Call(
+        server.origin,
+        "POST",
+        server.chat_target,
+        server.headers,
+        msgspec.json.encode(body),
+        server.deadlines,
+    )
+    answer = await transport.send(call)
+    if answer.status != 200:
+        await _decoded(answer)
+    pending = b""
+    try:
+        while data := await answer.next():
+            *events, pending = (pending + data).split(b"\n\n")
+            for event in events:
+                _hear(heard, event.removeprefix(b"data: "), shown=shown)
+    finally:
+        answer.close()
+    heard.ended_s = time.monotonic()
+    return heard
+
+
+async def _decoded(answer: Answer) -> Any:
+    """The body of a 200; anything else ends the command with what the server said."""
+    found = msgspec.json.decode(await answer.read(_BODY_BYTES_MAX))
+    if answer.status != 200:
+        stop(Exit.FAILED, found["error"]["message"])
+    return found
+
+
+def _hear(heard: Heard, event: bytes, *, shown: bool) -> None:
+    if event == b"[DONE]":
+        return
+    chunk = msgspec.json.decode(event)
+    if "error" in chunk:
+        stop(Exit.FAILED, chunk["error"]["message"])
+    if chunk.get("usage"):
+        heard.input_tokens = chunk["usage"]["prompt_tokens"]
+        heard.output_tokens = chunk["usage"]["completion_tokens"]
+    for choice in chunk["choices"]:
+        text = choice["delta"].get("content") or ""
+        if text and heard.first_s is None:
+            heard.first_s = time.monotonic()
+        heard.text += text
+        if shown:
+            console.print(text, end="", markup=False)
+
+
+def _report(heard: Heard, model: str, *, json: bool) -> None:
+    first_ms = round(((heard.first_s or heard.ended_s) - heard.asked_s) * 1000)
+    writing_s = heard.ended_s - (heard.first_s or heard.asked_s)
+    tokens_per_s = round(heard.output_tokens / writing_s) if writing_s > 0 else 0
+    if json:
+        say_json(
+            {
+                "model": model,
+                "text": heard.text,
+                "input_tokens": heard.input_tokens,
+                "output_tokens": heard.output_tokens,
+                "first_token_ms": first_ms,
+                "tokens_per_s": tokens_per_s,
+            }
+        )
+        return
+    console.print()
+    errors.print(
+        f"{model}: {heard.input_tokens} tokens in, {heard.output_tokens} out · first token "
+        f"{first_ms} ms · {tokens_per_s} tokens/s",
+        style="dim",
+        markup=False,
+    )

@@ -1,0 +1,107 @@
+"""The whole product as a user starts it: `portico serve` in a process of its own."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+START_S_MAX = 30
+
+
+@dataclass
+class Served:
+    """A running `portico serve`."""
+
+    process: "subprocess.Popen[str]"
+    base_url: str
+    api_key: str
+    data_dir: Path
+
+    @property
+    def host_port(self) -> tuple[str, int]:
+        host, _, port = self.base_url.removeprefix("http://").partition("/")[0].partition(":")
+        return host, int(port)
+
+    def cli(self, *words: str) -> Any:
+        """What `portico <words> --json` on this data directory prints."""
+        done = portico(*words, "--data-dir", str(self.data_dir), "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "portico.cli.main", *words]
+
+
+def portico(*words: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        command(*words), capture_output=True, text=True, check=False, timeout=60, cwd=cwd
+    )
+
+
+def start(data_dir: Path, *words: str, env: dict[str, str] | None = None) -> Served:
+    """Start a server on a free port and wait for its banner."""
+    process = subprocess.Popen(
+        command("serve", "--port", "0", "--data-dir", str(data_dir), "--json", *words),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **(env or {})},
+    )
+    assert process.stdout is not None
+    readable, _, _ = select.select([process.stdout], [], [], START_S_MAX)
+    line = process.stdout.readline() if readable else ""
+    if not line:
+        process.kill()
+        _, said = process.communicate()
+        pytest.fail(f"portico serve did not start: {said}")
+    banner = json.loads(line)
+    return Served(process, banner["base_url"], banner.get("api_key") or "", data_dir)
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
+    """Starts servers; whatever still runs at the end is stopped."""
+    running: list[Served] = []
+
+    def begin(
+        *words: str, data_dir: Path | None = None, env: dict[str, str] | None = None
+    ) -> Served:
+        served = start(data_dir or tmp_path / "data", *words, env=env)
+        running.append(served)
+        return served
+
+    yield begin
+    for served in running:
+        end(served)
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One server with the demo model and the simulated models, shared by the whole run."""
+    running = start(tmp_path_factory.mktemp("served") / "data", "--simulated")
+    yield running
+    end(running)
+
+
+def end(served: Served) -> None:
+    if served.process.poll() is None:
+        served.process.terminate()
+    try:
+        served.process.communicate(timeout=30)
+    except subprocess.TimeoutExpired:
+        served.process.kill()
+        served.process.communicate()

@@ -1,0 +1,189 @@
+"""Whatever is sent, the answer is a 4xx in OpenAI's envelope that names the field: never a 5xx."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.whole.conftest import Served
+from tests.whole.wire import Wire, get, question
+
+OK: dict[str, Any] = {"model": "sim-echo", "messages": question("hi")}
+
+
+def image(size_bytes: int) -> list[dict[str, Any]]:
+    data = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"\x00" * size_bytes).decode()
+    part = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
+    return [{"role": "user", "content": [part]}]
+
+
+BAD: dict[str, tuple[bytes | dict[str, Any], int, str, str | None]] = {
+    "not json": (b"{", 400, "invalid_json", None),
+    "not an object": (b"[]", 400, "body_not_an_object", None),
+    "empty": (b"", 400, "invalid_json", None),
+    "not utf-8": (b'{"model": "\xff"}', 400, "invalid_json", None),
+    "deep": (b'{"a":' + b"[" * 200 + b"]" * 200 + b"}", 400, "json_too_deep", None),
+    "no model": ({"messages": question("x")}, 400, "missing_field", "model"),
+    "no messages": ({"model": "sim-echo"}, 400, "missing_field", "messages"),
+    "wrong type": ({**OK, "messages": "hi"}, 400, "invalid_type", "messages"),
+    "wrong number": ({**OK, "temperature": "hot"}, 400, "invalid_type", "temperature"),
+    "unknown model": ({**OK, "model": "gpt-none"}, 404, "model_not_found", "model"),
+    "unknown role": (
+        {**OK, "messages": [{"role": "wizard", "content": "x"}]},
+        400,
+        "invalid_value",
+        "messages[0].role",
+    ),
+    "empty messages": ({**OK, "messages": []}, 400, "out_of_range", "messages"),
+    "n is 0": ({**OK, "n": 0}, 400, "out_of_range", "n"),
+    "negative cap": ({**OK, "max_tokens": -1}, 400, "out_of_range", "max_tokens"),
+    "hot": ({**OK, "temperature": 3}, 400, "out_of_range", "temperature"),
+    "half an emoji": (
+        b'{"model":"sim-echo","messages":[{"role":"user","content":"\\ud83d"}]}',
+        400,
+        "lone_surrogate",
+        "messages[0].content",
+    ),
+    "20 MB image": (
+        {**OK, "messages": image(20_971_520)},
+        413,
+        "media_too_large",
+        "messages[0].content[0].image_url.url",
+    ),
+    "image for a text model": (
+        {**OK, "model": "portico-demo", "messages": image(100)},
+        400,
+        "unsupported_feature",
+        "model",
+    ),
+    "image by url": (
+        {
+            **OK,
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "image_url", "image_url": {"url": "http://127.0.0.1/secret"}}
+                    ],
+                }
+            ],
+        },
+        400,
+        "media_url_not_supported",
+        "messages[0].content[0].image_url.url",
+    ),
+    "too many tokens out": (
+        {**OK, "model": "portico-demo", "max_tokens": 10_000_000},
+        400,
+        "context_length_exceeded",
+        "max_completion_tokens",
+    ),
+    "too many tokens in": (
+        {"model": "portico-demo", "messages": question("word " * 200_000)},
+        400,
+        "context_length_exceeded",
+        "messages",
+    ),
+    "tool that is not there": (
+        {**OK, "tool_choice": {"type": "function", "function": {"name": "f"}}},
+        400,
+        "invalid_value",
+        "tool_choice",
+    ),
+    "stream options without stream": (
+        {**OK, "stream_options": {"include_usage": True}},
+        400,
+        "invalid_value",
+        "stream_options",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_4xx(served: Served, name: str) -> None:
+    body, status, code, field = BAD[name]
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    got, headers, answer = Wire(served).post("/v1/chat/completions", raw).answer()
+    error = json.loads(answer)["error"]
+    assert (got, error["code"]) == (status, code), error
+    assert {"message", "type", "param", "code"} <= set(error)
+    if field is not None:
+        assert (error["param"] or "").startswith(field), error
+    assert headers["x-request-id"]
+    assert headers["x-should-retry"] == "false"
+
+
+json_value = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+fields = st.sampled_from(
+    [
+        "messages", "model", "n", "stop", "tools", "tool_choice", "response_format", "logprobs",
+        "top_logprobs", "stream", "stream_options", "seed", "max_tokens", "logit_bias", "metadata",
+        "temperature", "functions", "modalities", "audio", "reasoning_effort", "user", "prediction",
+    ]
+)  # fmt: skip
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(changes=st.dictionaries(fields, json_value, min_size=1, max_size=3))
+def test_never_a_5xx(served: Served, changes: dict[str, Any]) -> None:
+    status, _, answer = Wire(served).ask(**{**OK, "max_tokens": 4, **changes}).answer()
+    assert status < 500, answer
+    if status != 200:
+        error = json.loads(answer)["error"]
+        assert error["code"]
+        assert error["message"]
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(body=st.binary(max_size=200))
+def test_never_a_5xx_for_any_bytes(served: Served, body: bytes) -> None:
+    status, _, _ = Wire(served).post("/v1/chat/completions", body).answer()
+    assert 400 <= status < 500
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/v1/nothing", 404), ("/v1/v1/chat/completions", 404), ("/chat/completions", 404)],
+)
+def test_404_with_a_remedy(served: Served, path: str, status: int) -> None:
+    got, _, body = get(served, path)
+    assert got == status
+    assert "/v1" in json.loads(body)["error"]["message"]
+
+
+def test_405_names_the_methods(served: Served) -> None:
+    status, headers, _ = get(served, "/v1/chat/completions")
+    assert (status, headers["allow"]) == (405, "POST")
+
+
+def test_401_without_a_key(served: Served) -> None:
+    for path in ("/v1/models", "/v1/usage"):
+        status, _, body = get(served, path, key="")
+        assert (status, json.loads(body)["error"]["code"]) == (401, "missing_api_key")
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/health", "/"])
+def test_200_without_a_key(served: Served, path: str) -> None:
+    assert get(served, path, key="")[0] == 200
+
+
+def test_usage_of_the_caller(served: Served) -> None:
+    Wire(served).ask(model="sim-echo", messages=question("one two three")).answer()
+    status, _, body = get(served, "/v1/usage")
+    usage = json.loads(body)
+    assert status == 200
+    assert usage["total"]["requests"] >= 1
+    assert usage["total"]["output_tokens"] >= 1

@@ -1,0 +1,76 @@
+"""Whoever hangs up, whenever: the engine stops, what was made is metered, nothing leaks."""
+
+import random
+import time
+
+import pytest
+
+from tests.whole.conftest import Served
+from tests.whole.wire import Wire, metric, question
+
+
+def settled(served: Served, streams: int, before: float) -> None:
+    """Wait (bounded) until every stream started has its record and its place back."""
+    until = time.monotonic() + 20
+    while metric(served, "portico_usage_records_total") < before + streams:
+        assert time.monotonic() < until, "a started stream has no record"
+    assert metric(served, "portico_usage_records_total") == before + streams
+    assert metric(served, "portico_requests_running") == 0
+
+
+def hang_up_at_random(served: Served, model: str, runs: int, tokens: int) -> None:
+    dice = random.Random(7)
+    before = metric(served, "portico_usage_records_total")
+    for _ in range(runs):
+        wire = Wire(served).ask(
+            model=model,
+            messages=question(f"Tell me a long story. [[sim tokens={tokens} delay_ms=2]]"),
+            max_tokens=tokens,
+            stream=True,
+        )
+        wire.read_until(b"data: ", dice.randint(1, 12))
+        wire.hang_up()
+    settled(served, runs, before)
+
+
+@pytest.mark.parametrize("model", ["portico-demo", "sim-lorem"])
+def test_streams_started_are_usage_records(served: Served, model: str) -> None:
+    sockets = metric(served, "process_open_fds")
+    before = served.cli("usage")["total"]
+    hang_up_at_random(served, model, runs=25, tokens=400)
+    after = served.cli("usage")["total"]
+    assert after["requests"] - before["requests"] == 25
+    made = after["output_tokens"] - before["output_tokens"]
+    assert 25 <= made < 25 * 400, "metered for what was made, and made to stop"
+    assert metric(served, "process_open_fds") <= sockets + 8  # pooled engine connections
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("model", ["portico-demo", "sim-lorem"])
+@pytest.mark.timeout(600)
+def test_a_thousand_of_a_thousand(served: Served, model: str) -> None:
+    hang_up_at_random(served, model, runs=1_000, tokens=400)
+
+
+def test_hang_up_before_the_first_token(served: Served) -> None:
+    before = metric(served, "portico_usage_records_total")
+    wire = Wire(served).ask(
+        model="sim-slow", messages=question("hi [[sim first_ms=60000]]"), stream=True
+    )
+    until = time.monotonic() + 10
+    while metric(served, "portico_requests_running") < 1:
+        assert time.monotonic() < until
+    wire.hang_up()
+    settled(served, 1, before)
+    newest = served.cli("usage", "--list", "1")["records"][0]
+    assert (newest["outcome"], newest["output_tokens"]) == ("client_gone", 0)
+
+
+def test_hang_up_on_an_answer_that_is_not_streamed(served: Served) -> None:
+    before = metric(served, "portico_usage_records_total")
+    wire = Wire(served).ask(model="sim-stall", messages=question("hi"))
+    until = time.monotonic() + 10
+    while metric(served, "portico_requests_running") < 1:
+        assert time.monotonic() < until
+    wire.hang_up()
+    settled(served, 1, before)

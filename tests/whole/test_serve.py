@@ -1,0 +1,167 @@
+"""`portico serve` says what it did, or one clear sentence and a code when it cannot."""
+
+import json
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.whole.conftest import Served, portico
+from tests.whole.wire import Wire, get, question
+
+Serve = Callable[..., Served]
+
+
+def test_a_used_port(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = portico("serve", "--port", port, "--data-dir", str(tmp_path / "data"))
+    assert done.returncode == 3
+    assert f"127.0.0.1:{port}" in done.stderr
+    assert "--port" in done.stderr
+    assert done.stderr.count("\n") <= 3
+    assert not (tmp_path / "data").exists(), "nothing is half-started"
+
+
+def test_an_unreadable_model(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF" + b"\x00" * 100)
+    for path in (broken, tmp_path / "none.gguf"):
+        done = portico(
+            "serve", "--port", "0", "--data-dir", str(tmp_path / "d"), "--model", str(path)
+        )
+        assert done.returncode == 5
+        assert str(path) in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_broken_configuration(tmp_path: Path) -> None:
+    (tmp_path / "portico.toml").write_text("[server]\nport = 123456\n")
+    done = portico("serve", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "portico.toml: server.port is 123456" in done.stderr
+    assert not (tmp_path / "portico-data").exists()
+
+
+def test_a_second_server_on_one_data_directory(serve: Serve) -> None:
+    served = serve("--simulated")
+    second = portico("serve", "--port", "0", "--data-dir", str(served.data_dir))
+    assert second.returncode == 4
+    assert str(served.process.pid) in second.stderr
+    assert Wire(served).ask(model="sim-echo", messages=question("hi")).answer()[0] == 200
+
+
+def test_a_data_directory_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("")
+    done = portico("serve", "--port", "0", "--data-dir", str(tmp_path / "data"))
+    assert done.returncode == 4
+    assert "Traceback" not in done.stderr
+
+
+def test_a_database_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "portico.db").write_bytes(b"this is not a database" * 100)
+    done = portico("serve", "--port", "0", "--data-dir", str(tmp_path / "data"))
+    assert done.returncode == 4
+    assert "portico.db" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_key_is_shown_once(serve: Serve) -> None:
+    first = serve("--simulated")
+    assert first.api_key.startswith("pk_live_")
+    assert first.stop() == 0
+    again = serve("--simulated", data_dir=first.data_dir)
+    assert again.api_key == ""
+    again.api_key = first.api_key
+    assert Wire(again).ask(model="sim-echo", messages=question("hi")).answer()[0] == 200
+
+
+def test_keys_by_command(serve: Serve) -> None:
+    served = serve("--simulated")
+    made = served.cli("key", "create", "--name", "second", "--test")
+    assert made["api_key"].startswith("pk_test_")
+    served.api_key = made["api_key"]
+    assert get(served, "/v1/models")[0] == 200
+    assert "second" in [key["name"] for key in served.cli("key", "list")["keys"]]
+    served.cli("key", "revoke", made["id"])
+    for _ in range(700):  # the server looks again within 5 seconds
+        status, _, body = get(served, "/v1/models")
+        if status == 401:
+            break
+    assert json.loads(body)["error"]["code"] == "api_key_revoked"
+
+
+def test_another_server_as_upstream(serve: Serve, tmp_path: Path) -> None:
+    behind = serve("--simulated", data_dir=tmp_path / "behind")
+    front = serve(
+        "--upstream",
+        behind.base_url,
+        data_dir=tmp_path / "front",
+        env={"PORTICO_UPSTREAM_API_KEY": behind.api_key, "PORTICO_ENGINE_ENABLED": "false"},
+    )
+    status, _, body = Wire(front).ask(model="sim-echo", messages=question("hi there")).answer()
+    assert status == 200
+    assert json.loads(body)["choices"][0]["message"]["content"] == "hi there"
+    assert front.cli("usage")["total"] == behind.cli("usage")["total"]
+
+
+def test_models_by_command(serve: Serve, tmp_path: Path) -> None:
+    behind = serve("--simulated", data_dir=tmp_path / "behind")
+    front = serve(
+        data_dir=tmp_path / "front",
+        env={"BEHIND_KEY": behind.api_key, "PORTICO_ENGINE_ENABLED": "false"},
+    )
+    front.cli(
+        "model", "add", "echo", "--upstream", behind.base_url,
+        "--upstream-model", "sim-echo", "--api-key-env", "BEHIND_KEY",
+    )  # fmt: skip
+    status = 404
+    for _ in range(2_000):  # the server looks again within a few seconds
+        status, _, body = Wire(front).ask(model="echo", messages=question("hi")).answer()
+        if status != 404:
+            break
+    assert status == 200
+    assert json.loads(body)["choices"][0]["message"]["content"] == "hi"
+    assert "echo" in [model["model"] for model in front.cli("model", "list")["models"]]
+    front.cli("model", "remove", "echo")
+    for _ in range(2_000):
+        status, _, _ = Wire(front).ask(model="echo", messages=question("hi")).answer()
+        if status == 404:
+            return
+    raise AssertionError("the removed model is still served")
+
+
+def test_ask(served: Served) -> None:
+    done = portico("ask", "What is Portico?", "--data-dir", str(served.data_dir), "--json")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["text"]
+    assert said["output_tokens"] > 0
+    assert {"input_tokens", "first_token_ms", "tokens_per_s", "model"} <= set(said)
+
+
+def test_ask_with_nobody_there(tmp_path: Path) -> None:
+    done = portico("ask", "hello", "--data-dir", str(tmp_path))
+    assert done.returncode == 1
+    assert "portico serve" in done.stderr
+
+
+def test_doctor(served: Served) -> None:
+    done = portico("doctor", "--data-dir", str(served.data_dir), "--port", "0", "--json")
+    report = json.loads(done.stdout)
+    named = {check["name"] for check in report["checks"]}
+    assert {"python", "platform", "engine", "database", "port", "clock", "disk"} <= named
+    assert report["ok"], report
+    assert done.returncode == 0
+
+
+def test_without_the_wheel(serve: Serve, tmp_path: Path) -> None:
+    """The embedded engine cannot be loaded: Portico starts, says so, and serves what it can."""
+    (tmp_path / "broken" / "xllamacpp").mkdir(parents=True)
+    (tmp_path / "broken" / "xllamacpp" / "__init__.py").write_text("raise ImportError('no AVX2')")
+    path = os.pathsep.join([str(tmp_path / "broken"), os.environ.get("PYTHONPATH", "")])
+    served = serve("--simulated", env={"PYTHONPATH": path})
+    assert Wire(served).ask(model="sim-echo", messages=question("hi")).answer()[0] == 200
+    _, _, body = get(served, "/v1/models")
+    assert "portico-demo" not in [model["id"] for model in json.loads(body)["data"]]
