@@ -15,7 +15,13 @@ from portico.dialects.openai_chat import failures
 from portico.dialects.openai_chat.chunks import Chunk, read_chunk, read_whole, rewritten
 from portico.dialects.openai_chat.failures import BrokenAnswer
 from portico.dialects.openai_chat.tally import Tally
-from portico.dialects.openai_chat.usage import ChatUsage, Timings, meters_of, usage_in
+from portico.dialects.openai_chat.usage import (
+    ChatUsage,
+    Timings,
+    meters_of,
+    meters_of_timings,
+    usage_in,
+)
 from portico.kit.sse import EVENT_BYTES_MAX, Event, EventReader, EventTooLarge
 
 _LESSONS_MAX = 32
@@ -111,8 +117,10 @@ class StreamReader:
         if len(self._tally.finished) < self._choices:
             raise failures.ended_early(delta)
         self._done = True
-        start = delta.raw if delta is not None else b""
-        return self._tally.delta(start + self._tally.ending())
+        delta = delta or self._tally.delta(b"")
+        delta.raw += self._tally.ending()
+        delta.last = True
+        return delta
 
     def _cut(self, data: bytes) -> bytes:
         """The whole events so far; what follows the last waits.  Once something comes that must
@@ -293,8 +301,4 @@ def _meters_in(value: Any, member: bytes) -> Meters | None:
 def _meters(figures: ChatUsage | Timings) -> Meters:
     if isinstance(figures, ChatUsage):
         return meters_of(figures)
-    return Meters(
-        input_text=figures.prompt_n,
-        input_cache_read=figures.cache_n,
-        output_text=figures.predicted_n,
-    )
+    return meters_of_timings(figures)

@@ -24,7 +24,8 @@ class Tally:
         self._of_choice: dict[int, Meters] = {}
         self._told: list[ChatUsage] = []
         self._usage_chunk = b""
-        self._sample = b""
+        self.sample = b""
+        """Some chunk of the stream, after which a usage chunk can be made."""
 
     @property
     def changed(self) -> bool:
@@ -35,14 +36,17 @@ class Tally:
 
     def look(self, chunk: Chunk, payload: bytes) -> None:
         """Count the tokens of a decoded chunk and note what ends with it."""
-        self._sample = self._sample or payload
+        self.sample = self.sample or payload
         for choice in chunk.choices or ():
             if choice.delta is not None and choice.delta.bears:
                 self._tokens += 1
             if isinstance(choice.finish_reason, str):
-                self.finished.setdefault(choice.index, choice.finish_reason)
-                if choice.index == 0:
-                    self.finish = self.finished[0]
+                self.finishes(choice.index, choice.finish_reason)
+
+    def finishes(self, index: int, reason: str) -> None:
+        self.finished.setdefault(index, reason)
+        if index == 0:
+            self.finish = self.finished[0]
 
     def running(self, index: int, meters: Meters) -> None:
         """The engine's total so far for one choice.  The prompt is counted once."""
@@ -74,7 +78,7 @@ class Tally:
         if len(self._told) == 1:
             return frame(self._usage_chunk) + DONE
         usage = msgspec.json.encode(usage_of(self._total))
-        sample = self._usage_chunk or self._sample
+        sample = self._usage_chunk or self.sample
         return frame(rewritten(sample, {"choices": b"[]", "usage": usage})) + DONE
 
 

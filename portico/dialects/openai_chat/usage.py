@@ -72,6 +72,14 @@ def meters_of(usage: ChatUsage) -> Meters:
     )
 
 
+def meters_of_timings(timings: Timings) -> Meters:
+    return Meters(
+        input_text=timings.prompt_n,
+        input_cache_read=timings.cache_n,
+        output_text=timings.predicted_n,
+    )
+
+
 def _split(total: int, *parts: int | None) -> tuple[int, list[int]]:
     """What is left of `total` after `parts`, and the parts as far as it reaches."""
     taken = []
