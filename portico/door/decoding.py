@@ -35,14 +35,7 @@ async def decoded(
     if not codings:
         return body
     try:
-        if len(body) <= _INLINE_SENT_BYTES_MAX:
-            try:
-                return decode(body, codings, min(limit_bytes, _INLINE_DECODED_BYTES_MAX))
-            except _TooLarge:
-                if limit_bytes <= _INLINE_DECODED_BYTES_MAX:
-                    raise
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(None, decode, body, codings, limit_bytes)
+        return await _decoded(body, codings, limit_bytes)
     except _TooLarge:
         raise errors.BODY_TOO_LARGE(
             f"The body is larger than {limit_bytes} bytes once decoded.", limit=limit_bytes
@@ -51,6 +44,19 @@ async def decoded(
         raise errors.CORRUPT_ENCODING(
             f"The body is not valid {', '.join(codings)}.", field="Content-Encoding"
         ) from None
+
+
+async def _decoded(body: bytes, codings: list[str], limit_bytes: int) -> bytes:
+    """Small ones here, others on a thread.  Raises: _TooLarge, _Corrupt."""
+    inline_bytes = min(limit_bytes, _INLINE_DECODED_BYTES_MAX)
+    if len(body) <= _INLINE_SENT_BYTES_MAX:
+        try:
+            return decode(body, codings, inline_bytes)
+        except _TooLarge:
+            if inline_bytes == limit_bytes:
+                raise
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(None, decode, body, codings, limit_bytes)
 
 
 def codings_of(content_encoding: bytes, *, allowed: bool) -> list[str]:

@@ -146,7 +146,10 @@ def _moment_ms(given: Mapping[str, str], name: str) -> int | None:
             return int(text) * 1000
         # A "+" in a query is a blank once decoded.
         moment = datetime.fromisoformat(text.replace(" ", "+"))
-        return round(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() * 1000)
+        moment_ms = round(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() * 1000)
+        if moment_ms < 0:
+            raise ValueError("before 1970")
+        return moment_ms
     except (ValueError, OverflowError):
         raise errors.INVALID_VALUE(
             f"'{name}' is {text[:200]!r}; it must be a date or time such as "
