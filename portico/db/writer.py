@@ -57,7 +57,13 @@ class Writer:
         self._lanes[lane.name] = lane
 
     def start(self) -> None:
-        """Rows that an earlier process left in the spool are written before anything else."""
+        """Rows that an earlier process left in the spool are written before anything else.
+
+        Raises: RuntimeError, when the spool has rows for a lane that was not added.
+        """
+        unknown = {name for name, _ in self._spool.read()} - self._lanes.keys()
+        if unknown:
+            raise RuntimeError(f"The spool holds rows of {sorted(unknown)}; nothing writes those.")
         committer = Committer(
             self._inbox,
             self._database,

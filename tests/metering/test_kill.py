@@ -63,8 +63,8 @@ async def test_a_second_recovery_finds_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("acknowledged", range(1, 2_000, 20))
-async def test_a_hundred_kills(tmp_path: Path, acknowledged: int) -> None:
+@pytest.mark.parametrize("acknowledged", range(1, 3_000, 100))
+async def test_thirty_kills(tmp_path: Path, acknowledged: int) -> None:
     ids = _killed_after(acknowledged, tmp_path)
     async with storage(tmp_path) as store:
         await store.metering.recover()

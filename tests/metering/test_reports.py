@@ -13,7 +13,7 @@ from portico.db.database import Database, open_database
 from portico.db.tables import usage_record
 from portico.errors import Refusal
 from portico.metering import reports
-from portico.metering.model import Question
+from portico.metering.model import GroupBy, Question
 from tests.db.storage import storage
 from tests.metering.requests import LAST, complete_one, open_one
 
@@ -92,7 +92,7 @@ def test_no_usage_is_zero(database: Database) -> None:
     ],
 )
 def test_groups_add_up_to_the_totals(
-    database: Database, by: reports.GroupBy, keys: dict[str, int]
+    database: Database, by: GroupBy, keys: dict[str, int]
 ) -> None:
     _add(database, 0)
     _add(database, 11, model="other")

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -197,7 +198,7 @@ async def test_a_nearly_full_disk_closes_admission_while_records_are_still_writt
         assert len(store.rows()) == 1
 
 
-async def _rows_after_restart(data_dir: Path) -> list[dict[str, object]]:
+async def _rows_after_restart(data_dir: Path) -> list[Any]:
     async with storage(data_dir) as store:
         await store.metering.recover()
         return store.rows()

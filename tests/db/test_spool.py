@@ -1,0 +1,73 @@
+"""What went into the spool comes out, once and in order, also after a crash in the middle."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portico.db.spool import FILE_NAME, Spool
+
+VALUES = st.one_of(st.none(), st.booleans(), st.integers(-(2**63), 2**63 - 1), st.text())
+ROWS = st.lists(st.tuples(st.sampled_from(["usage", "other"]), st.tuples(VALUES, VALUES)))
+
+
+@given(st.lists(ROWS, max_size=5))
+def test_every_row_comes_back_in_order(
+    tmp_path_factory: pytest.TempPathFactory, batches: list[list[tuple[str, tuple[object, ...]]]]
+) -> None:
+    folder = tmp_path_factory.mktemp("spool")
+    spool = Spool(folder, 1_000)
+    for batch in batches:
+        spool.append(batch)
+    spool.close()
+    again = Spool(folder, 1_000)
+    expected = [row for batch in batches for row in batch]
+    assert again.read() == expected
+    assert again.rows == len(expected)
+    again.close()
+
+
+def test_it_goes_on_where_an_earlier_process_stopped(tmp_path: Path) -> None:
+    for number in range(3):
+        spool = Spool(tmp_path, 1_000)
+        spool.append([("usage", (number,))])
+        spool.close()
+    spool = Spool(tmp_path, 1_000)
+    assert [row for _, row in spool.read()] == [(0,), (1,), (2,)]
+    spool.close()
+
+
+def test_cleared_rows_stay_gone(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 1_000)
+    spool.append([("usage", (n,)) for n in range(9)])
+    spool.clear()
+    spool.append([("usage", (100,))])
+    assert spool.read() == [("usage", (100,))]
+    spool.close()
+
+
+@pytest.mark.parametrize("cut_bytes", range(1, 12))
+def test_a_row_torn_by_a_crash_does_not_hide_those_before_it(
+    tmp_path: Path, cut_bytes: int
+) -> None:
+    spool = Spool(tmp_path, 0)
+    spool.append([("usage", (1,)), ("usage", (2,))])
+    spool.close()
+    file = tmp_path / FILE_NAME
+    whole = file.read_bytes()[:-8]  # without the end mark
+    file.write_bytes(whole[:-cut_bytes])
+    again = Spool(tmp_path, 0)
+    assert again.read() == [("usage", (1,))]
+    again.append([("usage", (3,))])
+    assert again.read() == [("usage", (1,)), ("usage", (3,))]
+    again.close()
+
+
+def test_the_reserve_is_taken_before_it_is_needed(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 3_000_000)
+    spool.append([("usage", (n,)) for n in range(1_000)])
+    blocks_bytes = (tmp_path / FILE_NAME).stat().st_blocks * 512
+    assert blocks_bytes >= 3_000_000
+    assert (tmp_path / FILE_NAME).stat().st_size == 3_000_000
+    spool.close()
