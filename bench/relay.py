@@ -21,10 +21,11 @@ from lab.stage import Stage, cores
 from lab.tools import build
 from lab.window import Lab
 
+QUICK = ("idle", "json", "rate", "stream")
 OUT = Path(__file__).parent / "out" / "relay.json"
 EXAMPLES = """examples:
   uv run python bench/relay.py                                    every scenario, every server installed
-  uv run python bench/relay.py --quick                            a smoke test, about 20 s
+  uv run python bench/relay.py --quick                            a smoke test, about 15 s
   uv run python bench/relay.py json stream --servers nginx,portico --max json=3.5 --max stream=2.5
   uv run python bench/relay.py idle rate stream --max idle.kb_per_stream=30 --max idle.base_mb=100 \\
       --max rate.added_p50_us=1000 --max rate.added_p99_us=3000 --max stream.p99_us=10000
@@ -41,7 +42,11 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("scenario", nargs="*", help="idle json rate stream burst big (default: all)")
+    add(
+        "scenario",
+        nargs="*",
+        help="idle json rate stream burst big (default: all; quick: the first four)",
+    )
     add("--quick", action="store_true", help="one short round of nginx and Portico, fewer streams")
     add("--servers", default="", help=f"comma-separated, of {','.join(contenders.NAMES)}")
     add("--rounds", type=int, help="turns per server and scenario (default 5, quick 1)")
@@ -76,7 +81,8 @@ def chosen_scenarios(args: argparse.Namespace) -> list[Scenario]:
     for name in (*args.scenario, *limited):
         if name not in every:
             raise BenchError(f"there is no scenario {name!r}; there are {', '.join(every)}")
-    return [scenario for name, scenario in every.items() if name in (args.scenario or every)]
+    asked = args.scenario or (QUICK if args.quick else every)
+    return [scenario for name, scenario in every.items() if name in asked]
 
 
 def chosen_names(args: argparse.Namespace) -> list[str]:

@@ -15,7 +15,7 @@ import pytest
 from lab import process
 from lab.model import ANSWER, FAST, MODELS, BenchError, Contender, chat_body
 from lab.stage import Cores, Stage
-from lab.tools import Tools, build
+from lab.tools import Tools, build, program
 
 NO_COMPILER = "the benchmark's tools need a C compiler: apt-get install gcc"
 needs_compiler = pytest.mark.skipif(shutil.which("cc") is None, reason=NO_COMPILER)
@@ -114,6 +114,13 @@ def test_the_model_server_lists_its_models(tools: Tools, stage: Stage) -> None:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models") as answer:
         listed = json.load(answer)["data"]
     assert tuple(model["id"] for model in listed) == MODELS
+
+
+def test_a_missing_program_is_named_with_what_installs_it() -> None:
+    with pytest.raises(
+        BenchError, match=r"no-such-program is missing.*apt-get install some-package"
+    ):
+        program("no-such-program", "some-package")
 
 
 def test_a_server_that_ends_early_is_reported_with_its_own_words(stage: Stage) -> None:
