@@ -15,7 +15,7 @@ from portico import errors
 from portico.callers.model import Caller
 from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
-from portico.canon.usage import Meters, Usage
+from portico.canon.usage import Usage
 from portico.db.lane import Row
 from portico.db.writer import Writer
 from portico.kit.clock import Clock
@@ -50,7 +50,9 @@ class Observer(Protocol):
 
     def admitted(self, model: str) -> None: ...
 
-    def settled(self, model: str, outcome: str, meters: Meters, ttft_ms: int | None) -> None: ...
+    def settled(
+        self, model: str, outcome: str, input_tokens: int, output_tokens: int, ttft_ms: int | None
+    ) -> None: ...
 
 
 class Unwatched:
@@ -59,7 +61,9 @@ class Unwatched:
     def admitted(self, model: str) -> None:
         return
 
-    def settled(self, model: str, outcome: str, meters: Meters, ttft_ms: int | None) -> None:
+    def settled(
+        self, model: str, outcome: str, input_tokens: int, output_tokens: int, ttft_ms: int | None
+    ) -> None:
         return
 
 
@@ -194,8 +198,9 @@ class Metering:
         if record.ending is None:
             record.ending = (outcome, now_s)
             del self._open[record.id]
+            meters = record.usage.meters()
             self._observer.settled(
-                record.model, outcome, record.usage.meters(), record.ttft_ms
+                record.model, outcome, meters.input_tokens, meters.output_tokens, record.ttft_ms
             )
         durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         try:

@@ -12,8 +12,6 @@ from prometheus_client import (
     generate_latest,
 )
 
-from portico.canon.usage import Meters
-
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
@@ -82,10 +80,12 @@ class Metrics:
     def admitted(self, model: str) -> None:
         self._counter(self._admitted, model).inc()
 
-    def settled(self, model: str, outcome: str, meters: Meters, ttft_ms: int | None) -> None:
+    def settled(
+        self, model: str, outcome: str, input_tokens: int, output_tokens: int, ttft_ms: int | None
+    ) -> None:
         self._counter(self._records, model, outcome).inc()
-        self._counter(self._tokens, model, "input").inc(meters.input_tokens)
-        self._counter(self._tokens, model, "output").inc(meters.output_tokens)
+        self._counter(self._tokens, model, "input").inc(input_tokens)
+        self._counter(self._tokens, model, "output").inc(output_tokens)
         if ttft_ms is not None:
             self._histogram(self._first_token, model).observe(ttft_ms / 1000)
 

@@ -48,6 +48,9 @@ def check(world: World) -> None:
         if outcome == "client_gone":
             assert world.ended == "left"
     tried = [fact for fact in facts if fact.endswith("opened")]
+    told = [world.scripts["abc".index(fact[0])].how for fact in tried]
+    if outcome == "upstream_failed" and not world.produced and set(told) == {"ours"}:
+        assert len(tried) == len(world.scripts), "every engine is tried before giving up"
     if world.sent:
         assert tried[-1] == f"{world.sent[0]} opened", "no second try after the first delta"
 
