@@ -63,6 +63,11 @@ class Callers:
         self._refused_max = refused_max
         self._looking: dict[str, asyncio.Future[KnownKey | None]] = {}
 
+    @property
+    def remembered(self) -> int:
+        """Answers held in memory, refusals included."""
+        return len(self._known) + len(self._refused)
+
     async def verify(self, credential: str) -> Caller:
         """The caller behind `credential`.
 

@@ -1,0 +1,109 @@
+"""Keys are issued once, shown once, and revoked for good."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from portico.accounts.model import KeyWish, UnknownKey, UnknownProject
+from portico.accounts.service import create_key, list_keys, open_accounts, revoke_key
+from portico.callers.pepper import FILE_NAME, PepperLost
+from portico.callers.rules import digest, mode_of
+from portico.db.database import Database, open_database
+from tests.db.storage import HandClock
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    return open_database(tmp_path)
+
+
+def test_the_first_start_makes_one_key_and_later_ones_none(
+    database: Database, tmp_path: Path, clock: HandClock
+) -> None:
+    peppers, issued = open_accounts(database, tmp_path, clock)
+    assert issued is not None
+    assert mode_of(issued.secret) == "live"
+    assert open_accounts(database, tmp_path, clock) == (peppers, None)
+    (organisation,) = database.read(
+        lambda c: c.exec_driver_sql("SELECT name FROM organisation").scalars().all()
+    )
+    assert organisation == "Default organisation"
+    assert database.read(list_keys) == [issued.key]
+
+
+def test_the_key_itself_is_stored_nowhere(
+    database: Database, tmp_path: Path, clock: HandClock
+) -> None:
+    peppers, issued = open_accounts(database, tmp_path, clock)
+    assert issued is not None
+    for path in tmp_path.iterdir():
+        assert issued.secret.encode() not in path.read_bytes()
+        assert issued.secret[12:-4].encode() not in path.read_bytes()
+    assert issued.secret not in repr(issued)
+    (stored,) = database.read(
+        lambda c: c.exec_driver_sql("SELECT digest, pepper_id, prefix, last4 FROM api_key").all()
+    )
+    assert tuple(stored) == (
+        digest(peppers[-1].secret, issued.secret),
+        peppers[-1].id,
+        issued.secret[:12],
+        issued.secret[-4:],
+    )
+
+
+def test_a_lost_pepper_stops_the_start_and_is_not_replaced(
+    database: Database, tmp_path: Path, clock: HandClock
+) -> None:
+    open_accounts(database, tmp_path, clock)
+    (tmp_path / FILE_NAME).unlink()
+    with pytest.raises(PepperLost):
+        open_accounts(database, tmp_path, clock)
+    assert not (tmp_path / FILE_NAME).exists()
+
+
+def test_a_key_is_what_was_wished_for(database: Database, tmp_path: Path, clock: HandClock) -> None:
+    peppers, first = open_accounts(database, tmp_path, clock)
+    assert first is not None
+    clock.pass_s(1)
+    wish = KeyWish("robot", mode="test", concurrency_max=2, expires_at_ms=clock.now_ms + 5)
+    issued = database.write(lambda c: create_key(c, peppers, clock, wish))
+    assert issued.secret.startswith("pk_test_")
+    key = asdict(issued.key)
+    assert {name: key[name] for name in asdict(wish)} == asdict(wish)
+    assert issued.key.project_id == first.key.project_id
+    assert database.read(list_keys) == [first.key, issued.key]
+    assert database.read(lambda c: list_keys(c, "proj_other")) == []
+
+
+def test_a_key_needs_a_project_that_exists(
+    database: Database, tmp_path: Path, clock: HandClock
+) -> None:
+    peppers, _ = open_accounts(database, tmp_path, clock)
+    with pytest.raises(UnknownProject, match="proj_x"):
+        database.write(lambda c: create_key(c, peppers, clock, KeyWish("a"), "proj_x"))
+
+
+def test_revoking_is_for_good_and_keeps_its_first_time(
+    database: Database, tmp_path: Path, clock: HandClock
+) -> None:
+    _, issued = open_accounts(database, tmp_path, clock)
+    assert issued is not None
+    revoked_at_ms = clock.now_ms
+    for _ in range(2):
+        key = database.write(lambda c: revoke_key(c, issued.key.id, clock))
+        assert key == replace(issued.key, revoked_at_ms=revoked_at_ms)
+        clock.pass_s(60)
+
+
+def test_an_unknown_key_cannot_be_revoked(
+    database: Database, tmp_path: Path, clock: HandClock
+) -> None:
+    open_accounts(database, tmp_path, clock)
+    with pytest.raises(UnknownKey, match="key_x"):
+        database.write(lambda c: revoke_key(c, "key_x", clock))
