@@ -3,8 +3,6 @@
 import re
 from typing import Any
 
-import msgspec
-
 from portico import errors
 from portico.canon.delta import Delta
 from portico.errors import Entry, Refusal
@@ -26,15 +24,6 @@ class BrokenAnswer(Exception):
         self.delta = delta
 
 
-def read_error(status: int, body: bytes, retry_after_ms: int | None = None) -> Refusal:
-    """What the caller is told for an engine's answer that is not a 200."""
-    try:
-        told = msgspec.json.decode(body)
-    except (ValueError, RecursionError):
-        told = body[:_WORDS_MAX].decode("utf-8", "replace")
-    return _refusal_for(status, _error_object(told), retry_after_ms)
-
-
 def error_in(payload: Any) -> Refusal | None:
     """The refusal for an error object where an answer or a chunk should be, None if it is none."""
     if not isinstance(payload, dict):
@@ -42,7 +31,7 @@ def error_in(payload: Any) -> Refusal | None:
     if not payload.get("error") and payload.get("object") != "error":
         return None
     error = _error_object(payload)
-    return _refusal_for(_status_of(error), error, None)
+    return _refusal_for(_status_of(error), error)
 
 
 def _error_object(told: Any) -> dict[str, Any]:
@@ -72,7 +61,7 @@ def _is_context(error: dict[str, Any]) -> bool:
     return re.search(r"context (length|size|window)", str(error.get("message"))) is not None
 
 
-def _refusal_for(status: int, error: dict[str, Any], retry_after_ms: int | None) -> Refusal:
+def _refusal_for(status: int, error: dict[str, Any]) -> Refusal:
     words = _words(error)
     if status in (400, 413, 422) and _is_context(error):
         return _context(error, words)
@@ -88,7 +77,7 @@ def _refusal_for(status: int, error: dict[str, Any], retry_after_ms: int | None)
         # Its words may quote the operator's key or address: they are not for the caller.
         return errors.UPSTREAM_FAILED(f"The engine does not let us in (status {status}).")
     if status in (429, 503, 529):
-        return errors.UPSTREAM_BUSY(f"The engine is busy: {words}", retry_after_ms=retry_after_ms)
+        return errors.UPSTREAM_BUSY(f"The engine is busy: {words}")
     entry: Entry = errors.UPSTREAM_TIMEOUT if status in (408, 504) else errors.UPSTREAM_FAILED
     return entry(f"The engine failed (status {status}): {words}")
 

@@ -28,10 +28,6 @@ from portico.kit.sse import frame
 _encode = msgspec.json.encode
 
 
-def answer_id(request_id: str) -> str:
-    return f"chatcmpl-{request_id.removeprefix('req_')}"
-
-
 class _Running:
     """The total so far: the engine's figures, and the tokens counted since it gave any."""
 
@@ -56,19 +52,23 @@ def _reason(said: FinishReason, has_calls: bool) -> FinishReason:
     return "tool_calls" if has_calls and said == "stop" else said
 
 
+def _start(kind: str, prompt: Prompt, request_id: str, created_s: int) -> dict[str, Any]:
+    return {
+        "id": f"chatcmpl-{request_id.removeprefix('req_')}",
+        "object": kind,
+        "created": created_s,
+        "model": prompt.model,
+    }
+
+
 class StreamWriter:
     """One stream of `chat.completion.chunk`, in the order clients rely on.
 
     request_id: becomes the id of every chunk.  created_s: Unix time.
     """
 
-    def __init__(self, request_id: str, model: str, created_s: int, prompt: Prompt) -> None:
-        start = {
-            "id": answer_id(request_id),
-            "object": "chat.completion.chunk",
-            "created": created_s,
-            "model": model,
-        }
+    def __init__(self, prompt: Prompt, request_id: str, created_s: int) -> None:
+        start = _start("chat.completion.chunk", prompt, request_id, created_s)
         self._start = _encode(start)[:-1]
         self._end = b',"usage":null}' if prompt.wants_usage else b"}"
         self._wants_usage = prompt.wants_usage
@@ -217,13 +217,8 @@ class _Choice:
 class AnswerWriter:
     """One `chat.completion` body, written with the last delta.  Made like a StreamWriter."""
 
-    def __init__(self, request_id: str, model: str, created_s: int, prompt: Prompt) -> None:
-        self._start = {
-            "id": answer_id(request_id),
-            "object": "chat.completion",
-            "created": created_s,
-            "model": model,
-        }
+    def __init__(self, prompt: Prompt, request_id: str, created_s: int) -> None:
+        self._start = _start("chat.completion", prompt, request_id, created_s)
         self._choices = {index: _Choice() for index in range(prompt.choices)}
         self._running = _Running()
 
@@ -245,3 +240,9 @@ def writer_for(prompt: Prompt, request_id: str, created_s: int) -> StreamWriter 
     """The writer of one answer, as the prompt wants it."""
     kind = StreamWriter if prompt.stream else AnswerWriter
     return kind(request_id, prompt.model, created_s, prompt)
+
+
+def writer_for(prompt: Prompt, request_id: str, created_s: int) -> StreamWriter | AnswerWriter:
+    """The writer of one answer, streamed or whole as `prompt` asks."""
+    kind = StreamWriter if prompt.stream else AnswerWriter
+    return kind(prompt, request_id, created_s)
