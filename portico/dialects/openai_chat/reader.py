@@ -81,15 +81,19 @@ class StreamReader:
         if (
             self._prefix
             and data.startswith(self._prefix)
-            and data.endswith(self._end)
             and data.count(b"\n") == 2
-            and len(data) > self._around
             and b"\r" not in data
             and not self._tail
             and self._lenient is None
             and (data.isascii() or _is_utf8(data))
         ):
-            return Delta(data, (), 1, None, False, self._tally.finish)
+            # One chunk like the last one, which is how most reads look.
+            if data.endswith(self._end) and len(data) > self._around:
+                return Delta(data, (), 1, None, False, self._tally.finish)
+            if self._running and data.endswith(b"}\n\n"):
+                bare = self._without_running(data[:-2])
+                if bare:
+                    return self._tally.delta(bare + b"\n\n")
         if self._done:
             return None
         if self._lenient is None:
@@ -178,8 +182,8 @@ class StreamReader:
 
     def _pass(self, line: bytes) -> bytes:
         """The line to send for `line`; b"" for none."""
-        if self._prefix and line.startswith(self._prefix):
-            if line.endswith(self._suffix) and len(line) > self._around - 2 and line.isascii():
+        if self._prefix and line.startswith(self._prefix) and line.isascii():
+            if line.endswith(self._suffix) and len(line) > self._around - 2:
                 self._tally.count()
                 return line
             if self._running and (bare := self._without_running(line)):
@@ -197,7 +201,7 @@ class StreamReader:
         not follow the pattern."""
         at = line.rfind(self._running)
         bare = line[:at] + b"}"
-        if at < 0 or not bare.endswith(self._suffix) or not line.isascii():
+        if at < 0 or not bare.endswith(self._suffix):
             return b""
         meters = _meters_at(line, at, self._running)
         if meters is None:

@@ -50,6 +50,9 @@ class Tally:
 
     def running(self, index: int, meters: Meters) -> None:
         """The engine's total so far for one choice.  The prompt is counted once."""
+        if self._choices == 1:
+            self._set(meters)
+            return
         self._of_choice[index] = meters
         others = [m for i, m in self._of_choice.items() if i != index]
         self._set(_with_outputs_of(meters, others))

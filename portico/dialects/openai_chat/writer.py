@@ -237,12 +237,6 @@ class AnswerWriter:
 
 
 def writer_for(prompt: Prompt, request_id: str, created_s: int) -> StreamWriter | AnswerWriter:
-    """The writer of one answer, as the prompt wants it."""
-    kind = StreamWriter if prompt.stream else AnswerWriter
-    return kind(request_id, prompt.model, created_s, prompt)
-
-
-def writer_for(prompt: Prompt, request_id: str, created_s: int) -> StreamWriter | AnswerWriter:
     """The writer of one answer, streamed or whole as `prompt` asks."""
     kind = StreamWriter if prompt.stream else AnswerWriter
     return kind(prompt, request_id, created_s)
