@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
 
 import aiohttp
-from aiohttp.http_exceptions import LineTooLong
 from aiohttp.http_parser import RawResponseMessage
 from multidict import CIMultiDict
 from yarl import URL
@@ -99,6 +98,7 @@ class FallbackTransport:
                     headers=_headers(call),
                     data=_body(call, attempt),
                     proxy=self._proxy,
+                    ssl=self._trust(call.origin),
                     allow_redirects=False,
                     trace_request_ctx=attempt,
                 )
@@ -113,15 +113,19 @@ class FallbackTransport:
         self._answers.add(answer)
         return answer
 
+    def _trust(self, origin: Origin) -> ssl.SSLContext | bool:
+        if origin.scheme != "https":
+            return True
+        self._tls = self._tls or trusting()
+        return self._tls
+
     def _gone(self, origin: Origin, answer: "FallbackAnswer") -> None:
         self._calls[origin] -= 1
         self._answers.discard(answer)
 
     def _session(self, *, keep: bool) -> aiohttp.ClientSession:
         limits = self._limits
-        self._tls = self._tls or trusting()
         connector = aiohttp.TCPConnector(
-            ssl=self._tls,
             limit=0,
             limit_per_host=limits.connections,
             force_close=not keep,
@@ -197,7 +201,7 @@ class FallbackAnswer:
         except TimeoutError:
             raise self._fail(self._attempt.expired(answered=True)) from None
         except (aiohttp.ClientError, OSError) as error:
-            raise self._fail(_translate(error, "idle", answered=True)) from error
+            raise self._fail(_translate(error, "idle", answered=True)) from None
         if not data:
             self._leave()
         return data
@@ -217,11 +221,13 @@ class FallbackAnswer:
         self._leave()
 
     def _fail(self, failure: TransportFailed) -> TransportFailed:
-        self._failure = failure
-        self._response.close()
-        self._response.content.set_exception(failure)  # wakes a `next` that waits elsewhere
-        self._leave()
-        return failure
+        """The first failure is the one everybody hears of."""
+        if self._failure is None:
+            self._failure = failure
+            self._response.content.set_exception(failure)  # wakes a `next` that waits elsewhere
+            self._response.close()
+            self._leave()
+        return self._failure
 
     def _leave(self) -> None:
         if self._gone is not None:
@@ -284,6 +290,6 @@ def _translate(error: Exception, stage: Stage, *, answered: bool) -> TransportFa
         lost = "Not enough data" in detail or "not completed" in detail
         return TransportFailed("lost" if lost else "protocol", detail, answered=True)
     if isinstance(error, aiohttp.ClientResponseError):
-        long = isinstance(error.__cause__, LineTooLong) or "Too many" in detail
+        long = "Got more than" in detail or "Too many" in detail
         return TransportFailed("too_large" if long else "protocol", detail, answered=True)
     return TransportFailed("lost", detail, answered=answered)

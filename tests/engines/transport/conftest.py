@@ -5,6 +5,7 @@ import os
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import pytest
 from trustme import CA
@@ -47,7 +48,10 @@ class World:
         self._kind = kind
         self._transports: list[Transport] = []
         self._upstreams: list[Upstream] = []
-        self.ca = CA()
+
+    @cached_property
+    def ca(self) -> CA:
+        return CA()
 
     def transport(
         self, limits: Limits | None = None, tls: ssl.SSLContext | None = None

@@ -27,6 +27,7 @@ class Peer:
     number: int
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    changed: asyncio.Event
     requests: list[Request] = field(default_factory=list)
 
     async def request(self) -> Request:
@@ -41,9 +42,12 @@ class Peer:
         length = int((request.values(b"content-length") or [b"0"])[0])
         request = Request(line, headers, await self.reader.readexactly(length))
         self.requests.append(request)
+        self.changed.set()
         return request
 
     async def send(self, data: bytes) -> None:
+        if self.writer.transport.is_closing():
+            raise ConnectionResetError("the client left")
         self.writer.write(data)
         await self.writer.drain()
 
@@ -82,7 +86,7 @@ class Upstream:
         self.origin = Origin("https" if tls else "http", host, port)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer = Peer(len(self.peers), reader, writer)
+        peer = Peer(len(self.peers), reader, writer, self._changed)
         self.peers.append(peer)
         task = asyncio.create_task(self._live(peer))
         self._tasks.add(task)
@@ -103,6 +107,12 @@ class Upstream:
     async def until_ended(self, count: int) -> None:
         """Wait until the scripts of `count` connections have run to their end."""
         while self.ended < count:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def until_asked(self, count: int) -> None:
+        """Wait until `count` whole requests have arrived."""
+        while len(self.requests) < count:
             self._changed.clear()
             await self._changed.wait()
 
