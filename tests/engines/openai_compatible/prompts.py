@@ -1,11 +1,14 @@
-"""Prompts as the dialect hands them on."""
+"""Prompts as the dialect hands them on, and what an engine pushed for them."""
 
 import json
 from typing import Any
 
 import msgspec
 
+from portico.canon.delta import Delta
 from portico.canon.prompt import Conversation, Prompt
+from portico.canon.usage import Meters
+from portico.engines.base import Engine
 
 HELLO = [{"role": "user", "content": "Hello"}]
 
@@ -28,3 +31,33 @@ def prompt_of(needs: frozenset[str] = frozenset(), **fields: Any) -> Prompt:
         needs=needs,  # type: ignore[arg-type]  # literals in tests
         conversation=lambda: Conversation(messages=()),
     )
+
+
+class Heard:
+    """What an engine pushed."""
+
+    def __init__(self) -> None:
+        self.deltas: list[Delta] = []
+
+    async def relay(self, delta: Delta) -> None:
+        assert not self.over, "nothing follows the last delta"
+        self.deltas.append(delta)
+
+    @property
+    def over(self) -> bool:
+        return bool(self.deltas) and self.deltas[-1].last
+
+    @property
+    def meters(self) -> Meters:
+        """The engine's latest total."""
+        return [delta.meters for delta in self.deltas if delta.meters][-1]
+
+    @property
+    def raw(self) -> bytes:
+        return b"".join(delta.raw for delta in self.deltas)
+
+
+async def heard(engine: Engine, prompt: Prompt) -> Heard:
+    found = Heard()
+    await engine.generate(prompt, found.relay)
+    return found

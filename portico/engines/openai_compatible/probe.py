@@ -1,0 +1,119 @@
+"""Find out what one model at one server can do, and whether its streams may pass as bytes.
+
+Run when a deployment is added, at start, and by `portico doctor`.  Costs one tiny answer.
+Nothing is raised for a server that is down or odd: the profile says so and is the cautious one.
+"""
+
+import msgspec
+
+from portico.dialects.openai_chat.repair import judge
+from portico.engines.openai_compatible.profile import Profile
+from portico.engines.openai_compatible.server import Kind, Server
+from portico.engines.openai_compatible.survey import Survey, survey
+from portico.engines.transport.base import Call, Deadlines, Transport, TransportFailed
+
+_DEADLINES = Deadlines(connect_s=5.0, first_byte_s=60.0, idle_s=15.0, total_s=90.0)
+_ANSWER_BYTES_MAX = 1_048_576
+_CONCURRENCY_UNKNOWN = 256
+_TELLS_RUNNING_USAGE: frozenset[Kind] = frozenset({"vllm", "sglang"})
+
+
+class _StreamFailed(Exception):
+    """Says why there is no stream to judge."""
+
+
+async def probe(
+    transport: Transport,
+    server: Server,
+    model: str,
+    *,
+    share_prefix_cache: bool = False,
+    concurrency_max: int = _CONCURRENCY_UNKNOWN,
+) -> Profile:
+    """At most two minutes, mostly one short answer.
+
+    model: the server's own name for it.
+    concurrency_max: requests to run at once where the server does not say its slots.
+    """
+    found = await survey(transport, server)
+    return await try_stream(
+        transport,
+        server,
+        found,
+        model,
+        share_prefix_cache=share_prefix_cache,
+        concurrency_max=concurrency_max,
+    )
+
+
+async def try_stream(
+    transport: Transport,
+    server: Server,
+    found: Survey,
+    model: str,
+    *,
+    share_prefix_cache: bool = False,
+    concurrency_max: int = _CONCURRENCY_UNKNOWN,
+) -> Profile:
+    """The same after a survey, for each of several models at one server."""
+    clean, running_usage, problem = False, False, found.problem
+    if not problem:
+        try:
+            seen = await _stream(transport, server, found.kind, model)
+            # Framing is put right byte by byte on the way through; the rest needs each event.
+            faults = [fault for fault in judge(seen) if not fault.startswith("framing:")]
+            clean, problem = not faults, _in_words(server, faults)
+            running_usage = found.kind in _TELLS_RUNNING_USAGE and _usage_in_every_chunk(seen)
+        except _StreamFailed as failed:
+            problem = str(failed)
+    return Profile(
+        kind=found.kind,
+        model=model,
+        abilities=found.abilities(model, concurrency_max),
+        clean=clean,
+        running_usage=running_usage,
+        share_prefix_cache=share_prefix_cache,
+        problem=problem,
+    )
+
+
+async def _stream(transport: Transport, server: Server, kind: Kind, model: str) -> bytes:
+    """A short stream, whole."""
+    options: dict[str, bool] = {"include_usage": True}
+    if kind in _TELLS_RUNNING_USAGE:
+        options["continuous_usage_stats"] = True
+    body = msgspec.json.encode(
+        {
+            "model": model,
+            "messages": [{"role": "user", "content": "Say: one two three"}],
+            "max_tokens": 8,
+            "stream": True,
+            "stream_options": options,
+        }
+    )
+    call = Call(
+        server.origin, "POST", server.chat_target, server.headers, body, _DEADLINES, reuse=False
+    )
+    try:
+        answer = await transport.send(call)
+        try:
+            seen = await answer.read(_ANSWER_BYTES_MAX)
+        finally:
+            answer.close()
+    except TransportFailed as failed:
+        raise _StreamFailed(f"{server.shown()} did not answer a test: {failed}.") from failed
+    if answer.status != 200:
+        raise _StreamFailed(
+            f"{server.shown()} answered a test for {model!r} with status {answer.status}."
+        )
+    return seen
+
+
+def _in_words(server: Server, faults: list[str]) -> str:
+    if not faults:
+        return ""
+    return f"Streams of {server.shown()} are put right event by event: {'; '.join(faults)}."
+
+
+def _usage_in_every_chunk(seen: bytes) -> bool:
+    return seen.count(b'"completion_tokens"') > 1
