@@ -76,9 +76,10 @@ class Connection(HttpToolsProtocol):
         self._upgrade_asked = False
         self._repeated: set[bytes] = set()
         self._repeats = 0
-        self._head_bytes = 0
+        self._read_bytes = 0
         self._head_began = False
         self._head_is_timed = True
+        self._head_first_bytes = 0
         self._head_read_bytes = 0
         self._barren_bytes = 0
         self._fruitful_bytes = 0
@@ -122,6 +123,7 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.deaf:
             return
+        self._read_bytes = len(data)
         try:
             try:
                 self.parser.feed_data(data)
@@ -157,8 +159,7 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self.url = b""
         self._fields = {}
-        self._head_bytes = 0
-        self._head_read_bytes = 0
+        self._head_first_bytes = self._head_read_bytes = 0
         self._head_began = True
         if self._repeats:
             self._repeated = set()
@@ -169,7 +170,6 @@ class Connection(HttpToolsProtocol):
         if fields is None:
             return
         name = name.lower()
-        self._head_bytes += len(name) + len(value) + 4
         if name in fields:
             self._repeats += 1
             if self._repeats <= self.edge.limits.headers_max:
@@ -189,7 +189,8 @@ class Connection(HttpToolsProtocol):
             fields,
             self._repeated,
             len(fields) + self._repeats,
-            self._head_bytes + len(self.url),
+            # A head is never larger than the reads it came in; only then is it worth counting.
+            self._head_first_bytes + self._head_read_bytes + self._read_bytes,
         )
         try:
             refusal = guard.refusal_for(head, edge.limits, edge.hosts_allowed)
@@ -374,6 +375,7 @@ class Connection(HttpToolsProtocol):
         began may hold the end of the request before it, so counting starts with the next."""
         if self._head_began:
             self._head_began = False
+            self._head_first_bytes = read_bytes
             return
         self._head_read_bytes += read_bytes
         limits = self.edge.limits

@@ -13,6 +13,7 @@ from portico import errors
 from portico.door.limits import EdgeLimits
 
 _SHOWN_BYTES_MAX = 200
+_NO_HOST = b"/?#@\\ \t,"
 
 
 @dataclass(slots=True)
@@ -21,6 +22,7 @@ class Head:
 
     fields: lower-case names; a repeated field is joined with ", ".
     repeated: the names that came more than once.
+    read_bytes: upper bound of its size.
     """
 
     method: bytes
@@ -29,18 +31,27 @@ class Head:
     fields: dict[bytes, bytes]
     repeated: set[bytes]
     fields_count: int
-    bytes_count: int
+    read_bytes: int
 
 
 def refusal_for(
     head: Head, limits: EdgeLimits, hosts_allowed: frozenset[bytes]
 ) -> errors.Refusal | None:
     """Why this request is not served, None when it may be."""
-    if head.bytes_count > limits.header_bytes_max or head.fields_count > limits.headers_max:
-        return too_large(head.bytes_count, head.fields_count, limits)
+    if head.fields_count > limits.headers_max:
+        return too_large(0, head.fields_count, limits)
+    if head.read_bytes > limits.header_bytes_max:
+        size_bytes = _size_bytes(head)
+        if size_bytes > limits.header_bytes_max:
+            return too_large(size_bytes, 0, limits)
     if head.version not in ("1.1", "1.0"):
         return errors.BAD_REQUEST(f"HTTP/{head.version} is not spoken here; HTTP/1.1 is.")
     return _framing(head) or _host(head, hosts_allowed)
+
+
+def _size_bytes(head: Head) -> int:
+    lines = (len(name) + len(value) + 4 for name, value in head.fields.items())
+    return len(head.method) + len(head.url) + 12 + sum(lines)
 
 
 def too_large(bytes_count: int, fields_count: int, limits: EdgeLimits) -> errors.Refusal:
@@ -84,7 +95,7 @@ def _host(head: Head, hosts_allowed: frozenset[bytes]) -> errors.Refusal | None:
         return errors.BAD_HOST("The request has no Host header.", field="Host")
     if b"host" in head.repeated:
         return errors.BAD_HOST("The request has more than one Host header.", field="Host")
-    if not host or any(mark in host for mark in b"/?#@\\ \t,"):
+    if not host or host.translate(None, _NO_HOST) != host:
         return errors.BAD_HOST(
             f"The Host header is {_shown(host)!r}; it must be a name and perhaps a port.",
             field="Host",

@@ -81,6 +81,22 @@ async def test_too_many_headers_and_too_large_a_head() -> None:
             answer = await scene.ask(request("/", b"", *headers))
             assert (answer.status, answer.code) == (431, "headers_too_large")
         assert (await scene.ask(request("/" + "p" * 1_000))).status == 431
+        echo = await scene.ask(request("/", b"b" * 50_000, "X: fits"))
+        assert echo.status == 200, "the body does not count, however it arrives"
+
+
+async def test_a_large_head_in_two_reads_is_as_large_as_in_one() -> None:
+    first_read = asyncio.Event()
+    async with serving(Echo(), limits(header_bytes_max=1_000)) as scene:
+        wire = await scene.connect()
+        await wire.send(request("/before"))
+        assert (await wire.answer()).status == 200
+        whole = request("/", b"", "X: " + "y" * 1_000)
+        await wire.send(whole[:-5])
+        asyncio.get_running_loop().call_later(0.05, first_read.set)
+        await first_read.wait()
+        await wire.send(whole[-5:])
+        assert (await wire.answer()).status == 431
 
 
 @pytest.mark.parametrize(
