@@ -108,14 +108,12 @@ class Supervisor:
 
     async def _watch(self, child: Child) -> None:
         """Until this child is dead."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                checks = group.create_task(self._check_health(child))
-                how = await child.ended()
-                checks.cancel()
-        finally:
-            if self.child is child:
-                self.child = None
+        async with asyncio.TaskGroup() as group:
+            checks = group.create_task(self._check_health(child))
+            how = await child.ended()
+            checks.cancel()
+        if self.child is child:
+            self.child = None
         if self.state == "stopped":
             return
         _log.error("The embedded engine died: %s", how)

@@ -115,6 +115,22 @@ async def test_stop_is_final_and_ends_a_child_that_ignores_sigterm(scripted_work
             await supervisor.wait_ready(600)
 
 
+async def test_a_cancelled_run_leaves_the_child_to_stop(scripted_worker):
+    """As at shut-down: background work is cancelled first, streams may still be finishing."""
+    supervisor = Supervisor(MODEL, SystemClock(), healthy, QUICK, scripted_worker(LIVES))
+    await supervisor.start()
+    run = asyncio.create_task(supervisor.run())
+    await asyncio.sleep(0)
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    child = supervisor.child
+    assert child is not None
+    assert not gone(child.pid)
+    await supervisor.stop()
+    assert gone(child.pid)
+
+
 async def test_who_waits_too_long_for_a_restart_is_told(scripted_worker):
     slow = RestartPolicy(first_s=600.0, most_s=600.0)
     async with supervised(scripted_worker(LIVES), slow) as supervisor:
