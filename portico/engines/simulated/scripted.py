@@ -179,7 +179,7 @@ def _chance(conversation: Conversation, told: Parameters, name: str) -> str:
     seed = told.seed if told.seed is not None else conversation.seed or 0
     heard = blake2b(digest_size=8)
     for message in conversation.messages:
-        heard.update(f"{message.role}\0{message.text}\0".encode("utf-8", "surrogatepass"))
+        heard.update(f"{message.text}\0".encode("utf-8", "surrogatepass"))
     return f"{name} {seed} {heard.hexdigest()}"
 
 
@@ -244,6 +244,6 @@ def _as_one(before: Event, event: Event) -> Event | None:
             return Text(one.text + two.text, one.choice, entries)
         case (Reasoning() as one, Reasoning() as two) | (Refused() as one, Refused() as two):
             return replace(one, text=one.text + two.text)
-        case ToolArguments() as one, ToolArguments(index=index) as two if one.index == index:
+        case ToolArguments() as one, ToolArguments() as two:  # another call would begin between
             return replace(one, json=one.json + two.json)
     return None

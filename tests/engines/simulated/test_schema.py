@@ -163,6 +163,14 @@ REAL: dict[str, dict[str, Any]] = {
         ],
         "type": "object",
     },
+    "tighter and tighter": {
+        "allOf": [
+            {"type": "integer", "minimum": 90, "maximum": 91},
+            {"type": "number", "minimum": 7, "maximum": 500},
+            {"minimum": 91, "maximum": 92},
+        ]
+    },
+    "listed beside a limit": {"enum": [8, 90], "allOf": [{"enum": [8, 90, 300], "minimum": 9}]},
     "as many as there are": {
         "type": "array",
         "items": {"enum": [1, 2, 3]},
@@ -225,6 +233,7 @@ def test_what_a_pattern_may_not_have(pattern: str) -> None:
     [
         (False, "nothing is allowed"),
         ({"type": "object", "required": ["a"], "additionalProperties": False}, "#/properties/a"),
+        ({"type": "object", "required": ["a", "b"], "maxProperties": 1}, "more properties"),
         ({"type": "integer", "minimum": 2, "maximum": 1}, "no number"),
         ({"type": "integer", "exclusiveMinimum": 0, "exclusiveMaximum": 1}, "no number"),
         ({"type": "string", "minLength": 3, "maxLength": 2}, "3 to 2"),

@@ -40,4 +40,6 @@ def test_reaching_a_place_takes_the_tokens_up_to_it(text: str, end: int) -> None
 
 @given(st.integers(0, 30_000), st.integers(0, 50))
 def test_filler_has_the_tokens_asked_for(asked: int, seed: int) -> None:
-    assert tokens.count(filler(asked, Random(seed))) == asked
+    text = filler(asked, Random(seed))
+    assert tokens.count(text) == asked
+    assert not text.startswith(" ")
