@@ -4,6 +4,9 @@
 //   bench-stream-<n>x<ms>ms    <n> chunks of about 250 bytes, one per <ms> (0: as fast as the socket
 //                              takes them, one write each), then finish, usage and [DONE]
 //
+// A streamed request for less than 16 max_tokens gets that many chunks at once, whatever the model: a
+// door that tries each model when it starts must not wait for the slow ones.
+//
 // usage: upstream PORT [MODEL...]    PORT 0 picks a free one; the first line printed is {"port": N}.
 // GET /v1/models lists the MODELs; other paths are 404.  Timers tick once per millisecond, so chunks
 // that fall due together leave together, as they do from an engine's batch step.
@@ -195,6 +198,25 @@ static void not_found(connection *c) {
   flush(c);
 }
 
+// The number behind "NAME":, or -1.
+static int number(const char *name, const char *body, size_t bytes) {
+  const char *at = memmem(body, bytes, name, strlen(name));
+  int value = -1;
+  char text[24] = "";
+  if (!at) return -1;
+  at += strlen(name);
+  size_t left = body + bytes - at;
+  memcpy(text, at, left < sizeof text - 1 ? left : sizeof text - 1);
+  sscanf(text, " : %d", &value);
+  return value;
+}
+
+static int is_trial(const char *body, size_t bytes) {
+  if (bytes > 2048 || !memmem(body, bytes, "\"stream\"", 8)) return 0;
+  int tokens = number("\"max_tokens\"", body, bytes);
+  return tokens > 0 && tokens < 16 ? tokens : 0;
+}
+
 static void serve(connection *c, const char *head, size_t head_bytes, const char *body, size_t bytes) {
   if (!memmem(head, head_bytes < 200 ? head_bytes : 200, "/chat/completions", 17)) {
     if (!memmem(head, head_bytes < 100 ? head_bytes : 100, "/models", 7)) return not_found(c);
@@ -208,6 +230,7 @@ static void serve(connection *c, const char *head, size_t head_bytes, const char
     memcpy(name, model + 1, left < sizeof name - 1 ? left : sizeof name - 1);
   }
   int wait_ms = 0;
+  if ((c->chunks = is_trial(body, bytes))) return c->every_ms = 0, begin_stream(c);
   if (sscanf(name, "bench-stream-%dx%dms", &c->chunks, &c->every_ms) == 2) return begin_stream(c);
   sscanf(name, "bench-answer-%dms", &wait_ms);
   begin_answer(c, wait_ms);

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from lab import process
-from lab.model import ANSWER, FAST, MODELS, BenchError, Contender, chat_body
+from lab.model import ANSWER, FAST, MODELS, SILENT, BenchError, Contender, chat_body
 from lab.stage import Cores, Stage
 from lab.tools import Tools, build, program
 
@@ -114,6 +114,18 @@ def test_the_model_server_lists_its_models(tools: Tools, stage: Stage) -> None:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models") as answer:
         listed = json.load(answer)["data"]
     assert tuple(model["id"] for model in listed) == MODELS
+
+
+@needs_compiler
+def test_a_door_that_tries_the_silent_model_is_answered_at_once(tools: Tools, stage: Stage) -> None:
+    port = stage.upstream(tools)
+    asked = json.loads(chat_body(SILENT)) | {"max_tokens": 8}
+    url = f"http://127.0.0.1:{port}/v1/chat/completions"
+    request = urllib.request.Request(url, json.dumps(asked).encode())
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        events = answer.read().split(b"\n\n")
+    assert sum(b'"content":"@' in event for event in events) == 8
+    assert events[-2:] == [b"data: [DONE]", b""]
 
 
 def test_a_missing_program_is_named_with_what_installs_it() -> None:
