@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from portico import errors
-from portico.door.edge import Edge, Serve
+from portico.door.edge import Edge, Render, Serve
 from portico.door.exchange import Exchange
 from portico.door.limits import EdgeLimits
 from portico.door.lines import refusal_lines
@@ -150,6 +150,7 @@ async def serving(
     on_stop: Callable[[], None] = lambda: None,
     uncapped: frozenset[str] = frozenset(),
     watching: Watching | None = None,
+    render: Render = render,
 ) -> AsyncIterator[Scene]:
     watching = watching or Watching()
     stopped: list[str] = []

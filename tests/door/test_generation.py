@@ -10,7 +10,9 @@ import pytest
 from portico import errors
 from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
+from portico.door.dialect import Dialect
 from portico.door.dispatch import Dispatch
+from portico.door.endpoints import Models
 from portico.door.generation import Generation
 from portico.door.routes import Route, Routes
 from portico.engines.base import Relay, UpstreamFailed
@@ -27,20 +29,28 @@ KEY = "Authorization: Bearer pk_good"
 class House:
     """The door with rooms behind it."""
 
-    def __init__(self, script: Script, books: Books | None = None) -> None:
+    def __init__(
+        self, script: Script, books: Books | None = None, dialect: Dialect = PLAIN
+    ) -> None:
         self.books = books or Books()
         self.engine = Scripted(script)
         self.rooms = rooms(self.books, self.engine)
         self.watching = Watching()
         generation = Generation(
-            PLAIN, self.rooms, SystemClock(), body_bytes_max=100_000, compression=True
+            dialect, self.rooms, SystemClock(), body_bytes_max=100_000, compression=True
         )
-        self.dispatch = Dispatch(
-            Routes([Route("POST", PATH, generation.handle)]), PLAIN.render, self.watching
+        models = Models(self.books, self.rooms.routing.models)
+        routes = Routes(
+            [
+                Route("POST", PATH, generation.handle),
+                Route("GET", "/v1/models", models.all),
+            ]
         )
+        self.render = dialect.render
+        self.dispatch = Dispatch(routes, dialect.render, self.watching)
 
     def open(self, **how: Any) -> Any:
-        return serving(self.dispatch.serve, watching=self.watching, **how)
+        return serving(self.dispatch.serve, watching=self.watching, render=self.render, **how)
 
 
 def asking(*headers: str, **asked: Any) -> bytes:

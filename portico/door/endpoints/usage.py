@@ -1,79 +1,27 @@
-"""What the door answers without a journey: models, usage, health, metrics."""
+"""GET /v1/usage: what the caller's project has used."""
 
-import hmac
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Protocol, get_args
+from typing import Any, get_args
 from urllib.parse import parse_qsl
 
 import msgspec
 
 from portico import errors
-from portico.callers.model import Caller
 from portico.door.credentials import credential_of
+from portico.door.endpoints.answering import Verifier, answer_json
 from portico.door.exchange import Exchange
-from portico.door.lines import JSON
 from portico.kit.clock import Clock
 from portico.metering.model import GroupBy, Question, Totals
-from portico.routing.model import Deployment
 
 AskUsage = Callable[[Question, GroupBy], Awaitable[Mapping[str, Totals]]]
-KnownModels = Callable[[], Mapping[str, Sequence[Deployment]]]
 
 _GROUPS = get_args(GroupBy)
 _DEFAULT_SPAN_MS = 30 * 86_400_000
-_UNCACHED = b"cache-control: no-store\r\n"
-
-
-class Verifier(Protocol):
-    async def verify(self, credential: str) -> Caller:
-        """Raises: Refusal."""
-        ...
-
-
-def answer_json(exchange: Exchange, status: int, content: Any) -> None:
-    lines = b"%bx-request-id: %b\r\n" % (JSON, exchange.request_id.encode("ascii"))
-    exchange.reply(status, lines + _UNCACHED, msgspec.json.encode(content))
-
-
-class Models:
-    """GET /v1/models and GET /v1/models/{id}, in OpenAI's shape."""
-
-    def __init__(self, callers: Verifier, known: KnownModels) -> None:
-        self._callers = callers
-        self._known = known
-
-    async def all(self, exchange: Exchange, _: str) -> None:
-        await self._callers.verify(credential_of(exchange.headers, exchange.query))
-        data = [_described(model, ways) for model, ways in self._known().items()]
-        answer_json(exchange, 200, {"object": "list", "data": data})
-
-    async def one(self, exchange: Exchange, model: str) -> None:
-        await self._callers.verify(credential_of(exchange.headers, exchange.query))
-        known = self._known()
-        if model not in known:
-            raise errors.MODEL_NOT_FOUND(
-                f"The model {model[:200]!r} does not exist here.",
-                field="model",
-                value=model[:200],
-                limit=sorted(known)[:20],
-            )
-        answer_json(exchange, 200, _described(model, known[model]))
-
-
-def _described(model: str, ways: Sequence[Deployment]) -> dict[str, Any]:
-    first = ways[0]
-    return {
-        "id": model,
-        "object": "model",
-        "created": first.created_at_s,
-        "owned_by": first.owned_by,
-    }
 
 
 class Usage:
-    """GET /v1/usage: what the caller's project has used.
-
+    """
     since, until: RFC 3339 date or time, or Unix seconds; 30 days up to now when left out.
     group_by: model (default), key, day or hour (UTC).
     """
@@ -161,40 +109,3 @@ def _moment_ms(given: Mapping[str, str], name: str) -> int | None:
 
 def _rfc3339(moment_ms: int) -> str:
     return f"{datetime.fromtimestamp(moment_ms // 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-class Health:
-    """GET /healthz (the process runs), GET /readyz (send requests here), and the bare paths that
-    agents and load balancers probe before their first call.
-
-    unready: why no request should be sent here, [] when it should.
-    """
-
-    def __init__(self, unready: Callable[[], Sequence[str]]) -> None:
-        self._unready = unready
-
-    async def alive(self, exchange: Exchange, _: str) -> None:
-        answer_json(exchange, 200, {"status": "ok"})
-
-    async def ready(self, exchange: Exchange, _: str) -> None:
-        reasons = list(self._unready())
-        if reasons:
-            answer_json(exchange, 503, {"status": "not_ready", "reasons": reasons})
-        else:
-            answer_json(exchange, 200, {"status": "ready"})
-
-
-class MetricsPage:
-    """GET /metrics, in Prometheus's text format.  token: what it asks for; "" leaves it open."""
-
-    def __init__(self, render: Callable[[], bytes], content_type: str, token: str) -> None:
-        self._render = render
-        self._lines = f"content-type: {content_type}\r\n".encode("ascii") + _UNCACHED
-        self._token = token.encode()
-
-    async def show(self, exchange: Exchange, _: str) -> None:
-        if self._token:
-            shown = credential_of(exchange.headers, b"").encode("latin-1")
-            if not hmac.compare_digest(shown, self._token):
-                raise errors.INVALID_KEY("Metrics need the operator's metrics token.")
-        exchange.reply(200, self._lines, self._render())
