@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import card
@@ -28,17 +28,18 @@ HERE = Path(__file__).parent
 WORK = HERE / "build"
 PACKAGE_DATA = HERE.parents[1] / "portico" / "engines" / "embedded" / "data"
 NAME = "portico-demo-q8_0.gguf"
-STEPS = 3000
+STEPS = 1700
 _TOKENIZER_DIALOGUES = 20_000
 _LEAST_BYTES, _MOST_BYTES = 1_500_000, 5_500_000
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A model with its tokenizer; `seconds` is what the training took here."""
+    """A model with its tokenizer, the steps it took and the seconds they took here."""
 
     model: Llama
     tokenizer: Tokenizer
+    steps: int
     seconds: float
 
 
@@ -49,16 +50,17 @@ def _learn(steps: int) -> Trained:
     started_s = time.perf_counter()
     model = train(tokenizer, steps)
     seconds = time.perf_counter() - started_s
-    torch.save({"shape": model.shape, "weights": model.state_dict()}, WORK / "model.pt")
-    return Trained(model, tokenizer, seconds)
+    saved = {"shape": asdict(model.shape), "weights": model.state_dict()}
+    torch.save({**saved, "steps": steps, "seconds": seconds}, WORK / "model.pt")
+    return Trained(model, tokenizer, steps, seconds)
 
 
 def _read_back() -> Trained:
-    saved = torch.load(WORK / "model.pt", weights_only=False)
-    shape: Shape = saved["shape"]
-    model = Llama(shape)
+    saved = torch.load(WORK / "model.pt")
+    model = Llama(Shape(**saved["shape"]))
     model.load_state_dict(saved["weights"])
-    return Trained(model, Tokenizer.from_file(str(WORK / "tokenizer.json")), 0.0)
+    tokenizer = Tokenizer.from_file(str(WORK / "tokenizer.json"))
+    return Trained(model, tokenizer, saved["steps"], saved["seconds"])
 
 
 def _score(trained: Trained) -> tuple[Path, Scores, Scores]:
@@ -86,13 +88,11 @@ def main() -> int:
         "--steps", type=int, default=STEPS, help="training steps (default %(default)s)"
     )
     parser.add_argument(
-        "--score-only",
-        action="store_true",
-        help="score the last training again and publish nothing",
+        "--trained", action="store_true", help="take the last training, only export and score it"
     )
     options = parser.parse_args()
     WORK.mkdir(exist_ok=True)
-    trained = _read_back() if options.score_only else _learn(options.steps)
+    trained = _read_back() if options.trained else _learn(options.steps)
     file, q8_0, f16 = _score(trained)
     size_bytes = file.stat().st_size
     print(card.table(q8_0, f16), flush=True)
@@ -102,11 +102,9 @@ def main() -> int:
     if missed:
         print("GATE MISSED, nothing published:\n" + "\n".join(missed), flush=True)
         return 1
-    if options.score_only:
-        return 0
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     parameters = sum(each.numel() for each in trained.model.parameters())
-    facts = card.Facts(digest, size_bytes, parameters, options.steps, trained.seconds)
+    facts = card.Facts(digest, size_bytes, parameters, trained.steps, trained.seconds)
     _publish(file, card.write(facts, trained.model.shape, q8_0, f16), digest)
     print(f"GATE PASSED, published {NAME}: {size_bytes} bytes, sha256 {digest}", flush=True)
     return 0

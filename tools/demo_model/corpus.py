@@ -3,6 +3,7 @@
 Nothing here needs torch. The same seed gives the same dialogues on every machine.
 """
 
+import itertools
 import random
 from collections.abc import Callable, Iterator
 
@@ -10,7 +11,7 @@ import stories
 import talk
 import toolcalls
 from dialogue import Dialogue, Message
-from extract import extract
+from extract import KEYS_UNKNOWN, extract
 from faq import faq
 from words import Draw, Split
 
@@ -34,6 +35,7 @@ SHARES: Shares = (
     (toolcalls.tools_not_needed, 6),
     (toolcalls.no_such_tool, 2),
     (toolcalls.use_result, 6),
+    (toolcalls.use_results, 3),
     (stories.short_story, 2),
     (stories.long_story, 1),
 )
@@ -92,4 +94,5 @@ def dialogues(seed: int, split: Split, shares: Shares = SHARES) -> Iterator[Dial
 def probes(make: Callable[[Draw], Dialogue], split: Split, count: int) -> list[Dialogue]:
     """Fresh dialogues of one kind to score with; never the ones that were trained on."""
     draw = Draw(random.Random(f"{SCORE_SEED}/{split}/{make.__name__}"), split)
-    return [dress(draw, make(draw)) for _ in range(count)]
+    drawn = (dress(draw, make(draw)) for _ in itertools.count())
+    return list(itertools.islice((each for each in drawn if each.skill != KEYS_UNKNOWN), count))

@@ -31,13 +31,14 @@ _KEY = "evaluation"
 class Row:
     """One skill of the score table and the least share of right answers it must reach, in percent.
 
-    A floor of None is shown and not gated.
+    A floor of None is shown and not gated. `by_schema` sends a JSON schema for the answer along.
     """
 
     name: str
     make: Callable[[Draw], Dialogue]
     floor_train: int | None
     floor_held: int | None
+    by_schema: bool = False
 
 
 ROWS = (
@@ -47,7 +48,9 @@ ROWS = (
     Row("no tool call where none is needed", toolcalls.tools_not_needed, 98, 90),
     Row("says that a tool is missing", toolcalls.no_such_tool, 95, 60),
     Row("tool result put into words", toolcalls.use_result, 85, 50),
+    Row("two or three tool results put into words", toolcalls.use_results, 85, 50),
     Row("JSON extraction, exact", extract, 90, 50),
+    Row("JSON by a schema, values exact", extract, 90, 50, by_schema=True),
     Row("repeats text, exact", talk.repeat, 80, 60),
     Row("remembers a name, exact", talk.remember, 90, 60),
     Row("small talk, exact", talk.small_talk, 98, 60),
@@ -100,8 +103,27 @@ def as_request(dialogue: Dialogue) -> Json:
     return request
 
 
-def _answer(server: xllamacpp.Server, dialogue: Dialogue) -> Json:
-    answer: Any = server.handle_chat_completions(as_request(dialogue))
+def _schema_format(answer: str) -> Json:
+    """The `response_format` that asks for an object with the fields of this one."""
+    names = {int: "integer", float: "number", str: "string"}
+    properties = {key: {"type": names[type(value)]} for key, value in json.loads(answer).items()}
+    schema = {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": "facts", "strict": True, "schema": schema},
+    }
+
+
+def _answer(server: xllamacpp.Server, dialogue: Dialogue, by_schema: bool) -> Json:
+    request = as_request(dialogue)
+    if by_schema:
+        request["response_format"] = _schema_format(dialogue.messages[-1].content)
+    answer: Any = server.handle_chat_completions(request)
     if "error" in answer:
         raise RuntimeError(f"the engine refused a probe: {answer['error']}")
     return dict(answer)
@@ -150,7 +172,7 @@ def score(server: xllamacpp.Server, row: Row, split: Split) -> tuple[float, list
     """The percentage right, and what was asked, wanted and said for those that were not."""
     wrong: list[str] = []
     for dialogue in corpus.probes(row.make, split, PROBES):
-        answer = _answer(server, dialogue)
+        answer = _answer(server, dialogue, row.by_schema)
         if not _is_right(dialogue, answer):
             wrong.append(
                 f"asked  {dialogue.messages[-2].content!r}\n"

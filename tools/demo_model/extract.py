@@ -148,6 +148,10 @@ _JSON_SYSTEM = (
 )  # fmt: skip
 
 
+# The skill of a dialogue whose keys cannot be known from the question, so that it cannot be scored.
+KEYS_UNKNOWN = "json, keys not named"
+
+
 def _key_list(draw: Draw, keys: list[str]) -> str:
     if draw.chance(0.5):
         return ", ".join(keys)
@@ -164,6 +168,7 @@ def extract(draw: Draw) -> Dialogue:
     # A schema forces keys that the question does not name: now and then the unusual ones.
     unusual = keyed or draw.chance(0.1 if not held else 0)
     keys = [draw.pick(names) if unusual else names[0] for names, _ in domain.fields]
+    skill = KEYS_UNKNOWN if unusual and not keyed else "json"
     facts = list(zip(keys, values, strict=True))
     if keyed and draw.chance(0.3):
         draw.rng.shuffle(facts)
@@ -172,9 +177,9 @@ def extract(draw: Draw) -> Dialogue:
     if not keyed and draw.chance(0.3):
         system = Message("system", draw.pick(_JSON_SYSTEM))
         turns = (system, Message("user", text), Message("assistant", answer))
-        return Dialogue("json", turns)
+        return Dialogue(skill, turns)
     template = draw.pick_side(
         *((_KEYED_TRAIN, _KEYED_HELD) if keyed else (_USUAL_TRAIN, _USUAL_HELD))
     )
     listed = _key_list(draw, [key for key, _ in facts])
-    return ask("json", template.format(k=listed, t=text), answer)
+    return ask(skill, template.format(k=listed, t=text), answer)

@@ -176,6 +176,9 @@ def add(draw: Draw) -> Dialogue:
 def unknown(draw: Draw) -> Dialogue:
     """Most of the world: the honest answer is that a model this small does not know."""
     template = draw.pick_side(_UNKNOWN_TRAIN, _UNKNOWN_HELD)
+    if draw.chance(0.15):
+        pasted = draw.phrase(10, 50)
+        return ask("unknown", template.replace("{}", pasted, 1).replace("{}", "it"), UNKNOWN)
     slots = [
         draw.city() if draw.chance(0.15) else draw.person() if draw.chance(0.15) else draw.topic()
         for _ in range(template.count("{}"))

@@ -312,6 +312,20 @@ def _other_result(draw: Draw) -> tuple[str, str]:
     return json.dumps(facts), f"{spoken[0].upper()}{spoken[1:]}."
 
 
+def use_results(draw: Draw) -> Dialogue:
+    """Two calls were made and both tools have answered."""
+    asked = parallel_calls(draw)
+    while len({name for name, _ in asked.messages[-1].calls}) > 1:
+        asked = parallel_calls(draw)
+    results = [
+        _weather_result(draw, str(next(iter(values.values()))))
+        for _, values in asked.messages[-1].calls
+    ]
+    turns = [*asked.messages, *(Message("tool", result) for result, _ in results)]
+    turns.append(Message("assistant", " ".join(spoken for _, spoken in results)))
+    return Dialogue("tool results", tuple(turns), asked.tools)
+
+
 def use_result(draw: Draw) -> Dialogue:
     """The tool has answered; say it in a sentence."""
     weather = draw.chance(0.5)
