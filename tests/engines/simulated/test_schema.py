@@ -165,9 +165,9 @@ REAL: dict[str, dict[str, Any]] = {
     },
     "tighter and tighter": {
         "allOf": [
-            {"type": "integer", "minimum": 90, "maximum": 91},
-            {"type": "number", "minimum": 7, "maximum": 500},
-            {"minimum": 91, "maximum": 92},
+            {"type": "integer", "minimum": 7, "maximum": 500},
+            {"type": "number", "minimum": 91, "maximum": 91},
+            {"minimum": 90, "maximum": 92},
         ]
     },
     "listed beside a limit": {"enum": [8, 90], "allOf": [{"enum": [8, 90, 300], "minimum": 9}]},
