@@ -141,8 +141,11 @@ class Connection(HttpToolsProtocol):
             self._check_taking(now_s)
         if self._current is not None:
             self._current.check_pace(now_s)
-        if now_s >= self.deadline_s and not self.transport.get_write_buffer_size():
-            self.transport.abort()
+        if now_s >= self.deadline_s:
+            if not self.transport.get_write_buffer_size():
+                self.transport.abort()
+            elif not self._must_take:
+                self._time_taking()
 
     def shutdown(self) -> None:
         """uvicorn's word for: no more requests.  One under way is answered first."""
