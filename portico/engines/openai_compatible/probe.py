@@ -56,13 +56,13 @@ async def try_stream(
     concurrency_max: int = _CONCURRENCY_UNKNOWN,
 ) -> Profile:
     """The same after a survey, for each of several models at one server."""
-    clean, running_usage, problem = False, False, found.problem
+    clean, running_usage, remark, problem = False, False, "", found.problem
     if not problem:
         try:
             seen = await _stream(transport, server, found.kind, model)
             # Framing is put right byte by byte on the way through; the rest needs each event.
             faults = [fault for fault in judge(seen) if not fault.startswith("framing:")]
-            clean, problem = not faults, _in_words(server, faults)
+            clean, remark = not faults, _in_words(server, faults)
             running_usage = found.kind in _TELLS_RUNNING_USAGE and _usage_in_every_chunk(seen)
         except _StreamFailed as failed:
             problem = str(failed)
@@ -73,6 +73,7 @@ async def try_stream(
         clean=clean,
         running_usage=running_usage,
         share_prefix_cache=share_prefix_cache,
+        remark=remark,
         problem=problem,
     )
 

@@ -13,7 +13,8 @@ class Profile:
       are parsed and written anew.
     running_usage: it can tell the tokens made so far in every chunk (vLLM, SGLang).
     share_prefix_cache: may one caller's prompt speed up another's?  (llama.cpp only.)
-    problem: what the probe found wrong, for the operator, "" when nothing.
+    remark: what the operator should know about its streams, "" when nothing.
+    problem: why it cannot be served now, in a sentence, "" when it can.
     """
 
     kind: Kind
@@ -22,4 +23,5 @@ class Profile:
     clean: bool
     running_usage: bool = False
     share_prefix_cache: bool = False
+    remark: str = ""
     problem: str = ""

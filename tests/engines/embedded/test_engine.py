@@ -179,12 +179,14 @@ async def test_one_that_kills_mid_stream_is_poison_the_third_time(mortal):
         assert refused.value.code == "poison_request"
 
 
-async def test_an_innocent_neighbour_is_answered(mortal, tmp_path):
+async def test_an_innocent_neighbour_is_answered_and_cleared(mortal, tmp_path):
+    witness = tmp_path / "witness"
     async with mortal as engine:
-        neighbour = asyncio.create_task(generate(engine, asking("beside it")))
-        await until((tmp_path / "witness").exists)
-        with pytest.raises(Refusal) as refused:
-            await generate(engine, asking("die"))
-        assert refused.value.code == "poison_request"
-        assert (await neighbour).over
-        assert (await generate(engine, asking("beside it"))).over
+        for culprit in ("die", "die again"):
+            neighbour = asyncio.create_task(generate(engine, asking("beside it")))
+            await until(witness.exists)
+            with pytest.raises(Refusal) as refused:
+                await generate(engine, asking(culprit))
+            assert refused.value.code == "poison_request"
+            assert (await neighbour).over
+            witness.unlink()

@@ -257,13 +257,14 @@ async def test_what_was_made_until_a_hang_up_is_counted_to_the_token(real):
     assert whole == text_of(heard.raw)
 
 
-async def test_a_cancelled_answer_leaves_the_engine_idle(real):
-    started = asyncio.Event()
+async def test_a_cancelled_answer_stops_the_engine(real):
+    started, allowed = asyncio.Event(), 1_500
 
     async def relay(_delta):
         started.set()
 
-    asked = prompt_of(stream=True, max_tokens=1_500, **ON_AND_ON)
+    before = await made(real)
+    asked = prompt_of(stream=True, max_tokens=allowed, **ON_AND_ON)
     task = asyncio.create_task(real.engine.generate(asked, relay))
     await started.wait()
     task.cancel()
@@ -272,6 +273,16 @@ async def test_a_cancelled_answer_leaves_the_engine_idle(real):
     async with asyncio.timeout(10):
         while not await real.is_idle():
             pass
+    assert await made(real) - before < allowed
+
+
+async def made(real) -> float:
+    """Tokens the engine says it has made since it started."""
+    _, metrics = await real.ask("/metrics")
+    name = b"llamacpp:tokens_predicted_total "
+    return next(
+        float(line.removeprefix(name)) for line in metrics.splitlines() if line.startswith(name)
+    )
 
 
 async def test_no_caller_learns_what_another_has_sent(real):

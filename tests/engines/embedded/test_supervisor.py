@@ -62,6 +62,7 @@ async def test_a_killed_child_is_replaced(scripted_worker):
         assert second.key != first.key
         assert supervisor.state == "ready"
         assert supervisor.starts == 2
+        assert os.getsid(second.pid) == second.pid  # Ctrl-C in our terminal is not for it
     assert gone(second.pid)
     assert supervisor.state == "stopped"
 

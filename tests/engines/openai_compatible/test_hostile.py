@@ -1,5 +1,6 @@
 """An upstream may send anything.  The caller gets a typed failure, and nothing grows."""
 
+import asyncio
 import json
 
 import pytest
@@ -101,9 +102,21 @@ STREAMS_THAT_FAIL = {
 @pytest.mark.parametrize("name", list(STREAMS_THAT_FAIL))
 async def test_a_bad_stream_fails_in_words(bench, name, clean):
     engine = await bench.engine(events(*STREAMS_THAT_FAIL[name]), clean=clean)
-    refusal, _ = await failure_of(engine, STREAM)
+    refusal, found = await failure_of(engine, STREAM)
     assert refusal.status in (502, 504)
     assert "<html>" not in refusal.message
+    assert (b"Hi" in found.raw) == (HI in STREAMS_THAT_FAIL[name])
+
+
+async def test_a_refusal_in_mid_stream_is_a_broken_answer(bench):
+    """The caller was already being answered: this is no longer about the request."""
+    late = b'data: {"error":{"message":"context length exceeded","code":400}}\n\n'
+    engine = await bench.engine(events(ROLE, HI, late))
+    with pytest.raises(UpstreamFailed):
+        await heard(engine, STREAM)
+    first = await bench.engine(events(late))
+    with pytest.raises(Refusal):
+        await heard(first, STREAM)
 
 
 @pytest.mark.parametrize("clean", [True, False])
@@ -236,6 +249,40 @@ async def test_nobody_listening_is_unavailable_and_not_ready(bench):
     assert not engine.ready
 
 
+async def test_one_answer_makes_it_ready_again(bench):
+    engine = await bench.engine(events(ROLE, HI, STOP, USAGE, DONE))
+    for _ in range(10):
+        engine._note_failure()
+    assert not engine.ready
+    await heard(engine, STREAM)
+    assert engine.ready
+    engine._note_failure()
+    assert engine._resting_until_s - engine._clock.monotonic_s() < 1.0
+
+
+async def test_a_cancelled_answer_hangs_up_on_the_upstream(bench):
+    hung_up = asyncio.Event()
+
+    async def script(peer):
+        await peer.request()
+        await peer.send(b"HTTP/1.1 200 OK\r\n%b\r\n" % EVENTS + ROLE + HI)
+        await peer.until_client_closes()
+        hung_up.set()
+
+    engine, began = await bench.engine(script), asyncio.Event()
+
+    async def relay(_delta):
+        began.set()
+
+    task = asyncio.create_task(engine.generate(STREAM, relay))
+    await began.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    async with asyncio.timeout(10):
+        await hung_up.wait()
+
+
 async def test_a_redirect_is_not_followed(bench):
     async def elsewhere(peer):
         await peer.request()
@@ -275,6 +322,29 @@ async def test_a_connection_is_used_again_except_with_llamacpp(bench):
         for _ in range(3):
             await heard(engine, STREAM)
         assert len(bench._upstreams[-1].peers) == connections
+
+
+async def test_a_connection_is_used_again_though_its_end_comes_by_itself(bench):
+    head = b"HTTP/1.1 200 OK\r\n%bTransfer-Encoding: chunked\r\n\r\n" % EVENTS
+    data = ROLE + HI + STOP + USAGE + DONE
+    relayed = asyncio.Event()
+
+    async def script(peer):
+        while True:
+            await peer.request()
+            await peer.send(head + b"%x\r\n%b\r\n" % (len(data), data))
+            await relayed.wait()
+            relayed.clear()
+            await peer.send(b"0\r\n\r\n")
+
+    async def relay(delta):
+        if delta.last:
+            relayed.set()
+
+    engine = await bench.engine(script)
+    for _ in range(3):
+        await engine.generate(STREAM, relay)
+    assert len(bench._upstreams[-1].peers) == 1
 
 
 async def test_a_server_that_ends_late_after_done_is_not_waited_for(bench):
