@@ -177,7 +177,8 @@ def measure(rounds: int, names: list[str]) -> list[dict[str, object]]:
             stdout=subprocess.PIPE,
             text=True,
         )
-        assert server.stdin is not None and server.stdout is not None
+        assert server.stdin is not None
+        assert server.stdout is not None
         try:
             plain, secure = map(int, server.stdout.readline().split())
             wires = {"plain": [str(plain)], "tls": [str(secure), str(folder / "ca.pem")]}

@@ -51,7 +51,7 @@ class Limits:
     head_fields: int = 256
     buffer_bytes: int = 65_536
     """Body bytes nobody has asked for yet before we stop reading the socket.  One read may
-    overshoot it by 256 KiB."""
+    overshoot it by 64 KiB."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,9 @@ from portico.engines.transport.head import host_field, request_head
 from portico.engines.transport.pool import Pool
 from portico.engines.transport.tls import trusting
 
+# The most one read of a socket brings.
+READ_BYTES = 65_536
+
 
 class NativeTransport:
     """See `base.Transport`.  Belongs to the loop that first sends on it.
@@ -19,6 +22,7 @@ class NativeTransport:
     def __init__(self, limits: Limits | None = None, tls: ssl.SSLContext | None = None) -> None:
         self._limits = limits or Limits()
         self._tls = tls
+        self._scratch = memoryview(bytearray(READ_BYTES))
         self._pools: dict[Origin, tuple[bytes, Pool]] = {}
         self._closed = False
 
@@ -60,5 +64,5 @@ class NativeTransport:
         if origin.scheme == "https" and self._tls is None:
             self._tls = trusting()
         tls = self._tls if origin.scheme == "https" else None
-        self._pools[origin] = host, Pool(origin, self._limits, tls, loop)
+        self._pools[origin] = host, Pool(origin, self._limits, tls, loop, self._scratch)
         return self._pools[origin]

@@ -29,11 +29,13 @@ class Pool:
         limits: Limits,
         tls: ssl.SSLContext | None,
         loop: asyncio.AbstractEventLoop,
+        scratch: memoryview,
     ) -> None:
         self._origin = origin
         self._limits = limits
         self._tls = tls
         self._loop = loop
+        self._scratch = scratch
         self._idle: list[Connection] = []
         self._all: set[Connection] = set()
         self._connecting = 0
@@ -155,7 +157,7 @@ class Pool:
         """Open a connection on the place reserved in `_connecting`."""
         try:
             _, connection = await self._loop.create_connection(
-                lambda: Connection(self, self._limits, self._loop),
+                lambda: Connection(self, self._limits, self._loop, self._scratch),
                 self._origin.host,
                 self._origin.port,
                 ssl=self._tls,

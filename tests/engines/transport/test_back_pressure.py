@@ -8,6 +8,7 @@ import pytest
 from portico.engines.transport import tls
 from portico.engines.transport.answer import NativeAnswer
 from portico.engines.transport.base import Answer, Deadlines, Limits
+from portico.engines.transport.native import READ_BYTES
 
 from .conftest import NATIVE, World
 from .test_tls import _certified
@@ -17,7 +18,6 @@ pytestmark = pytest.mark.anyio
 PIECE = bytes(range(256)) * 256
 PIECES = 512  # 32 MiB: more than the kernel keeps for a reader who does not read
 LIMITS = Limits(buffer_bytes=100_000)
-READ_BYTES_MAX = 262_144  # what one read of either loop may bring
 QUICK = Deadlines(idle_s=0.2)
 
 
@@ -67,7 +67,7 @@ async def test_the_buffer_stays_bounded(world: World) -> None:
         await asyncio.sleep(0.01)
         sizes.append(answer.buffered_bytes)
         await answer.next()
-    assert LIMITS.buffer_bytes < max(sizes) <= LIMITS.buffer_bytes + READ_BYTES_MAX
+    assert LIMITS.buffer_bytes < max(sizes) <= LIMITS.buffer_bytes + READ_BYTES
     answer.close()
 
 
