@@ -202,7 +202,7 @@ def out_of_range(path: str, value: Any, rule: str, limit: float) -> Refusal:
 
 def _out_of_bounds(path: str, value: Any, bound: re.Match[str]) -> Refusal:
     limit = float(bound[4])
-    number = int(limit) if limit.is_integer() else limit
+    number = int(bound[4].removesuffix(".0")) if limit.is_integer() else limit
     side = "at least" if bound[3] == ">=" else "at most"
     if not bound[2]:
         return out_of_range(path, value, f"{side} {number}", number)

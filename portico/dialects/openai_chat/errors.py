@@ -9,6 +9,9 @@ from portico.errors import Refusal
 
 Headers = list[tuple[bytes, bytes]]
 
+_LISTED_MAX = 50
+"""Items of a list that are told one by one."""
+
 
 def render(refusal: Refusal) -> bytes:
     """The body: OpenAI's envelope, all four of its keys, and ours beside them."""
@@ -52,6 +55,6 @@ def _writable(text: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple) and len(value) <= _LISTED_MAX:
         return [brief(item) for item in value]
-    return brief(value)
+    return brief(list(value)) if isinstance(value, tuple) else brief(value)

@@ -193,6 +193,7 @@ class StreamReader:
             return b""
         if payload == b"[DONE]":
             self._done = True
+            self._prefix = b""
             return b""
         return self._look(line, payload)
 

@@ -104,7 +104,7 @@ class _Order:
 
     def _take_call(self, fragment: dict[str, Any], choice: _Choice) -> None:
         index, count = fragment.get("index"), len(choice.calls)
-        if type(index) is not int or index not in (count, count - 1):
+        if type(index) is not int or not 0 <= index <= count:
             self.found.append("tool calls are not numbered in order")
             return
         function = fragment.get("function") or {}
