@@ -24,7 +24,7 @@ from portico.engines.transport.base import (
     Stage,
     TransportFailed,
 )
-from portico.engines.transport.head import METHODS_WITH_BODY, host_field, refuse_injection
+from portico.engines.transport.head import METHODS_WITH_BODY, host_field, request_head
 from portico.engines.transport.tls import trusting
 
 # Above this a body is sent in pieces, so that each piece taken is seen as progress.
@@ -55,8 +55,7 @@ class FallbackTransport:
         self._closed = False
 
     async def send(self, call: Call) -> "FallbackAnswer":
-        refuse_injection(call)
-        host_field(call.origin)
+        request_head(call, host_field(call.origin))  # for its refusals; aiohttp writes its own
         if self._closed:
             raise TransportFailed("connect", "the transport is closed")
         if self._calls[call.origin] >= self._limits.connections + self._limits.waiting:
