@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from portico.door.exchange import Exchange
-from tests.door.scene import Echo, request, serving
+from tests.door.scene import Echo, limits, request, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -214,12 +214,15 @@ async def test_the_path_is_decoded_and_the_query_is_not() -> None:
 
 
 async def test_a_body_nobody_read_ends_the_connection_but_not_before_the_answer_arrives() -> None:
+    """A client that sends first and reads later must still find the answer: closing while its
+    bytes arrive would reset the connection and throw the answer away."""
+
     async def serve(exchange: Exchange) -> None:
         exchange.reply(401, b"", b"who are you?")
 
-    async with serving(serve) as scene:
+    async with serving(serve, limits(linger_s=5.0)) as scene:
         wire = await scene.connect()
-        wire.writer.write(request("/x", b"b" * 5_000_000))
+        await wire.send(request("/x", b"b" * 5_000_000))
         answer = await wire.answer()
         assert (answer.status, answer.body) == (401, b"who are you?")
         assert answer.headers["connection"] == "close"

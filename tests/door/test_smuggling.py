@@ -76,6 +76,18 @@ async def test_bytes_one_at_a_time_change_nothing(case: str) -> None:
 
 
 @pytest.mark.anyio
+async def test_a_refused_host_is_told_what_is_wrong_with_it() -> None:
+    async with serving(Echo()) as scene:
+        for case, says in (
+            ("no Host", "no Host header"),
+            ("duplicate Host", "more than one Host header"),
+            ("Host holding a path", "'door.test/admin'"),
+        ):
+            answer = await scene.ask(CORPUS[case])
+            assert says in answer.json["error"]["message"]
+
+
+@pytest.mark.anyio
 async def test_what_came_before_the_doubtful_request_is_still_answered_first() -> None:
     echo = Echo()
     async with serving(echo) as scene:
