@@ -263,8 +263,8 @@ class Committer:
             self._trouble = errors.STORAGE_UNAVAILABLE(
                 f"Usage cannot be recorded now: {cause}.", retry_after_ms=_RETRY_AFTER_MS
             )
+        self._report()  # first: who is refused below must not find admission open
         self._put_aside(self._trouble)
-        self._report()
 
     def _put_aside(self, refusal: errors.Refusal) -> None:
         """Bring what must survive to the spool; there it is as safe as in the database."""
