@@ -5,15 +5,16 @@ stops them in the opposite one: door, journeys, records, engines.
 """
 
 import asyncio
+import logging
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from sqlalchemy.exc import DBAPIError
 
@@ -48,6 +49,7 @@ from portico.engines.transport.base import Deadlines, Limits, Transport
 from portico.engines.transport.native import NativeTransport
 from portico.engines.transport.tls import trusting
 from portico.kit.clock import Clock, SystemClock
+from portico.kit.tasks import Tasks
 from portico.metering import reports
 from portico.metering.model import GroupBy, Question, Totals
 from portico.metering.service import Metering
@@ -68,6 +70,13 @@ OPENAI_CHAT = Dialect(
     event=chat_errors.stream_error,
 )
 _FOLLOW_EVERY_S = 2.0
+_UPSTREAM_PATIENCE_S = 2.0
+"""How long the start waits for upstreams; slower ones are served once they have answered."""
+_TINY = (
+    f"{DEMO_NAME} is a very small demo model; connect a real one with --model FILE.gguf or "
+    "--upstream URL"
+)
+log = logging.getLogger(__name__)
 
 
 class CannotStart(Exception):
@@ -101,41 +110,41 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
     async with AsyncExitStack() as stack:
         listening = stack.enter_context(_listening(settings))
         lock = stack.enter_context(_locked(settings))
-        database, peppers, first_key = await asyncio.to_thread(_open_data, settings, clock)
+        database = await asyncio.to_thread(_open_database, settings)
         metrics = Metrics()
-        admission = Admission(
-            QueueLimits(settings.queue.requests_max, settings.queue.wait_s), clock
-        )
+        admission = Admission(_queue_limits(settings), clock)
         readers = Readers(database)
         stack.callback(readers.close)
         metering = await stack.enter_async_context(
             _recording(settings, database, admission, metrics, clock)
         )
-        routing = Routing()
+        tasks = Tasks(_broken_off)
+        stack.push_async_callback(tasks.close)
         transport = _transport(settings)
         stack.push_async_callback(transport.close)
-        fleet = Fleet(
-            routing, transport, clock, _deadlines(settings), settings.upstream.connections_max
-        )
-        notes = await _engines(settings, simulated, fleet, transport, clock, stack)
-        notes += await _follow_once(settings, fleet, Registry(database, clock))
+        routing, registry = Routing(), Registry(database, clock)
+        connections_max = settings.upstream.connections_max
+        fleet = Fleet(routing, transport, tasks, clock, _deadlines(settings), connections_max)
+        notes = await _own_engines(settings, simulated, fleet, transport, clock, tasks, stack)
+        notes += await _follow_once(settings, fleet, registry, _UPSTREAM_PATIENCE_S)
+        # Last of all: a key made by a start that then failed would never have been seen.
+        peppers, first_key = await asyncio.to_thread(_open_accounts, settings, database, clock)
         rooms = journey.Rooms(Callers(readers, peppers, clock), routing, admission, metering)
         door = _Door(settings, rooms, readers, metrics, clock)
-        server = Server(
-            door.edge,
-            drain_s=settings.server.drain_s,
-            on_stop=partial(setattr, admission, "draining", True),
-        )
         door.add_gauges(metrics, fleet)
-        host, port = listening.getsockname()[:2]
-        base_url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
+        tasks.start(_follow(settings, fleet, registry))
+        tasks.start(metering.run())
+        base_url = _base_url(listening)
         lock.announce(base_url)
-        await stack.enter_async_context(
-            _background(_follow(settings, fleet, Registry(database, clock)), metering.run())
-        )
-        start_ms = round((clock.monotonic_s() - started_s) * 1000)
-        running = Running(base_url, first_key, list(routing.models()), start_ms, os.getpid(), notes)
-        await _serve(server, listening, partial(on_ready, running))
+
+        def ready() -> None:
+            start_ms = round((clock.monotonic_s() - started_s) * 1000)
+            models = list(routing.models())
+            on_ready(Running(base_url, first_key, models, start_ms, os.getpid(), notes))
+
+        await _serve(settings, door.edge, admission, listening, ready)
+        if tasks.failure is not None:
+            raise tasks.failure
 
 
 class _Door:
@@ -250,22 +259,32 @@ def _locked(settings: Settings) -> Iterator[ServerLock]:
         lock.release()
 
 
-def _open_data(settings: Settings, clock: Clock) -> tuple[Database, tuple[Pepper, ...], str | None]:
-    """Blocking.  The database, the peppers, and the key of a very first start."""
+def _open_database(settings: Settings) -> Database:
+    """Blocking."""
     data_dir = Path(settings.server.data_dir)
     try:
-        database = open_database(data_dir)
-        first_key = KeyWish("First key", concurrency_max=settings.queue.key_concurrency)
-        peppers, issued = open_accounts(database, data_dir, clock, first_key)
+        return open_database(data_dir)
     except DBAPIError as error:
         raise CannotStart(
             "data",
             f"the database {data_dir / 'portico.db'} cannot be opened: {error.orig}.",
             "Run `portico doctor`; restore the file from a backup if it is damaged.",
         ) from error
-    except (OSError, NewerDatabase, PepperLost) as error:
+    except (OSError, NewerDatabase) as error:
         raise CannotStart("data", f"{data_dir}: {error}") from error
-    return database, peppers, None if issued is None else issued.secret
+
+
+def _open_accounts(
+    settings: Settings, database: Database, clock: Clock
+) -> tuple[tuple[Pepper, ...], str | None]:
+    """Blocking.  The peppers, and the key of a very first start."""
+    data_dir = Path(settings.server.data_dir)
+    wish = KeyWish("First key", concurrency_max=settings.queue.key_concurrency)
+    try:
+        peppers, issued = open_accounts(database, data_dir, clock, wish)
+    except (DBAPIError, OSError, PepperLost) as error:
+        raise CannotStart("data", f"the keys in {data_dir} cannot be used: {error}") from error
+    return peppers, None if issued is None else issued.secret
 
 
 @asynccontextmanager
@@ -305,33 +324,32 @@ def _transport(settings: Settings) -> Transport:
     return FallbackTransport(Limits(connections=upstream.connections_max), tls, upstream.proxy)
 
 
-async def _engines(
+async def _own_engines(
     settings: Settings,
     simulated: bool,
     fleet: Fleet,
     transport: Transport,
     clock: Clock,
+    tasks: Tasks,
     stack: AsyncExitStack,
 ) -> list[str]:
-    """Start our own engines.  Gives what the banner should note."""
-    notes: list[str] = []
+    """Start the embedded and the simulated engines.  Gives what the banner should note."""
     now_s = clock.wall_ms() // 1000
+    notes: list[str] = []
     if settings.engine.enabled:
         wheel = await probe_wheel()
-        if wheel.usable:
+        if not wheel.usable and settings.engine.model:
+            raise CannotStart("engine", wheel.problem, wheel.remedy)
+        if not wheel.usable:
+            notes.append(f"no embedded engine: {wheel.problem} {wheel.remedy}")
+        else:
             model = _model_to_serve(settings)
             engine = await _start_embedded(model, transport, clock, _deadlines(settings))
             stack.push_async_callback(engine.close)
-            await stack.enter_async_context(_background(engine.run()))
-            name = f"embedded/{model.alias}"
-            fleet.add_own([Deployment(name, model.alias, engine, "portico", now_s)])
-            if model.path == DEMO_MODEL:
-                notes.append(f"{DEMO_NAME} is a very small demo model; connect a real one with")
-                notes.append("--model FILE.gguf or --upstream URL")
-        elif settings.engine.model:
-            raise CannotStart("engine", wheel.problem, wheel.remedy)
-        else:
-            notes.append(f"no embedded engine: {wheel.problem} {wheel.remedy}")
+            tasks.start(engine.run())
+            own = Deployment(f"embedded/{model.alias}", model.alias, engine, "portico", now_s)
+            fleet.add_own([own])
+            notes += [_TINY] if model.path == DEMO_MODEL else []
     if simulated:
         fleet.add_own(
             Deployment(f"simulated/{name}", name, engine, "portico", now_s)
@@ -381,44 +399,60 @@ def _wishes(settings: Settings, registered: Sequence[Registration]) -> list[Wish
     return wishes
 
 
-async def _follow_once(settings: Settings, fleet: Fleet, registry: Registry) -> list[str]:
+async def _follow_once(
+    settings: Settings, fleet: Fleet, registry: Registry, patience_s: float = 0.0
+) -> list[str]:
+    """What is not served, and why."""
     registered = await asyncio.to_thread(registry.list)
-    problems = await fleet.follow(_wishes(settings, registered))
+    missing = await fleet.follow(_wishes(settings, registered), patience_s)
     return [
-        f"{wish.model or wish.base_url} is not served yet: {why}" for wish, why in problems.items()
+        f"{wish.model or wish.base_url} is not served yet: {why}" for wish, why in missing.items()
     ]
 
 
 async def _follow(settings: Settings, fleet: Fleet, registry: Registry) -> None:
-    """Notice what `portico model` changes and upstreams that come up."""
+    """Notice what `portico model` changes, and upstreams that come up."""
     while True:
         await asyncio.sleep(_FOLLOW_EVERY_S)
-        await _follow_once(settings, fleet, registry)
-
-
-@asynccontextmanager
-async def _background(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run beside the block.  What fails there ends the program: nothing dies silently."""
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(each) for each in work]
         try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
+            await _follow_once(settings, fleet, registry)
+        except DBAPIError as error:
+            log.warning("the registered models cannot be read now: %s", error.orig)
 
 
-async def _serve(server: Server, listening: socket.socket, ready: Callable[[], None]) -> None:
-    """Until a signal; the second one ends it at once."""
+async def _serve(
+    settings: Settings,
+    edge: Edge,
+    admission: Admission,
+    listening: socket.socket,
+    ready: Callable[[], None],
+) -> None:
+    """Until a signal; a second one ends it at once."""
+    server = Server(
+        edge, drain_s=settings.server.drain_s, on_stop=partial(setattr, admission, "draining", True)
+    )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, server.stop)
     async with asyncio.TaskGroup() as group:
-        serving = group.create_task(server.serve([listening]))
-        while not server.started and not serving.done():
-            await asyncio.sleep(0)
-        if server.started:
-            ready()
+        group.create_task(server.serve([listening]))
+        await server.listening()
+        ready()
+
+
+def _broken_off(failure: BaseException) -> None:
+    """Background work that died leaves a server that only looks alive: better to end it."""
+    log.critical("background work failed; shutting down", exc_info=failure)
+    signal.raise_signal(signal.SIGTERM)
+
+
+def _base_url(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
+
+
+def _queue_limits(settings: Settings) -> QueueLimits:
+    return QueueLimits(settings.queue.requests_max, settings.queue.wait_s)
 
 
 def _deadlines(settings: Settings) -> Deadlines:

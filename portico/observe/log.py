@@ -52,5 +52,5 @@ def configure(level: str, shape: Literal["console", "json"]) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for chatty in ("uvicorn.access", "alembic", "sqlalchemy"):
+    for chatty in ("uvicorn.access", "uvicorn.error", "alembic", "sqlalchemy"):
         logging.getLogger(chatty).setLevel("WARNING")

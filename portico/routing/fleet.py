@@ -5,6 +5,7 @@ served as soon as it answers.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from portico.engines.openai_compatible.server import Server, server_at
 from portico.engines.openai_compatible.survey import survey
 from portico.engines.transport.base import Deadlines, Transport
 from portico.kit.clock import Clock
+from portico.kit.tasks import Tasks
 from portico.routing.model import Deployment
 from portico.routing.service import Routing
 
@@ -44,40 +46,23 @@ class Fleet:
         self,
         routing: Routing,
         transport: Transport,
+        tasks: Tasks,
         clock: Clock,
         deadlines: Deadlines,
         concurrency_max: int,
     ) -> None:
         self._routing = routing
         self._transport = transport
+        self._tasks = tasks
         self._clock = clock
         self._deadlines = deadlines
         self._concurrency_max = concurrency_max
         self._own: list[Deployment] = []
-        self._reached: dict[Wish, tuple[Deployment, ...]] = {}
+        self._wishes: list[Wish] = []
+        self._reached: dict[Wish, list[Deployment]] = {}
+        self._reaching: set[Wish] = set()
+        self._answered = asyncio.Event()
         self._problems: dict[Wish, str] = {}
-
-    def add_own(self, deployments: Iterable[Deployment]) -> None:
-        """Deployments that stay for as long as Portico runs: embedded, simulated."""
-        self._own += deployments
-        self._publish()
-
-    async def follow(self, wishes: Sequence[Wish]) -> dict[Wish, str]:
-        """Serve exactly these upstreams beside our own; what is wrong with those not reached."""
-        before = dict(self._reached)
-        self._reached = {wish: self._reached[wish] for wish in wishes if wish in self._reached}
-        missing = [wish for wish in wishes if wish not in self._reached]
-        found = await asyncio.gather(*(self._reach(wish) for wish in missing))
-        for wish, deployments in zip(missing, found, strict=True):
-            if isinstance(deployments, str):
-                self._complain(wish, deployments)
-            else:
-                self._reached[wish] = deployments
-                self._problems.pop(wish, None)
-        self._reached = {wish: self._reached[wish] for wish in wishes if wish in self._reached}
-        if self._reached != before:
-            self._publish()
-        return {wish: why for wish, why in self._problems.items() if wish in wishes}
 
     @property
     def size(self) -> int:
@@ -88,50 +73,80 @@ class Fleet:
         known = self._routing.models().values()
         return sum(d.engine.ready for deployments in known for d in deployments)
 
+    def add_own(self, deployments: Iterable[Deployment]) -> None:
+        """Deployments that stay for as long as Portico runs: embedded, simulated."""
+        self._own += deployments
+        self._publish()
+
+    async def follow(self, wishes: Sequence[Wish], patience_s: float = 0.0) -> dict[Wish, str]:
+        """Serve exactly these upstreams beside our own.  Waits `patience_s` at most for those it
+        has to ask first; each model is served from the moment it has answered.
+
+        Gives what is wrong with those not served."""
+        before, self._wishes = self._wishes, list(wishes)
+        self._reached = {wish: self._reached[wish] for wish in wishes if wish in self._reached}
+        if before != self._wishes:
+            self._publish()
+        for wish in wishes:
+            if wish not in self._reached and wish not in self._reaching:
+                self._reaching.add(wish)
+                self._tasks.start(self._reach(wish))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                while self._reaching:
+                    self._answered.clear()
+                    await self._answered.wait()
+        return {wish: self._problems.get(wish, "still asking.") for wish in self._missing()}
+
+    def _missing(self) -> list[Wish]:
+        return [wish for wish in self._wishes if wish not in self._reached]
+
     def _publish(self) -> None:
-        upstream = (d for deployments in self._reached.values() for d in deployments)
+        upstream = (d for wish in self._wishes for d in self._reached.get(wish, ()))
         self._routing.replace([*self._own, *upstream])
 
-    def _complain(self, wish: Wish, problem: str) -> None:
-        if self._problems.get(wish) != problem:
+    async def _reach(self, wish: Wish) -> None:
+        """Ask a server what it serves, and serve that."""
+        try:
+            problem = await self._ask(wish)
+        finally:
+            self._reaching.discard(wish)
+            self._answered.set()
+        if wish in self._reached:
+            self._problems.pop(wish, None)
+        elif self._problems.get(wish) != problem:
+            self._problems[wish] = problem
             _log.warning("%s is not served yet: %s", wish.model or wish.base_url, problem)
-        self._problems[wish] = problem
 
-    async def _reach(self, wish: Wish) -> tuple[Deployment, ...] | str:
-        """The deployments of an upstream, or what is wrong with it in one sentence."""
+    async def _ask(self, wish: Wish) -> str:
+        """What is wrong, if nothing came of it."""
         try:
             server = server_at(wish.base_url, wish.api_key, deadlines=self._deadlines)
         except ValueError as error:
             return f"{error}."
         if wish.model:
-            return await self._one(server, wish.model, wish.upstream_model)
+            return await self._try(wish, server, wish.model, wish.upstream_model)
         surveyed = await survey(self._transport, server)
-        if surveyed.problem:
-            return surveyed.problem
-        found = await asyncio.gather(
-            *(self._one(server, model.name, model.name) for model in surveyed.models)
-        )
-        served = tuple(
-            d for deployments in found if not isinstance(deployments, str) for d in deployments
-        )
-        return served or next((p for p in found if isinstance(p, str)), "it offers no model.")
+        names = [model.name for model in surveyed.models]
+        problems = await asyncio.gather(*(self._try(wish, server, name, name) for name in names))
+        return surveyed.problem or "; ".join(filter(None, problems)) or "it offers no model."
 
-    async def _one(
-        self, server: Server, model: str, upstream_model: str
-    ) -> tuple[Deployment, ...] | str:
-        probed = await probe(
+    async def _try(self, wish: Wish, server: Server, model: str, upstream_model: str) -> str:
+        profile = await probe(
             self._transport, server, upstream_model, concurrency_max=self._concurrency_max
         )
-        if probed.problem:
-            return probed.problem
-        engine = OpenAICompatible(server, probed, self._transport, self._clock)
+        if profile.problem:
+            return profile.problem
+        engine = OpenAICompatible(server, profile, self._transport, self._clock)
         shown = f"{server.origin.host}:{server.origin.port}{server.base_path}"
-        return (
-            Deployment(
-                id=f"{shown}/{upstream_model}",
-                model=model,
-                engine=engine,
-                owned_by=probed.kind,
-                created_at_s=self._clock.wall_ms() // 1000,
-            ),
+        deployment = Deployment(
+            id=f"{shown}/{upstream_model}",
+            model=model,
+            engine=engine,
+            owned_by=profile.kind,
+            created_at_s=self._clock.wall_ms() // 1000,
         )
+        if wish in self._wishes:
+            self._reached.setdefault(wish, []).append(deployment)
+            self._publish()
+        return ""
