@@ -10,7 +10,7 @@ import asyncio
 from portico import errors
 from portico.canon.prompt import Prompt
 from portico.engines.base import Abilities, Relay
-from portico.engines.embedded.child import WORKER, Child, ModelToServe
+from portico.engines.embedded.child import WORKER, Child, ModelToServe, StartFailed
 from portico.engines.embedded.rules import RestartPolicy, Suspects
 from portico.engines.embedded.supervisor import State, Supervisor
 from portico.engines.openai_compatible.engine import OpenAICompatible
@@ -138,6 +138,8 @@ async def start_embedded(
         profile = await probe(
             transport, server, model.alias, share_prefix_cache=model.share_prefix_cache
         )
+        if profile.problem:
+            raise StartFailed("engine", profile.problem)
     except BaseException:
         await supervisor.stop(0)
         raise

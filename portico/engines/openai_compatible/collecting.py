@@ -1,5 +1,5 @@
-"""Chunks to canon events: for a caller who wants one whole answer from an engine that has to
-stream it."""
+"""Chunks to canon events: for a caller who wants one whole answer from an engine that streams it
+to us (`request.streams` says which and why)."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -33,9 +33,10 @@ def changes(prompt: Prompt, profile: Profile) -> Members:
 
 
 def streams(prompt: Prompt, profile: Profile) -> bool:
-    """Is the upstream asked to stream?  llama.cpp counts only the first of several choices in
-    an answer that is not streamed, so several are always streamed."""
-    return prompt.stream or (profile.kind == "llamacpp" and prompt.choices > 1)
+    """Is the upstream asked to stream?  llama.cpp always is: a whole answer of it counts only
+    the first of several choices, tells nothing when cut short, and is silent for as long as it
+    is made, which on a slow machine looks like a dead engine."""
+    return prompt.stream or profile.kind == "llamacpp"
 
 
 def check_media(prompt: Prompt) -> None:
@@ -72,11 +73,10 @@ def _for_llamacpp(prompt: Prompt, profile: Profile, changed: Members) -> None:
     changed["cache_prompt"] = b"true" if profile.share_prefix_cache else b"false"
     if "id_slot" in prompt.fields:
         changed["id_slot"] = None  # whose cache to read is not the caller's choice
-    if streams(prompt, profile):
-        changed["timings_per_token"] = b"true"  # exact counts even for an answer cut short
-        if not prompt.stream:
-            changed["stream"] = b"true"
-            changed["stream_options"] = b'{"include_usage":true}'
+    changed["timings_per_token"] = b"true"  # exact counts even for an answer cut short
+    if not prompt.stream:
+        changed["stream"] = b"true"
+        changed["stream_options"] = b'{"include_usage":true}'
     if "tool_choice" in prompt.fields:
         _narrow_tools(prompt, changed)
 

@@ -95,7 +95,7 @@ class Real:
     engine: OpenAICompatible
 
     async def generate(self, prompt: Prompt) -> Heard:
-        heard = Heard()
+        heard = Heard(prompt)
         await self.engine.generate(prompt, heard.relay)
         return heard
 

@@ -58,7 +58,7 @@ def asking(text, **fields):
 
 
 async def generate(engine, prompt) -> Heard:
-    heard = Heard()
+    heard = Heard(prompt)
     await engine.generate(prompt, heard.relay)
     return heard
 
@@ -78,14 +78,14 @@ def pid_of(engine) -> int:
 
 async def test_a_kill_mid_stream_ends_that_stream_and_spares_the_next(real):
     async with real as engine:
-        heard, began = Heard(), asyncio.Event()
+        on_and_on = asking("Hello", ignore_eos=True, max_tokens=2_000)
+        heard, began = Heard(on_and_on), asyncio.Event()
 
         async def relay(delta):
             await heard.relay(delta)
             if delta.output_tokens or delta.meters:
                 began.set()
 
-        on_and_on = asking("Hello", ignore_eos=True, max_tokens=2_000)
         task = asyncio.create_task(engine.generate(on_and_on, relay))
         await began.wait()
         os.kill(pid_of(engine), signal.SIGKILL)

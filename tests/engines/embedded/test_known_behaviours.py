@@ -100,7 +100,7 @@ async def test_the_named_tool_is_the_one_called(real, stream):
     heard = await real.generate(
         prompt_of(messages=WEATHER, tools=TOOLS, tool_choice=NAMED, temperature=0, stream=stream)
     )
-    name, arguments = called(heard.raw)
+    name, arguments = called(heard.written)
     assert name == "get_time"
     assert "zone" in json.loads(arguments)
     assert heard.deltas[-1].finish == "tool_calls"
@@ -118,7 +118,7 @@ async def test_arguments_cut_off_are_reported_as_length(real, stream):
             stream=stream,
         )
     )
-    _, arguments = called(heard.raw)
+    _, arguments = called(heard.written)
     with pytest.raises(json.JSONDecodeError):
         json.loads(arguments)
     assert heard.deltas[-1].finish == "length"
@@ -237,15 +237,16 @@ async def test_it_still_counts_only_the_first_choice_of_a_whole_answer(real):
 async def test_what_was_made_until_a_hang_up_is_counted_to_the_token(real):
     """A second run, allowed exactly as many tokens as were metered, gives the same text."""
     asked = {"max_tokens": 1_500, **ON_AND_ON}
-    heard, enough = Heard(), asyncio.Event()
+    prompt = prompt_of(stream=True, **asked)
+    heard, enough = Heard(prompt), asyncio.Event()
 
     async def relay(delta):
         await heard.relay(delta)
-        if len(text_of(heard.raw)) > 60:
+        if len(text_of(heard.written)) > 60:
             enough.set()
             await asyncio.sleep(3_600)  # a client that no longer reads
 
-    task = asyncio.create_task(real.engine.generate(prompt_of(stream=True, **asked), relay))
+    task = asyncio.create_task(real.engine.generate(prompt, relay))
     await enough.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -253,8 +254,8 @@ async def test_what_was_made_until_a_hang_up_is_counted_to_the_token(real):
     metered = heard.meters.output_tokens
     assert 0 < metered < 1_500
     again = await real.generate(prompt_of(**{**asked, "max_tokens": metered}))
-    whole = json.loads(again.raw)["choices"][0]["message"]["content"]
-    assert whole == text_of(heard.raw)
+    whole = json.loads(again.written)["choices"][0]["message"]["content"]
+    assert whole == text_of(heard.written)
 
 
 async def test_a_cancelled_answer_stops_the_engine(real):

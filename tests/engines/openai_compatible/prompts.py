@@ -8,6 +8,7 @@ import msgspec
 from portico.canon.delta import Delta
 from portico.canon.prompt import Conversation, Prompt
 from portico.canon.usage import Meters
+from portico.dialects.openai_chat.writer import writer_for
 from portico.engines.base import Engine
 
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -34,14 +35,17 @@ def prompt_of(needs: frozenset[str] = frozenset(), **fields: Any) -> Prompt:
 
 
 class Heard:
-    """What an engine pushed."""
+    """What an engine pushed, and what its caller reads of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, prompt: Prompt) -> None:
         self.deltas: list[Delta] = []
+        self.written = b""
+        self._writer = writer_for(prompt, "req_1", 0)
 
     async def relay(self, delta: Delta) -> None:
         assert not self.over, "nothing follows the last delta"
         self.deltas.append(delta)
+        self.written += self._writer.write(delta)
 
     @property
     def over(self) -> bool:
@@ -52,12 +56,8 @@ class Heard:
         """The engine's latest total."""
         return [delta.meters for delta in self.deltas if delta.meters][-1]
 
-    @property
-    def raw(self) -> bytes:
-        return b"".join(delta.raw for delta in self.deltas)
-
 
 async def heard(engine: Engine, prompt: Prompt) -> Heard:
-    found = Heard()
+    found = Heard(prompt)
     await engine.generate(prompt, found.relay)
     return found

@@ -67,7 +67,7 @@ def cut_off(*pieces):
 
 
 async def failure_of(engine, prompt):
-    found = Heard()
+    found = Heard(prompt)
     with pytest.raises((UpstreamFailed, Refusal)) as raised:
         await engine.generate(prompt, found.relay)
     assert not found.over
@@ -105,7 +105,7 @@ async def test_a_bad_stream_fails_in_words(bench, name, clean):
     refusal, found = await failure_of(engine, STREAM)
     assert refusal.status in (502, 504)
     assert "<html>" not in refusal.message
-    assert (b"Hi" in found.raw) == (HI in STREAMS_THAT_FAIL[name])
+    assert (b"Hi" in found.written) == (HI in STREAMS_THAT_FAIL[name])
 
 
 async def test_a_refusal_in_mid_stream_is_a_broken_answer(bench):
@@ -129,16 +129,16 @@ async def test_a_line_without_end_is_given_up(bench, clean):
 
     refusal, found = await failure_of(await bench.engine(script, clean=clean), STREAM)
     assert refusal.code == "upstream_failed"
-    assert not found.raw
+    assert not found.written
 
 
 async def test_a_socket_that_closes_mid_stream_is_a_loss_that_began(bench):
     engine = await bench.engine(cut_off(ROLE, HI))
-    found = Heard()
+    found = Heard(STREAM)
     with pytest.raises(UpstreamFailed) as failed:
         await engine.generate(STREAM, found.relay)
     assert failed.value.began
-    assert b"Hi" in found.raw
+    assert b"Hi" in found.written
 
 
 async def test_a_socket_that_closes_before_the_head_is_a_loss_that_had_not_begun(bench):

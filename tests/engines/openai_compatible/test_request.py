@@ -62,12 +62,16 @@ def test_a_caller_cannot_reach_for_anothers_cache(stream):
     assert "cache_prompt" not in changed(prompt_of(cache_prompt=True), sharing)
 
 
-def test_several_choices_of_llamacpp_are_streamed_because_it_counts_only_one():
-    several, one = prompt_of(n=3), prompt_of(n=1)
-    assert streams(several, LLAMACPP)
-    assert changed(several, LLAMACPP)["stream"] is True
-    assert not streams(one, LLAMACPP)
-    assert not streams(several, VLLM)
+def test_llamacpp_always_streams_to_us():
+    """Its whole answers count one choice of several, and nothing when they are cut short."""
+    sent = changed(prompt_of(), LLAMACPP)
+    assert sent["stream"] is True
+    assert sent["stream_options"] == {"include_usage": True}
+    assert streams(prompt_of(), LLAMACPP)
+    assert not streams(prompt_of(), VLLM)
+
+
+def test_llamacpp_makes_no_more_choices_than_it_has_slots():
     with pytest.raises(Refusal) as refused:
         request_body(prompt_of(n=5), LLAMACPP)
     assert (refused.value.code, refused.value.field, refused.value.limit) == (
