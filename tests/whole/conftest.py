@@ -42,8 +42,11 @@ class Served:
         return self.process.wait(30)
 
 
-def command(*words: str) -> list[str]:
-    return [sys.executable, "-m", "portico.cli.main", *words]
+CLI = ("-m", "portico.cli.main")
+
+
+def command(*words: str, program: tuple[str, ...] = CLI) -> list[str]:
+    return [sys.executable, *program, *words]
 
 
 def portico(*words: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
@@ -52,10 +55,18 @@ def portico(*words: str, cwd: Path | None = None) -> "subprocess.CompletedProces
     )
 
 
-def start(data_dir: Path, *words: str, env: dict[str, str] | None = None) -> Served:
+def start(
+    data_dir: Path,
+    *words: str,
+    env: dict[str, str] | None = None,
+    program: tuple[str, ...] = CLI,
+) -> Served:
     """Start a server on a free port and wait for its banner."""
     process = subprocess.Popen(
-        command("serve", "--port", "0", "--data-dir", str(data_dir), "--json", *words),
+        command(
+            *("serve", "--port", "0", "--data-dir", str(data_dir), "--json", *words),
+            program=program,
+        ),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -77,10 +88,8 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
     """Starts servers; whatever still runs at the end is stopped."""
     running: list[Served] = []
 
-    def begin(
-        *words: str, data_dir: Path | None = None, env: dict[str, str] | None = None
-    ) -> Served:
-        served = start(data_dir or tmp_path / "data", *words, env=env)
+    def begin(*words: str, data_dir: Path | None = None, **more: Any) -> Served:
+        served = start(data_dir or tmp_path / "data", *words, **more)
         running.append(served)
         return served
 
@@ -105,3 +114,12 @@ def end(served: Served) -> None:
     except subprocess.TimeoutExpired:
         served.process.kill()
         served.process.communicate()
+
+
+@pytest.fixture(autouse=True)
+def _no_wire_is_left() -> Iterator[None]:
+    from tests.whole.wire import Wire  # noqa: PLC0415 - it needs Served from here
+
+    yield
+    for wire in list(Wire.opened):
+        wire.hang_up()

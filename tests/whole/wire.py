@@ -2,18 +2,25 @@
 
 import json
 import socket
-from typing import Any
+import time
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from tests.whole.conftest import Served
 
+END = b"\r\n0\r\n\r\n"
+
 
 class Wire:
-    """One connection, one request at a time."""
+    """One connection, one request at a time.  Those still open when a test ends are closed."""
+
+    opened: ClassVar[list["Wire"]] = []
 
     def __init__(self, served: Served, timeout_s: float = 30.0) -> None:
         self.served = served
         self.socket = socket.create_connection(served.host_port, timeout=timeout_s)
         self.received = b""
+        self.opened.append(self)
 
     def ask(self, **fields: Any) -> "Wire":
         """POST /v1/chat/completions with these fields."""
@@ -32,8 +39,9 @@ class Wire:
         return self
 
     def read_until(self, mark: bytes, count: int = 1) -> bytes:
-        """Everything up to and with the `count`-th `mark`; fails if the peer ends first."""
-        while self.received.count(mark) < count:
+        """Everything up to and with the `count`-th `mark`, or to the end of the answer; fails if
+        the peer ends first."""
+        while self.received.count(mark) < count and END not in self.received:
             data = self.socket.recv(65_536)
             assert data, f"the connection ended early: {self.received[-300:]!r}"
             self.received += data
@@ -59,6 +67,24 @@ class Wire:
 
     def hang_up(self) -> None:
         self.socket.close()
+        self.opened.remove(self)
+
+
+def ask(served: Served, **fields: Any) -> tuple[int, dict[str, str], bytes]:
+    """One request on a connection of its own."""
+    wire = Wire(served)
+    try:
+        return wire.ask(**fields).answer()
+    finally:
+        wire.hang_up()
+
+
+def post(served: Served, path: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
+    wire = Wire(served)
+    try:
+        return wire.post(path, body).answer()
+    finally:
+        wire.hang_up()
 
 
 def unchunked(body: bytes) -> bytes:
@@ -84,6 +110,14 @@ def get(served: Served, path: str, key: str | None = None) -> tuple[int, dict[st
         return wire.answer()
     finally:
         wire.hang_up()
+
+
+def eventually(check: Callable[[], bool], within_s: float = 20.0) -> None:
+    """Returns as soon as `check` holds; fails when it does not in time."""
+    until = time.monotonic() + within_s
+    while not check():
+        assert time.monotonic() < until, "it never came true"
+        time.sleep(0.01)
 
 
 def metric(served: Served, name: str) -> float:
