@@ -4,6 +4,7 @@ One untyped decode, one walk for the limits, one typed conversion.  Why it faile
 only once it has (diagnosis.py).
 """
 
+from itertools import chain
 from typing import Any, TypeVar
 
 import msgspec
@@ -56,13 +57,12 @@ def _within_limits(document: dict[str, Any]) -> bool:
     level: list[Any] = [document]
     for _ in range(DEPTH_MAX):
         below: list[Any] = []
-        for container in level:
-            for value in container.values() if type(container) is dict else container:
-                kind = type(value)
-                if kind is dict or kind is list:
-                    below.append(value)
-                elif kind is int and not -_INT_MAX < value < _INT_MAX:
-                    return False
+        for value in chain.from_iterable(c.values() if type(c) is dict else c for c in level):
+            kind = type(value)
+            if kind is dict or kind is list:
+                below.append(value)
+            elif kind is int and not -_INT_MAX < value < _INT_MAX:
+                return False
         if not below:
             return True
         level = below

@@ -89,8 +89,19 @@ def read_whole(body: bytes) -> Answer:
     return answer
 
 
+def read_untyped(payload: bytes | str) -> dict[str, Any]:
+    """Raises: BrokenAnswer: no JSON object."""
+    try:
+        document = msgspec.json.decode(payload)
+    except (ValueError, RecursionError) as error:
+        raise failures.malformed(f"JSON that cannot be read ({error})") from None
+    if not isinstance(document, dict):
+        raise failures.malformed("JSON that is no object")
+    return document
+
+
 def _raise_error(payload: bytes) -> None:
-    refusal = failures.error_in(msgspec.json.decode(payload))
+    refusal = failures.error_in(read_untyped(payload))
     if refusal is not None:
         raise failures.BrokenAnswer(refusal)
 

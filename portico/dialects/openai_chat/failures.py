@@ -24,10 +24,8 @@ class BrokenAnswer(Exception):
         self.delta = delta
 
 
-def error_in(payload: Any) -> Refusal | None:
+def error_in(payload: dict[str, Any]) -> Refusal | None:
     """The refusal for an error object where an answer or a chunk should be, None if it is none."""
-    if not isinstance(payload, dict):
-        return None
     if not payload.get("error") and payload.get("object") != "error":
         return None
     error = _error_object(payload)

@@ -45,6 +45,8 @@ class Timings(Struct):
 
 
 def meters_of(usage: ChatUsage) -> Meters:
+    if usage.prompt_tokens_details is None and usage.completion_tokens_details is None:
+        return Meters(input_text=usage.prompt_tokens, output_text=usage.completion_tokens)
     inputs = usage.prompt_tokens_details or PromptDetails()
     outputs = usage.completion_tokens_details or CompletionDetails()
     # The parts may overlap (audio read from a cache); each takes what the ones before it left.

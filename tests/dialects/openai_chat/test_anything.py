@@ -10,12 +10,16 @@ from hypothesis import strategies as st
 
 from portico.canon.prompt import Conversation, Prompt
 from portico.dialects.openai_chat.errors import render
+from portico.dialects.openai_chat.failures import BrokenAnswer
 from portico.dialects.openai_chat.parse import parse
+from portico.dialects.openai_chat.reader import StreamReader, read_answer
+from portico.dialects.openai_chat.repair import RepairReader, repair_answer
 from portico.dialects.openai_chat.request import ChatRequest
 from portico.dialects.openai_chat.upstream import body_for
 from portico.errors import Refusal
 
 from .bodies import PNG, TOOL, data_url, image, request, user
+from .streams import DONE, Told, check_framing, event
 
 ANY_TEXT = st.text(st.characters(), max_size=12) | st.text(
     st.sampled_from('\ud83d\ude00"\\\x00é{}[]:,é'), max_size=6
@@ -135,3 +139,52 @@ def test_a_wide_body_is_refused_without_a_long_search(size: int) -> None:
     refusal = outcome(body)
     assert isinstance(refusal, Refusal)
     assert refusal.code == ("lone_surrogate" if size < 200_000 else "invalid_json")
+
+
+CHUNK_WORDS = st.sampled_from(
+    re.findall(
+        r"\w+",
+        "id choices index delta message finish_reason role content tool_calls function name "
+        "arguments usage prompt_tokens completion_tokens prompt_tokens_details timings prompt_n "
+        "predicted_n error code type object logprobs created model",
+    )
+)
+CHUNKISH = st.recursive(
+    st.none() | st.booleans() | st.integers() | CHUNK_WORDS | ANY_TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(CHUNK_WORDS, inner, max_size=4),
+    max_leaves=16,
+)
+DELTA_LIKE = st.fixed_dictionaries(
+    {}, optional=dict.fromkeys(("role", "content", "tool_calls", "x", "refusal"), CHUNKISH)
+)
+CHOICE_LIKE = st.fixed_dictionaries(
+    {"delta": DELTA_LIKE | CHUNKISH, "message": DELTA_LIKE | CHUNKISH},
+    optional={"index": CHUNKISH, "finish_reason": CHUNKISH, "logprobs": CHUNKISH},
+)
+PAYLOAD_LIKE = st.fixed_dictionaries(
+    {"choices": st.lists(CHOICE_LIKE | CHUNKISH, max_size=3) | CHUNKISH},
+    optional=dict.fromkeys(("id", "usage", "timings", "error", "model", "created"), CHUNKISH),
+)
+
+
+@pytest.mark.parametrize("kind", [StreamReader, RepairReader])
+@given(st.lists(PAYLOAD_LIKE.map(event) | st.binary(max_size=30), max_size=4), st.booleans())
+@settings(deadline=None, max_examples=200)
+def test_any_stream(kind: Any, reads: list[bytes], timings: bool) -> None:
+    """A reader gives deltas or raises BrokenAnswer; what it gives is framed."""
+    told = Told(kind(wants_usage=True, choices=2, timings=timings), [*reads, DONE])
+    assert told.ended or told.broken is not None
+    check_framing(told.writes)
+
+
+@given(PAYLOAD_LIKE | CHUNKISH)
+@settings(deadline=None, max_examples=300)
+def test_any_answer(payload: Any) -> None:
+    body = json.dumps(payload).encode()
+    for read in (read_answer, repair_answer):
+        try:
+            delta = read(body)
+        except BrokenAnswer:
+            continue
+        assert delta.last
+        assert isinstance(json.loads(delta.raw), dict)

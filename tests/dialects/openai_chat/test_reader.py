@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from portico.canon.usage import Meters
 from portico.dialects.openai_chat.failures import BrokenAnswer
 from portico.dialects.openai_chat.reader import StreamReader, read_answer
+from portico.dialects.openai_chat.repair import repair_answer
 
 from .streams import (
     CLEAN,
@@ -353,9 +354,11 @@ def test_an_answer_without_usage() -> None:
         (b'{"error":{"message":"no","type":"invalid_request_error"}}', "upstream_refused"),
         (b'{"error":{"message":"no"}}', "upstream_failed"),
         (b'[{"error":{"message":"no","code":429}}]', "upstream_failed"),
+        (rb'{"error":{"message":"\ud83d"}}', "upstream_failed"),
     ],
 )
-def test_a_200_that_is_no_answer(body: bytes, code: str) -> None:
+@pytest.mark.parametrize("read", [read_answer, repair_answer])
+def test_a_200_that_is_no_answer(body: bytes, code: str, read: Any) -> None:
     with pytest.raises(BrokenAnswer) as caught:
-        read_answer(body)
+        read(body)
     assert caught.value.refusal.code == code

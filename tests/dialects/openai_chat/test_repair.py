@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from inline_snapshot import snapshot
 from openai.types.chat import ChatCompletion
 
+from portico.dialects.openai_chat.failures import BrokenAnswer
 from portico.dialects.openai_chat.repair import RepairReader, judge, repair_answer
 
 from .streams import (
@@ -406,3 +407,17 @@ def test_an_answer_is_put_right() -> None:
         ]
     )
     ChatCompletion.model_validate_json(delta.raw, strict=True)
+
+
+@pytest.mark.parametrize("calls", [True, 7, "x", {}, [None, 3]])
+def test_tool_calls_that_are_none_are_left_alone(calls: Any) -> None:
+    message = {"role": "assistant", "content": "x", "tool_calls": calls}
+    choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
+    body = json.dumps({"choices": choices}).encode()
+    assert repair_answer(body).raw == body
+
+
+def test_an_answer_with_half_a_character_in_it_is_broken() -> None:
+    body = rb'{"choices":[{"message":{"content":"x"}}],"x":"\ud83d"}'
+    with pytest.raises(BrokenAnswer):
+        repair_answer(body)

@@ -6,6 +6,7 @@ import msgspec
 
 from portico.canon.delta import Delta
 from portico.dialects.openai_chat import reader
+from portico.dialects.openai_chat.chunks import read_untyped
 from portico.dialects.openai_chat.repair.calls import ToolCalls
 from portico.dialects.openai_chat.repair.reasons import reason_of
 
@@ -16,7 +17,7 @@ def repair_answer(body: bytes) -> Delta:
     Raises: BrokenAnswer.
     """
     delta = reader.read_answer(body)
-    answer = msgspec.json.decode(body)
+    answer = read_untyped(body)
     choices = [_choice(c, at, str(answer.get("id"))) for at, c in enumerate(answer["choices"])]
     if choices == answer["choices"]:
         return delta
@@ -31,7 +32,8 @@ def _choice(said: dict[str, Any], position: int, id_: str) -> dict[str, Any]:
     if not message["role"]:
         message["role"] = "assistant"
     calls = ToolCalls(f"{id_.removeprefix('chatcmpl-')}_{index}")
-    told = [c for c in message.get("tool_calls") or () if isinstance(c, dict)]
+    listed = message.get("tool_calls")
+    told = [c for c in listed if isinstance(c, dict)] if isinstance(listed, list) else []
     # Each is a whole call here, so an index of its own keeps two alike from being taken for one.
     placed = [calls.place({**call, "index": at}) for at, call in enumerate(told)]
     if told:

@@ -7,7 +7,7 @@ import msgspec
 
 from portico.canon.delta import Delta
 from portico.dialects.openai_chat import failures
-from portico.dialects.openai_chat.chunks import ChunkDelta
+from portico.dialects.openai_chat.chunks import ChunkDelta, read_untyped
 from portico.dialects.openai_chat.failures import BrokenAnswer
 from portico.dialects.openai_chat.repair.calls import ToolCalls
 from portico.dialects.openai_chat.repair.reasons import reason_of
@@ -106,9 +106,9 @@ class RepairReader:
     def _identify(self, chunk: dict[str, Any]) -> None:
         """One id, one model, one date, throughout."""
         if not self._identity:
-            created, model = chunk.get("created"), chunk.get("model")
+            id_, created, model = chunk.get("id"), chunk.get("created"), chunk.get("model")
             self._identity = {
-                "id": chunk.get("id") or _UNNAMED,
+                "id": id_ if isinstance(id_, str) and id_ else _UNNAMED,
                 "object": _OBJECT,
                 "created": created if isinstance(created, int) else 0,
                 "model": model if isinstance(model, str) else "",
@@ -172,13 +172,7 @@ class RepairReader:
 
 def _read(event: Event) -> dict[str, Any]:
     """Raises: BrokenAnswer: an error event, or no JSON object."""
-    text = event.data.decode("utf-8", "replace")
-    try:
-        chunk = msgspec.json.decode(text)
-    except (ValueError, RecursionError) as error:
-        raise failures.malformed(f"a chunk that cannot be read ({error})") from None
-    if not isinstance(chunk, dict):
-        raise failures.malformed("a chunk that is no object")
+    chunk = read_untyped(event.data.decode("utf-8", "replace"))
     refusal = failures.error_in({"error": chunk} if event.name == b"error" else chunk)
     if refusal is not None:
         raise BrokenAnswer(refusal)
