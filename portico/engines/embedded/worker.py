@@ -11,8 +11,10 @@ import contextlib
 import ctypes
 import importlib
 import os
+import resource
 import signal
 import sys
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
@@ -20,6 +22,7 @@ import msgspec
 from portico.engines.embedded.messages import ChildConfig, Failed, Ready, Report
 
 _PR_SET_PDEATHSIG = 1
+_OOM_SCORE = Path("/proc/self/oom_score_adj")
 # Time between comments on a silent stream: below the idle deadline of the transport, so that a
 # long prompt of a neighbour, which stalls every slot, does not look like a dead engine.
 _PING_S = 10
@@ -86,12 +89,14 @@ def _end_with(parent_pid: int) -> None:
 
 
 def _limit(config: ChildConfig) -> None:
+    # No core files: a crash would write prompts to disk.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         # If memory runs out on this machine, the engine goes first: it is the one restarted.
-        with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
-            score.write("500")
+        with contextlib.suppress(OSError):
+            inherited = int(_OOM_SCORE.read_text())
+            _OOM_SCORE.write_text(str(min(1_000, inherited + 300)))
         if config.memory_limit_bytes is not None:
-            resource = importlib.import_module("resource")
             limit = (config.memory_limit_bytes, config.memory_limit_bytes)
             resource.setrlimit(resource.RLIMIT_DATA, limit)
 

@@ -1,6 +1,5 @@
 """The worker's own end: with its parent, with its stdin, by signal, at its memory limit."""
 
-import asyncio
 import json
 import os
 import signal
@@ -10,6 +9,7 @@ import textwrap
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from portico.engines.embedded.child import ModelToServe, StartFailed, start_child
@@ -50,6 +50,17 @@ def test_the_worker_ends_on_sigterm():
     with ready_worker() as worker:
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(10) == -signal.SIGTERM
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux")
+def test_a_crash_writes_no_prompt_to_disk_and_memory_is_taken_from_the_worker_first():
+    with ready_worker() as worker:
+        limits = Path(f"/proc/{worker.pid}/limits").read_text().splitlines()
+        (core,) = [line.split() for line in limits if line.startswith("Max core file size")]
+        assert core[4:6] == ["0", "0"]
+        ours, its = (Path(f"/proc/{who}/oom_score_adj") for who in ("self", worker.pid))
+        assert int(its.read_text()) == min(1_000, int(ours.read_text()) + 300)
+        worker.stdin.close()
 
 
 PARENT = """
@@ -101,7 +112,7 @@ def test_the_kernel_ends_a_worker_whose_stdin_somebody_keeps_open(tmp_path):
         time.sleep(3600)
         """
     )
-    settings = json.dumps(json.loads(__import__("msgspec").json.encode(config())))
+    settings = msgspec.json.encode(config()).decode()
     parent = subprocess.Popen(
         [sys.executable, "-c", script, settings, str(reading), str(writing)],
         stdout=subprocess.PIPE,
@@ -150,7 +161,7 @@ async def test_a_machine_that_cannot_load_the_wheel_is_told_what_to_do(script, p
 
 
 @pytest.mark.anyio
-async def test_without_the_wheel_the_worker_says_so(monkeypatch, tmp_path):
+async def test_without_the_wheel_the_worker_says_so(tmp_path):
     (tmp_path / "xllamacpp.py").write_text("raise ImportError('no AVX2')")
     run = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r}); "
@@ -161,7 +172,6 @@ async def test_without_the_wheel_the_worker_says_so(monkeypatch, tmp_path):
         await start_child(ModelToServe(DEMO, "demo"), command)
     assert failed.value.reason == "no_wheel"
     assert "no AVX2" in (await probe_wheel(command)).problem
-    assert asyncio.get_running_loop()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux")
