@@ -203,7 +203,7 @@ class Committer:
             for name, row in self._spool.read():
                 self._write_alone(self._lanes[name], row)
         for lane, items in self._pending.items.items():
-            self._write(lane, lane.fold(items))
+            self._write(lane, lane.rows(items))
         results = [(done, self._change(change)) for change, done in self._pending.changes]
         if self._connection.in_transaction():
             self._connection.commit()
@@ -271,7 +271,7 @@ class Committer:
         rows = [
             (lane.name, row)
             for lane, items in self._pending.items.items()
-            for row in lane.fold(items)
+            for row in lane.rows(items)
             if lane.must_survive(row)
         ]
         try:

@@ -16,14 +16,14 @@ class Lane:
     """What the writer needs to know about one kind of row.
 
     name: marks its rows in the spool file; never used for anything else later.
-    fold: what was put, in order, to rows: each thing once, in its latest state.  Runs on the
-      writer's thread, perhaps again after a failed commit.
+    rows: what was put, in order, to rows.  Runs on the writer's thread, perhaps again after a
+      failed commit.
     must_survive: may a row never be dropped?  The others are repeated by whoever puts them.
     upsert: the statement, see `upsert`.
     """
 
     name: str
-    fold: Callable[[Sequence[Any]], list[Row]]
+    rows: Callable[[Sequence[Any]], list[Row]]
     must_survive: Callable[[Row], bool]
     upsert: str
 

@@ -197,7 +197,7 @@ class Metering:
         now_s = self._clock.monotonic_s()
         if record.ending is None:
             record.ending = (outcome, now_s)
-            del self._open[record.id]
+            self._open.pop(record.id, None)
             meters = record.usage.meters()
             self._observer.settled(
                 record.model, outcome, meters.input_tokens, meters.output_tokens, record.ttft_ms

@@ -21,16 +21,13 @@ _METERS = [usage_record.c[name] for name in Meters.__struct_fields__]
 
 
 class Recordable(Protocol):
-    id: str
-
     def row(self) -> LaneRow:
         """As it is now, in the table's order."""
         ...
 
 
-def _latest(records: Sequence[Recordable]) -> list[LaneRow]:
-    """Each record once: a request that began and ended within one batch is one row."""
-    return [record.row() for record in {record.id: record for record in records}.values()]
+def _rows(records: Sequence[Recordable]) -> list[LaneRow]:
+    return [record.row() for record in records]
 
 
 def _has_ended(row: LaneRow) -> bool:
@@ -39,7 +36,7 @@ def _has_ended(row: LaneRow) -> bool:
 
 USAGE = Lane(
     name="usage",
-    fold=_latest,
+    rows=_rows,
     must_survive=_has_ended,
     # A row that has ended stays as it is, whoever comes again and however late.
     upsert=upsert(usage_record, replace_if=_RUNNING),

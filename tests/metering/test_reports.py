@@ -91,9 +91,7 @@ def test_no_usage_is_zero(database: Database) -> None:
         ("hour", {"2026-11-21T12:00Z": 1, "2026-11-21T23:00Z": 1, "2026-11-22T00:00Z": 1}),
     ],
 )
-def test_groups_add_up_to_the_totals(
-    database: Database, by: GroupBy, keys: dict[str, int]
-) -> None:
+def test_groups_add_up_to_the_totals(database: Database, by: GroupBy, keys: dict[str, int]) -> None:
     _add(database, 0)
     _add(database, 11, model="other")
     _add(database, 12, key_id="key_2")

@@ -123,6 +123,20 @@ def test_however_often_it_is_settled_there_is_one_record_with_the_first_ending(
     check()
 
 
+async def test_a_record_that_has_ended_stays_as_it_is_whoever_comes_again(tmp_path: Path) -> None:
+    async with storage(tmp_path) as store:
+        first = open_one(store.metering)
+        first.count(LAST)
+        await store.metering.settle(first, "completed")
+        again = open_one(store.metering, request_id=first.id)
+        again.count(Delta(output_tokens=100))
+        store.metering.checkpoint(float("inf"))
+        await store.writer.run(lambda connection: None)
+        await store.metering.settle(again, "client_gone")
+        (row,) = store.rows()
+    assert (row["outcome"], row["output_text"]) == ("completed", 5)
+
+
 async def test_a_cancelled_settle_is_recorded_all_the_same(tmp_path: Path) -> None:
     async with storage(tmp_path) as store:
         record = open_one(store.metering)
