@@ -130,15 +130,25 @@ class Committer:
 
     def run(self) -> None:
         """The thread's life."""
-        self._connection = self._database.connect()
-        self._raw: sqlite3.Connection = self._connection.connection.driver_connection  # type: ignore[assignment]  # the driver is sqlite3
-        self._raw.execute(f"PRAGMA busy_timeout = {int(_RETRY_S * 1000)}")
-        # Rarer than the default: folding the log into the database stalls the commit it falls on.
-        self._raw.execute("PRAGMA wal_autocheckpoint = 4000")
-        while not self._stopping:
-            self._turn()
-            self._take()
-        self._finish()
+        try:
+            self._work()
+        except BaseException:
+            # Without this thread nothing is recorded any more: let nobody in, and be loud.
+            self._loop.report(
+                errors.STORAGE_UNAVAILABLE("The writer has stopped; restart the server.")
+            )
+            raise
+
+    def _work(self) -> None:
+        with self._database.connect() as self._connection:
+            self._raw: sqlite3.Connection = self._connection.connection.driver_connection  # type: ignore[assignment]  # the driver is sqlite3
+            self._raw.execute(f"PRAGMA busy_timeout = {int(_RETRY_S * 1000)}")
+            # Rarer than the default: folding the log in stalls the commit it falls on.
+            self._raw.execute("PRAGMA wal_autocheckpoint = 4000")
+            while not self._stopping:
+                self._turn()
+                self._take()
+            self._finish()
 
     # Taking
 
@@ -290,18 +300,29 @@ class Committer:
         if now_s < self._look_at_space_s:
             return
         self._look_at_space_s = now_s + _IDLE_S
-        disk = os.statvfs(self._database.path.parent)
-        free_bytes = disk.f_bavail * disk.f_frsize
-        if free_bytes >= self._limits.free_bytes_min:
-            self._space = None
-        elif self._space is None:
-            self._space = errors.STORAGE_UNAVAILABLE(
-                "The disk is nearly full.",
-                value=free_bytes,
-                limit=self._limits.free_bytes_min,
+        short = self._short_of_space()
+        if short is None or self._space is None:
+            self._space = short
+        self._report()
+
+    def _short_of_space(self) -> errors.Refusal | None:
+        folder = self._database.path.parent
+        try:
+            disk = os.statvfs(folder)
+        except OSError as error:
+            return errors.STORAGE_UNAVAILABLE(
+                f"The data directory cannot be reached: {error.strerror}.",
                 retry_after_ms=_RETRY_AFTER_MS,
             )
-        self._report()
+        free_bytes = disk.f_bavail * disk.f_frsize
+        if free_bytes >= self._limits.free_bytes_min:
+            return None
+        return errors.STORAGE_UNAVAILABLE(
+            "The disk is nearly full.",
+            value=free_bytes,
+            limit=self._limits.free_bytes_min,
+            retry_after_ms=_RETRY_AFTER_MS,
+        )
 
     def _report(self) -> None:
         refusal = self._trouble or self._space
@@ -323,7 +344,6 @@ class Committer:
             self._raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error:
             log.warning("the log was not folded into the database; the next start does it")
-        self._connection.close()
 
 
 def _cause(error: Exception) -> int | None:

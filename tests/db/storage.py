@@ -55,11 +55,15 @@ class Health:
     def closed(self) -> bool:
         return bool(self.refusals) and self.refusals[-1] is not None
 
-    async def until(self, closed: bool) -> None:
+    async def next(self) -> None:
+        """Wait until more is told."""
         async with asyncio.timeout(20):
-            while self.closed != closed:
-                self._changed.clear()
-                await self._changed.wait()
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def until(self, closed: bool) -> None:
+        while self.closed != closed:
+            await self.next()
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -192,3 +193,31 @@ async def test_a_spool_with_rows_of_an_unknown_kind_is_not_thrown_away(tmp_path:
     again.start()
     await again.close()
     assert _ids(tmp_path) == ["org_1"]
+
+
+async def test_a_data_directory_that_is_gone_closes_admission(tmp_path: Path) -> None:
+    health = Health()
+    writer = _writer(tmp_path / "data", health)
+    writer.start()
+    await writer.run(_add(1))
+    (tmp_path / "data").rename(tmp_path / "elsewhere")
+    await health.until(closed=True)
+    assert "cannot be reached" in str(health.refusals[-1])
+    (tmp_path / "elsewhere").rename(tmp_path / "data")
+    await health.until(closed=False)
+    await writer.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_writer_that_dies_lets_nobody_in(tmp_path: Path) -> None:
+    def broken(items: Sequence[Any]) -> list[Row]:
+        raise AssertionError("a mistake in a lane")
+
+    health = Health()
+    writer = _writer(tmp_path, health)
+    writer.start()
+    writer.put(replace(NAMES, rows=broken), ("org_1", "x", 1))
+    await health.until(closed=True)
+    while "restart" not in str(health.refusals[-1]):
+        await health.next()
+    await writer.close()
