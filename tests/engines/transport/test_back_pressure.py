@@ -11,8 +11,7 @@ from portico.engines.transport.base import Answer, Deadlines, Limits
 from portico.engines.transport.native import READ_BYTES
 
 from .conftest import NATIVE, World
-from .test_tls import _certified
-from .upstream import Peer, Script
+from .upstream import Peer, Script, certified
 
 pytestmark = pytest.mark.anyio
 PIECE = bytes(range(256)) * 256
@@ -48,7 +47,7 @@ async def _digest(answer: Answer) -> str:
 @pytest.mark.parametrize("secure", [False, True])
 async def test_the_upstream_is_held_back_and_nothing_is_lost(world: World, secure: bool) -> None:
     poured = asyncio.Event()
-    context = _certified(world.ca, "127.0.0.1") if secure else None
+    context = certified(world.ca, "127.0.0.1") if secure else None
     upstream = await world.upstream(_pouring(poured), tls=context)
     transport = world.transport(LIMITS, tls=tls.trusting_anyone())
     answer = await transport.send(upstream.call(deadlines=QUICK))

@@ -9,7 +9,7 @@ from portico.engines.transport import tls
 from portico.engines.transport.base import Deadlines, Stage, Transport, TransportFailed
 
 from .conftest import NATIVE, World
-from .upstream import Peer, Upstream, answering, sized
+from .upstream import Peer, Upstream, answering, certified, sized
 
 pytestmark = pytest.mark.anyio
 LONG = Deadlines(connect_s=20, first_byte_s=20, idle_s=20, total_s=20, write_s=20)
@@ -126,6 +126,13 @@ async def test_write(world: World) -> None:
     upstream = await world.upstream(_deaf)
     deadlines = replace(LONG, write_s=0.1)
     assert await _stage_reached(world.transport(), upstream, deadlines, BIG) == ("write", False)
+
+
+async def test_write_over_tls(world: World) -> None:
+    upstream = await world.upstream(_deaf, tls=certified(world.ca, "127.0.0.1"))
+    transport = world.transport(tls=tls.trusting_anyone())
+    deadlines = replace(LONG, write_s=0.1)
+    assert await _stage_reached(transport, upstream, deadlines, BIG) == ("write", False)
 
 
 async def test_a_slow_reader_of_our_body_is_forgiven(world: World) -> None:

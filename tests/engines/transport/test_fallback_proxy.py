@@ -10,8 +10,7 @@ from portico.engines.transport.base import TransportFailed
 from portico.engines.transport.fallback import FallbackTransport
 
 from .conftest import World
-from .test_tls import _certified
-from .upstream import Peer, Upstream, answering, sized
+from .upstream import Peer, Upstream, answering, certified, sized
 
 pytestmark = pytest.mark.anyio
 ONLY_FALLBACK = pytest.mark.parametrize("kind", ["aiohttp-uvloop"], indirect=True)
@@ -52,7 +51,7 @@ async def test_a_plain_call_is_handed_to_the_proxy_whole(world: World) -> None:
 
 @ONLY_FALLBACK
 async def test_a_tls_call_goes_through_a_tunnel_the_proxy_cannot_read(world: World) -> None:
-    upstream = await world.upstream(answering(sized(b"ok")), tls=_certified(world.ca, "127.0.0.1"))
+    upstream = await world.upstream(answering(sized(b"ok")), tls=certified(world.ca, "127.0.0.1"))
     proxy = await world.upstream(_tunnel)
     transport = _by(proxy, tls.trusting_anyone())
     answer = await transport.send(upstream.call())

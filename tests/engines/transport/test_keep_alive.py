@@ -196,13 +196,15 @@ async def test_an_upstream_that_speaks_unasked_is_hung_up_on(world: World) -> No
     async def script(peer: Peer) -> None:
         await peer.request()
         await peer.send(OK)
-        await asyncio.sleep(0)
+        await idle.wait()
         await peer.send(sized(b"evil"))
         await peer.until_client_closes()
 
+    idle = asyncio.Event()
     upstream = await world.upstream(script)
-    transport = world.transport()
+    transport = world.transport(Limits(idle_age_s=600))
     assert await _exchange(transport, upstream) == b"ok"
+    idle.set()
     await upstream.until_ended(1)
     assert await _exchange(transport, upstream) == b"ok"
     assert len(upstream.peers) == 2

@@ -10,17 +10,10 @@ from portico.engines.transport import tls
 from portico.engines.transport.base import TransportFailed
 
 from .conftest import World
-from .upstream import Peer, Upstream, answering, chunked, sized
+from .upstream import Peer, Upstream, answering, certified, chunked, sized
 
 pytestmark = pytest.mark.anyio
 BODY = b"x" * 300_000
-
-
-def _certified(ca: CA, *names: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.set_alpn_protocols(["h2", "http/1.1"])
-    ca.issue_cert(*names).configure_cert(context)
-    return context
 
 
 def _authority(ca: CA, folder: Path) -> Path:
@@ -46,7 +39,7 @@ async def test_exchanges_over_tls(world: World, tmp_path: Path) -> None:
             request = await peer.request()
             await peer.send(chunked([request.body[:5], request.body[5:]]))
 
-    upstream = await world.upstream(script, tls=_certified(world.ca, "localhost"), host="localhost")
+    upstream = await world.upstream(script, tls=certified(world.ca, "localhost"), host="localhost")
     transport = world.transport(tls=tls.trusting(_authority(world.ca, tmp_path)))
     for body in (BODY, b"0123456789", BODY):
         answer = await transport.send(upstream.call(body=body))
@@ -55,14 +48,14 @@ async def test_exchanges_over_tls(world: World, tmp_path: Path) -> None:
 
 
 async def test_a_certificate_may_name_an_address(world: World, tmp_path: Path) -> None:
-    upstream = await world.upstream(answering(sized(b"ok")), tls=_certified(world.ca, "127.0.0.1"))
+    upstream = await world.upstream(answering(sized(b"ok")), tls=certified(world.ca, "127.0.0.1"))
     transport = world.transport(tls=tls.trusting(_authority(world.ca, tmp_path)))
     assert await (await transport.send(upstream.call())).read(10) == b"ok"
 
 
 async def test_a_certificate_for_another_name_is_refused(world: World, tmp_path: Path) -> None:
     upstream = await world.upstream(
-        answering(sized(b"ok")), tls=_certified(world.ca, "elsewhere.example"), host="localhost"
+        answering(sized(b"ok")), tls=certified(world.ca, "elsewhere.example"), host="localhost"
     )
     detail = await _refused(world, upstream, tls.trusting(_authority(world.ca, tmp_path)))
     assert "localhost" in detail
@@ -70,13 +63,13 @@ async def test_a_certificate_for_another_name_is_refused(world: World, tmp_path:
 
 async def test_an_unknown_authority_is_refused(world: World) -> None:
     upstream = await world.upstream(
-        answering(sized(b"ok")), tls=_certified(world.ca, "localhost"), host="localhost"
+        answering(sized(b"ok")), tls=certified(world.ca, "localhost"), host="localhost"
     )
     assert "certificate" in await _refused(world, upstream, tls.trusting())
 
 
 async def test_a_laboratory_may_believe_anyone(world: World) -> None:
-    upstream = await world.upstream(answering(sized(b"ok")), tls=_certified(CA(), "elsewhere"))
+    upstream = await world.upstream(answering(sized(b"ok")), tls=certified(CA(), "elsewhere"))
     transport = world.transport(tls=tls.trusting_anyone())
     assert await (await transport.send(upstream.call())).read(10) == b"ok"
 
@@ -97,7 +90,7 @@ async def test_a_hang_up_over_tls_reaches_the_upstream(world: World) -> None:
         await peer.send(b"HTTP/1.1 200 OK\r\n\r\ndata")
         await peer.until_client_closes()
 
-    upstream = await world.upstream(script, tls=_certified(world.ca, "127.0.0.1"))
+    upstream = await world.upstream(script, tls=certified(world.ca, "127.0.0.1"))
     answer = await world.transport(tls=tls.trusting_anyone()).send(upstream.call())
     assert await answer.next() == b"data"
     answer.close()
@@ -112,7 +105,7 @@ async def test_a_stale_tls_connection_is_replaced(world: World) -> None:
         if peer.number:
             await peer.send(sized(b"ok"))
 
-    upstream = await world.upstream(script, tls=_certified(world.ca, "127.0.0.1"))
+    upstream = await world.upstream(script, tls=certified(world.ca, "127.0.0.1"))
     transport = world.transport(tls=tls.trusting_anyone())
     for _ in range(2):
         assert await (await transport.send(upstream.call())).read(10) == b"ok"

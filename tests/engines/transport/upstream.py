@@ -7,6 +7,8 @@ import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
+from trustme import CA
+
 from portico.engines.transport.base import Call, Deadlines, Headers, Origin
 
 
@@ -106,15 +108,17 @@ class Upstream:
 
     async def until_ended(self, count: int) -> None:
         """Wait until the scripts of `count` connections have run to their end."""
-        while self.ended < count:
-            self._changed.clear()
-            await self._changed.wait()
+        await self._until(lambda: self.ended >= count)
 
     async def until_asked(self, count: int) -> None:
         """Wait until `count` whole requests have arrived."""
-        while len(self.requests) < count:
-            self._changed.clear()
-            await self._changed.wait()
+        await self._until(lambda: len(self.requests) >= count)
+
+    async def _until(self, reached: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):  # only so that a broken law fails instead of hanging
+            while not reached():
+                self._changed.clear()
+                await self._changed.wait()
 
     @property
     def requests(self) -> list[Request]:
@@ -141,6 +145,14 @@ class Upstream:
         return Call(
             self.origin, method, target, headers or [], body, deadlines or Deadlines(), reuse
         )
+
+
+def certified(ca: CA, *names: str) -> ssl.SSLContext:
+    """A server's side of TLS, with a certificate for `names`; offers HTTP/2 too, as many do."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    ca.issue_cert(*names).configure_cert(context)
+    return context
 
 
 def answering(response: bytes) -> Script:
