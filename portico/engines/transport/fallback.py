@@ -149,6 +149,7 @@ class Attempt:
 
     def __init__(self, deadlines: Deadlines, whole_until: float) -> None:
         self.stage: Stage = "connect"
+        self._late: Stage = "total"
         self.reused = False
         self.timeout = asyncio.timeout_at(whole_until)
         self._connections = 0
@@ -168,13 +169,15 @@ class Attempt:
         self.enter("first_byte")
 
     def due(self) -> float:
+        """The end of the present stage, or of the whole exchange if that comes first."""
         allowed_s: float = getattr(self._deadlines, f"{self.stage}_s")
-        return min(asyncio.get_running_loop().time() + allowed_s, self._whole_until)
+        stage_until = asyncio.get_running_loop().time() + allowed_s
+        # Decided now: a timer may fire a moment early, and a clock read then would say otherwise.
+        self._late = "total" if self._whole_until <= stage_until else self.stage
+        return min(stage_until, self._whole_until)
 
     def expired(self, *, answered: bool) -> TransportFailed:
-        whole = asyncio.get_running_loop().time() >= self._whole_until
-        stage: Stage = "total" if whole else self.stage
-        return TransportFailed(stage, "nothing happened in time", answered=answered)
+        return TransportFailed(self._late, "nothing happened in time", answered=answered)
 
 
 class FallbackAnswer:
