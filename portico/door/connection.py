@@ -6,8 +6,10 @@ becomes an ASGI scope: that alone would cost more than everything the door does.
 
 import asyncio
 import ipaddress
+import struct
 from collections import deque
 from math import inf
+from socket import SO_LINGER, SOL_SOCKET
 from typing import Any
 
 import httptools
@@ -24,6 +26,9 @@ from portico.door.limits import FRAMING_BYTES_MAX, PIPELINED_MAX, TAKEN_BYTES_MI
 from portico.kit.ids import new_id
 
 log = structlog.get_logger("portico.door")
+
+_RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER: on, for no time."""
 
 
 class _Refused(Exception):
@@ -260,11 +265,10 @@ class Connection(HttpToolsProtocol):
         if self.gone:
             return
         if not exchange.ended:
-            # Half an answer must not look like a whole one.
-            self.transport.abort()
+            self._reset()
         elif not exchange.received_whole:
             self._linger()
-        elif exchange.closes or self.edge.draining:
+        elif exchange.closes:
             self._close()
         else:
             self.flow.resume_reading()
@@ -313,6 +317,12 @@ class Connection(HttpToolsProtocol):
             b"%b%b%bconnection: close\r\ncontent-length: %d\r\n\r\n%b"
             % (STATUS_LINE[refusal.status], self.edge.date_line(), headers, len(body), body)
         )
+
+    def _reset(self) -> None:
+        """Half an answer must not look like a whole one; to HTTP/1.0 an orderly end does."""
+        socket = self.transport.get_extra_info("socket")
+        socket.setsockopt(SOL_SOCKET, SO_LINGER, _RESET)
+        self.transport.abort()
 
     def _close(self) -> None:
         """Close as soon as everything written is taken."""

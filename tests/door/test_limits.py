@@ -48,7 +48,8 @@ async def test_a_head_that_trickles_is_not_waited_for() -> None:
 
 @pytest.mark.parametrize("sent", [b"", b"\r\n", b"GET / HT"], ids=repr)
 async def test_an_idle_connection_ends(sent: bytes) -> None:
-    async with serving(Echo(), limits(keep_alive_s=SOON_S, header_read_s=SOON_S)) as scene:
+    idle_s, begun_s = (3_600, SOON_S) if sent else (SOON_S, 3_600)
+    async with serving(Echo(), limits(keep_alive_s=idle_s, header_read_s=begun_s)) as scene:
         wire = await scene.connect()
         await wire.send(request())
         assert (await wire.answer()).status == 200
