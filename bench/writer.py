@@ -152,6 +152,7 @@ def _figures(run: Run, idle: Run) -> dict[str, float]:
 
 
 async def _bench(seconds: float, interval_s: float) -> dict[str, dict[str, float]]:
+    # Not in /tmp: where that is memory, a commit costs nothing and the figures are worth as much.
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         database = open_database(Path(folder))
         limits = WriterLimits(commit_interval_s=interval_s, spool_reserve_bytes=0)

@@ -18,7 +18,11 @@ from portico.kit.clock import SystemClock
 from portico.metering.service import Metering
 
 QUICK = WriterLimits(
-    patience_s=0.0, commit_interval_s=0.0, free_bytes_min=0, spool_reserve_bytes=65_536
+    patience_s=0.0,
+    commit_interval_s=0.0,
+    free_bytes_min=0,
+    spool_reserve_bytes=65_536,
+    log_reserve_bytes=0,
 )
 
 

@@ -51,6 +51,10 @@ def _add(number: int) -> Any:
     return change
 
 
+def _size_bytes(path: Path) -> int:
+    return path.stat().st_size
+
+
 def _ids(data_dir: Path) -> list[str]:
     return open_database(data_dir).read(
         lambda c: list(
@@ -220,4 +224,25 @@ async def test_a_writer_that_dies_lets_nobody_in(tmp_path: Path) -> None:
     await health.until(closed=True)
     while "restart" not in str(health.refusals[-1]):
         await health.next()
+    await writer.close()
+
+
+async def test_the_log_has_its_length_before_it_is_needed_and_the_database_is_not_longer(
+    tmp_path: Path,
+) -> None:
+    writer = _writer(tmp_path, Health(), replace(QUICK, log_reserve_bytes=6_000_000))
+    writer.start()
+    await writer.run(_add(1))
+    assert _size_bytes(tmp_path / "portico.db-wal") > 3_000_000
+    await writer.close()
+    assert _size_bytes(tmp_path / "portico.db") < 100_000
+    assert _ids(tmp_path) == ["org_1"]
+
+
+async def test_a_locked_database_delays_the_start_and_no_more(tmp_path: Path) -> None:
+    writer = _writer(tmp_path, Health(), replace(QUICK, patience_s=30.0))
+    with locked(tmp_path):
+        writer.start()
+        await asyncio.sleep(0.3)  # the lock's length
+    assert await writer.run(_add(1)) == 1
     await writer.close()
