@@ -86,6 +86,27 @@ def test_one_token_for_every_chunk_that_bears_output() -> None:
         assert sum(delta.output_tokens for delta in counts if delta) == 5
 
 
+def test_two_like_the_last_one_in_one_read_are_two() -> None:
+    told = through([role(), text("a"), text("b") + text("c"), text("d") + ends() + text("e")])
+    assert told.output_tokens == 5
+    assert told.finish == "stop"
+
+
+def test_an_event_is_given_with_its_last_byte() -> None:
+    reader = StreamReader(wants_usage=False)
+    for data in (role(), text("a"), text("b")):
+        assert reader.feed(data[:-1]) is None
+        delta = reader.feed(data[-1:])
+        assert delta is not None
+        assert delta.raw == data
+
+
+def test_a_bare_cr_inside_a_text_is_not_forwarded() -> None:
+    told = through([role(), text("a"), text("b~c").replace(b"~", b"\r")])
+    assert told.broken is not None
+    assert told.raw == role() + text("a")
+
+
 WORDS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)
 
 

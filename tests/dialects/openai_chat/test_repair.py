@@ -169,6 +169,13 @@ def test_two_calls_alike_stay_two() -> None:
     assert calls_in(repaired([role(), *twice, ends(), DONE])) == [TWO_CALLS[1]] * 2
 
 
+def test_two_calls_of_one_function_that_begin_together_are_told_apart_by_id() -> None:
+    begun = [call("", "get_time", id="a"), call("", "get_time", id="b")]
+    rest = [call(ARGUMENTS, id="a"), call("{}", id="b")]
+    told = repaired([role(), *begun, *rest, ends(), DONE])
+    assert calls_in(told) == [("get_time", ARGUMENTS), ("get_time", "{}")]
+
+
 def test_ids_made_up_differ_between_answers() -> None:
     def ids(answer: str) -> list[str]:
         stream = b"".join([role(), *HABITS["empty ids"], ends(), DONE])
@@ -185,6 +192,7 @@ REASONS = [
     (["stop"], "stop"),
     (["length"], "length"),
     (["stop", "stop"], "stop"),
+    (["length", "stop"], "length"),
     (["eos"], "stop"),
     (["max_tokens"], "length"),
     (["content_filter"], "content_filter"),
