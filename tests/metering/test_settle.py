@@ -169,6 +169,7 @@ async def test_a_locked_database_closes_admission_and_loses_nothing(tmp_path: Pa
 
 async def test_a_lock_shorter_than_the_patience_goes_unnoticed(tmp_path: Path) -> None:
     async with storage(tmp_path, replace(QUICK, patience_s=30.0)) as store:
+        await store.writer.run(lambda connection: None)  # it has started
         with locked(tmp_path):
             settling = asyncio.gather(*[complete_one(store.metering) for _ in range(3)])
             await asyncio.sleep(0.5)  # the lock's length: the writer meets it once or twice
