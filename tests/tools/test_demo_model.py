@@ -105,7 +105,8 @@ def test_domains_tools_and_small_talk_keep_their_held_out_templates_apart() -> N
     extract = importlib.import_module("extract")
     toolcalls = importlib.import_module("toolcalls")
     talk = importlib.import_module("talk")
-    for each in (*extract.DOMAINS, *toolcalls.CONCEPTS):
+    clauses = (*extract.ABOUT_PEOPLE, *extract.ABOUT_THINGS)
+    for each in (*extract.DOMAINS, *clauses, *toolcalls.CONCEPTS):
         assert each.train
         assert each.held
         assert not set(each.train) & set(each.held)

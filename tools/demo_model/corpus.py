@@ -11,14 +11,14 @@ import stories
 import talk
 import toolcalls
 from dialogue import Dialogue, Message
-from extract import KEYS_UNKNOWN, extract
+from extract import KEYS_UNKNOWN, composed, extract
 from faq import faq
 from words import Draw, Split
 
 TRAIN_SEED = 20_261
 SCORE_SEED = 77_003
 
-Shares = tuple[tuple[Callable[[Draw], Dialogue], int], ...]
+Shares = tuple[tuple[Callable[[Draw], Dialogue], float], ...]
 
 # How often each kind is drawn, in parts of the whole.
 SHARES: Shares = (
@@ -26,23 +26,26 @@ SHARES: Shares = (
     (talk.small_talk, 7),
     (talk.repeat, 14),
     (talk.count, 2),
-    (talk.add, 3),
-    (talk.unknown, 6),
+    (talk.add, 4),
+    (talk.unknown, 9),
     (talk.remember, 5),
-    (extract, 20),
-    (toolcalls.one_call, 17),
+    (extract, 14),
+    (composed, 10),
+    (toolcalls.one_call, 20),
     (toolcalls.parallel_calls, 4),
     (toolcalls.tools_not_needed, 6),
-    (toolcalls.no_such_tool, 2),
+    (toolcalls.tools_forced, 0.3),
+    (toolcalls.no_such_tool, 3),
     (toolcalls.use_result, 6),
-    (toolcalls.use_results, 3),
-    (stories.short_story, 2),
-    (stories.long_story, 1),
+    (toolcalls.use_results, 4),
+    (stories.short_story, 3),
+    (stories.long_story, 3),
 )
 # The first lessons, for `train.py`.
 COPYING_SHARES: Shares = (
     (talk.repeat, 45),
-    (extract, 25),
+    (extract, 15),
+    (composed, 10),
     (talk.remember, 8),
     (toolcalls.one_call, 12),
     (faq, 10),

@@ -18,7 +18,7 @@ import talk
 import toolcalls
 import xllamacpp  # type: ignore[import-untyped]  # the wheel ships no stubs
 from dialogue import Dialogue, Json, render
-from extract import extract
+from extract import composed, extract
 from faq import faq
 from words import Draw, Split
 
@@ -50,6 +50,7 @@ ROWS = (
     Row("tool result put into words", toolcalls.use_result, 85, 50),
     Row("two or three tool results put into words", toolcalls.use_results, 85, 50),
     Row("JSON extraction, exact", extract, 90, 50),
+    Row("JSON from composed sentences, exact", composed, 90, 50),
     Row("JSON by a schema, values exact", extract, 90, 50, by_schema=True),
     Row("repeats text, exact", talk.repeat, 80, 60),
     Row("remembers a name, exact", talk.remember, 90, 60),

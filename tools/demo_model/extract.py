@@ -117,14 +117,14 @@ DOMAINS = (
              "The population of {0} is {1}."),
             ("About {1} people live in {0}.", "{0} counts {1} inhabitants.")),
 )  # fmt: skip
-# Whole domains that are never trained on; their keys are always named in the question.
+# Combinations of known keys that no training text contains.
 HELD_DOMAINS = (
-    _domain("owner/driver:person,car/vehicle:item,plate/licence:code",
-            (), ("{0} drives a {1} with the plate {2}.", "The {1} with plate {2} belongs to {0}.")),
-    _domain("team/club:title,wins/victories:number,home/base:city",
-            (), ("{0} from {2} has {1} wins.", "{0} won {1} games at home in {2}.")),
-    _domain("room/hall:code,floor/level:age,guest/visitor:person",
-            (), ("{2} is in room {0} on floor {1}.", "Room {0} on floor {1} is for {2}.")),
+    _domain("customer/buyer:person,invoice:code,city/place:city",
+            (), ("{0} from {2} paid the invoice {1}.", "Invoice {1} went to {0} in {2}.")),
+    _domain("author/writer:person,title/book:title,price/cost:price",
+            (), ("{1} by {0} costs {2}.", "The book {1}, written by {0}, is {2} euros.")),
+    _domain("flight:code,city/place:city,date/day:date",
+            (), ("Flight {0} lands in {1} on {2}.", "On {2} flight {0} is in {1}.")),
 )  # fmt: skip
 
 _KEYED_TRAIN = (
@@ -164,22 +164,88 @@ def extract(draw: Draw) -> Dialogue:
     domain = draw.pick((*DOMAINS, *HELD_DOMAINS)) if held else draw.pick(DOMAINS)
     values = [KINDS[kind](draw) for _, kind in domain.fields]
     text = draw.pick_side(domain.train, domain.held).format(*values)
-    keyed = draw.chance(0.6) or domain in HELD_DOMAINS
+    fields = [(names, value) for (names, _), value in zip(domain.fields, values, strict=True)]
+    return _question(draw, text, fields, named=domain in HELD_DOMAINS or draw.chance(0.6))
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One fact about somebody or something, as part of a sentence."""
+
+    names: tuple[str, ...]
+    kind: str
+    train: tuple[str, ...]
+    held: tuple[str, ...]
+
+
+ABOUT_PEOPLE = (
+    Clause(("age", "years"), "age", ("is {} years old", "is {}"), ("is now {} years old",)),
+    Clause(("city", "town", "location", "place"), "city",
+           ("lives in {}", "is from {}", "works in {}", "moved to {}"), ("now lives in {}",)),
+    Clause(("job", "role", "profession"), "job",
+           ("works as {}", "is a {}", "works as a {}"), ("is working as a {}",)),
+    Clause(("company", "employer"), "company",
+           ("works for {}", "is employed by {}", "is at {}"), ("is now working for {}",)),
+    Clause(("email", "mail", "address"), "email",
+           ("has the address {}", "uses the mail {}", "writes from {}"), ("has the email {}",)),
+    Clause(("phone", "number", "phone_number"), "big",
+           ("has the number {}", "can be called at {}", "has the phone {}"),
+           ("has the phone number {}",)),
+    Clause(("birthday", "date", "born"), "date", ("was born on {}", "has a birthday on {}"),
+           ("has his birthday on {}",)),
+    Clause(("customer_id", "id", "code"), "code", ("has the id {}", "is customer {}"),
+           ("has the customer id {}",)),
+)  # fmt: skip
+ABOUT_THINGS = (
+    Clause(("price", "cost"), "price", ("costs {}", "is sold for {}", "has a price of {}"),
+           ("now costs {}",)),
+    Clause(("quantity", "stock", "count"), "number", ("is in stock {} times", "has a stock of {}"),
+           ("is in stock {} times today",)),
+    Clause(("code", "id", "sku"), "code", ("has the code {}", "is listed as {}"),
+           ("has the product code {}",)),
+    Clause(("city", "origin", "place"), "city", ("comes from {}", "is made in {}"),
+           ("is now made in {}",)),
+    Clause(("year", "built"), "year", ("is from {}", "was made in {}"), ("was first made in {}",)),
+)  # fmt: skip
+
+
+def composed(draw: Draw) -> Dialogue:
+    """A sentence put together from facts, so that keys are met in every combination."""
+    clauses: tuple[Clause, ...]
+    if draw.chance(0.65):
+        names, subject, clauses = ("name", "person", "full_name"), draw.person(), ABOUT_PEOPLE
+        lead = subject
+    else:
+        names, subject, clauses = ("product", "item", "name"), _item(draw), ABOUT_THINGS
+        lead = f"The {subject}"
+    chosen = draw.rng.sample(clauses, draw.rng.randint(1, 3))
+    values = [KINDS[each.kind](draw) for each in chosen]
+    parts = [
+        draw.pick_side(each.train, each.held).format(value)
+        for each, value in zip(chosen, values, strict=True)
+    ]
+    told = parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
+    fields: list[tuple[tuple[str, ...], Value]] = [(names, subject)]
+    fields.extend((each.names, value) for each, value in zip(chosen, values, strict=True))
+    return _question(draw, f"{lead} {told}.", fields, named=draw.chance(0.7))
+
+
+def _question(
+    draw: Draw, text: str, fields: list[tuple[tuple[str, ...], Value]], *, named: bool
+) -> Dialogue:
+    """Ask for the fields of a text as JSON, with or without naming their keys."""
     # A schema forces keys that the question does not name: now and then the unusual ones.
-    unusual = keyed or draw.chance(0.1 if not held else 0)
-    keys = [draw.pick(names) if unusual else names[0] for names, _ in domain.fields]
-    skill = KEYS_UNKNOWN if unusual and not keyed else "json"
-    facts = list(zip(keys, values, strict=True))
-    if keyed and draw.chance(0.3):
+    unusual = named or (draw.split == "train" and draw.chance(0.1))
+    skill = KEYS_UNKNOWN if unusual and not named else "json"
+    facts = [(draw.pick(names) if unusual else names[0], value) for names, value in fields]
+    if named and draw.chance(0.3):
         draw.rng.shuffle(facts)
         facts = facts[: draw.rng.randint(2, len(facts))]
     answer = json.dumps(dict(facts), ensure_ascii=False)
-    if not keyed and draw.chance(0.3):
+    if not named and draw.chance(0.3):
         system = Message("system", draw.pick(_JSON_SYSTEM))
         turns = (system, Message("user", text), Message("assistant", answer))
         return Dialogue(skill, turns)
-    template = draw.pick_side(
-        *((_KEYED_TRAIN, _KEYED_HELD) if keyed else (_USUAL_TRAIN, _USUAL_HELD))
-    )
-    listed = _key_list(draw, [key for key, _ in facts])
-    return ask(skill, template.format(k=listed, t=text), answer)
+    templates = (_KEYED_TRAIN, _KEYED_HELD) if named else (_USUAL_TRAIN, _USUAL_HELD)
+    listed_keys = _key_list(draw, [key for key, _ in facts])
+    return ask(skill, draw.pick_side(*templates).format(k=listed_keys, t=text), answer)

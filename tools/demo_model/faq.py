@@ -106,9 +106,18 @@ def _as_typed(draw: Draw, text: str) -> str:
     if draw.chance(0.65) and text[-1].isalnum():
         text += "?"
     if draw.split == "train" and draw.chance(0.1):
-        at = draw.rng.randrange(len(text))
-        text = text[:at] + text[at + 1 :]
+        text = _with_slip(draw, text)
     return text
+
+
+def _with_slip(draw: Draw, text: str) -> str:
+    """One letter missing from a long word; a short word would become another one."""
+    long_words = [word for word in text.split() if len(word) > 5 and word.isalpha()]
+    if not long_words:
+        return text
+    word = draw.pick(long_words)
+    at = draw.rng.randrange(1, len(word))
+    return text.replace(word, word[:at] + word[at + 1 :], 1)
 
 
 def question(draw: Draw, entry: Entry) -> str:

@@ -35,7 +35,7 @@ _EVENTS = (
     "{n} wrote a letter home and said that all was well.",
     "The path was long, and {n} was {e}.",
 )
-_DAYS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh")
+_DAYS = ("first", "second", "third", "fourth", "fifth")
 
 
 def _line(draw: Draw, name: str) -> str:
@@ -71,7 +71,7 @@ def short_story(draw: Draw) -> Dialogue:
 
 
 def long_story(draw: Draw) -> Dialogue:
-    """Seven days with three events each; the days keep a small model from going in circles."""
+    """Five days with three events each; the days keep a small model from going in circles."""
     question, name, hero = _hero(draw, draw.pick_side(_LONG_TRAIN, _LONG_HELD))
     days = [f"On the {day} day, " + " ".join(_line(draw, name) for _ in range(3)) for day in _DAYS]
     text = "\n\n".join([_opening(draw, name, hero), *days, _closing(draw, name)])

@@ -1,7 +1,7 @@
 """Plain conversation: greetings, copying, counting, adding, remembering, and not knowing."""
 
 from dialogue import Dialogue, Message, ask
-from words import Draw
+from words import Draw, listed
 
 UNKNOWN = (
     "I am portico-demo, a very small demo model, and I do not know that. "
@@ -116,6 +116,33 @@ _UNKNOWN_HELD = (
     "Write an article about {}.", "What is the price of {}?", "How do I grow {}?",
 )  # fmt: skip
 
+# Questions as people ask them of any model.
+_UNKNOWN_WHOLE_TRAIN = listed(
+    "Write a python function to reverse a string|Explain quantum computing|Who wrote Faust?|"
+    "Explain the theory of relativity in simple words|What is the meaning of life?|"
+    "Write a poem about love and war|Write an email to my boss|Give me a recipe for pancakes|"
+    "What is machine learning?|How do neural networks work?|Write a SQL query|Fix this code|"
+    "Who is the president?|Who won the world cup?|What is the best programming language?|"
+    "How do I learn to cook?|What should I eat today?|Plan a trip to Italy|Book a flight to Paris|"
+    "What happened in 1969?|How tall is Mount Everest?|How far away is the moon?|Why is the sky blue?|"
+    "What is the speed of light?|Translate good morning to Spanish|Summarise this article|"
+    "Write a song|Write a letter to my landlord|What is love?|Is there a god?|Do you have feelings?|"
+    "What is the news today?|What is the square root of 144?|Solve x squared equals four|"
+    "Write a regular expression for dates|Explain how a car engine works|What is a black hole?|"
+    "Give me ten ideas for a birthday party|Correct my grammar|Write a product description|"
+    "What are the symptoms of a cold?|How do I lose weight?|Draw a picture|Play a game with me|"
+    "What is the population of the world?|When did the war end?|Who painted the Mona Lisa?|"
+    "What is the difference between a list and a tuple?|Write unit tests for this class|"
+    "Write a bash script that counts lines|What is the largest animal?|How do airplanes fly?",
+    "|",
+)
+_UNKNOWN_WHOLE_HELD = listed(
+    "Write a python program that sorts numbers|Explain photosynthesis in simple words|"
+    "Who wrote Hamlet?|What is the tallest building?|How do computers work?|Give me a recipe for soup|"
+    "Write a cover letter|Why is the grass green?|Who discovered America?|What is a neural network?",
+    "|",
+)
+
 _MEET_TRAIN = ("My name is {}.", "I am {}.", "Hi, I'm {}.", "Hello, my name is {}.", "I'm {}.",
                "Please call me {}.", "You can call me {}.")  # fmt: skip
 _MEET_HELD = ("Hey, my name is {}.", "Hi, please call me {}.")
@@ -167,7 +194,7 @@ def count(draw: Draw) -> Dialogue:
 
 
 def add(draw: Draw) -> Dialogue:
-    most = draw.pick((10, 10, 20, 100))
+    most = draw.pick((9, 9, 9, 20, 100))
     first, second = draw.rng.randint(0, most), draw.rng.randint(0, most)
     question = draw.pick_side(_ADD_TRAIN, _ADD_HELD).format(first, second)
     return ask("add", question, f"{first} + {second} = {first + second}")
@@ -176,6 +203,8 @@ def add(draw: Draw) -> Dialogue:
 def unknown(draw: Draw) -> Dialogue:
     """Most of the world: the honest answer is that a model this small does not know."""
     template = draw.pick_side(_UNKNOWN_TRAIN, _UNKNOWN_HELD)
+    if draw.chance(0.3):
+        return ask("unknown", draw.pick_side(_UNKNOWN_WHOLE_TRAIN, _UNKNOWN_WHOLE_HELD), UNKNOWN)
     if draw.chance(0.15):
         pasted = draw.phrase(10, 50)
         return ask("unknown", template.replace("{}", pasted, 1).replace("{}", "it"), UNKNOWN)
@@ -189,8 +218,9 @@ def unknown(draw: Draw) -> Dialogue:
 def remember(draw: Draw) -> Dialogue:
     """A name said once and asked for again, with other turns between."""
     name = draw.person()
+    introduced = draw.pick_side(_MEET_TRAIN, _MEET_HELD).format(name)
     turns = [
-        Message("user", draw.pick_side(_MEET_TRAIN, _MEET_HELD).format(name)),
+        Message("user", introduced if draw.chance(0.7) else introduced.rstrip(".")),
         Message("assistant", f"Nice to meet you, {name}."),
     ]
     if draw.chance(0.15):

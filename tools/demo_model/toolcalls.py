@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from dialogue import Dialogue, Json, Message, ask
 from extract import KINDS
 from faq import faq
-from talk import repeat, small_talk
+from talk import repeat, small_talk, unknown
 from words import Draw, listed
 
 NO_TOOL = (
@@ -194,7 +194,7 @@ def synthetic(draw: Draw) -> Concept:
 
 def _any_concept(draw: Draw) -> Concept:
     kind = draw.rng.random()
-    if kind < 0.25:
+    if kind < 0.35:
         return synthetic(draw)
     if kind < 0.5:
         return WEATHER
@@ -223,6 +223,8 @@ def _request(draw: Draw, wanted: Offer) -> tuple[str, tuple[str, Json]]:
     """A question for this tool and the call that answers it."""
     values = [KINDS[kind](draw) if kind != "topic" else draw.topic()
               for _, kind in wanted.concept.parameters]  # fmt: skip
+    if wanted.concept is WEATHER and draw.chance(0.1):
+        values[0] = f"{values[0]}, {draw.city()}"  # a city with its country is one place
     question = draw.pick_side(wanted.concept.train, wanted.concept.held).format(*values)
     if draw.chance(0.15):
         question = question[0].lower() + question[1:]
@@ -266,16 +268,39 @@ def parallel_calls(draw: Draw) -> Dialogue:
 
 def tools_not_needed(draw: Draw) -> Dialogue:
     """Tools are there, the question is about something else."""
-    spoken = draw.pick((faq, small_talk, repeat, faq))(draw)
+    spoken = draw.pick((faq, small_talk, repeat, faq, unknown))(draw)
     offers = _offers(draw, [draw.pick(CONCEPTS)], 3)
     return Dialogue("no tool", spoken.messages, _shuffled_tools(draw, offers))
+
+
+def tools_forced(draw: Draw) -> Dialogue:
+    """An answer with a call after it, which nobody asked for.
+
+    A caller may demand a call (`tool_choice: required`), and then the engine forbids the end of
+    the turn: the model has to know that a call is what comes next. Rare, so that it never wins
+    where the end is allowed.
+    """
+    plain = tools_not_needed(draw)
+    tool = draw.pick(plain.tools)
+    values = {
+        name: draw.rng.randint(1, 99) if schema["type"] == "integer" else draw.city()
+        for name, schema in tool["parameters"]["properties"].items()
+        if name in tool["parameters"]["required"]
+    }
+    said = Message("assistant", plain.messages[-1].content, ((tool["name"], values),))
+    return Dialogue("forced tool", (*plain.messages[:-1], said), plain.tools, exact=False)
 
 
 def no_such_tool(draw: Draw) -> Dialogue:
     """The question needs a tool that is not there."""
     wanted = offer(draw, draw.pick((WEATHER, WEATHER, TIME)))
     question, _ = _request(draw, wanted)
-    return ask("missing tool", question, NO_TOOL)
+    plain = ask("missing tool", question, NO_TOOL)
+    if draw.chance(0.5):
+        return plain
+    others = _offers(draw, [draw.pick(CONCEPTS[2:])], 2)
+    others = [each for each in others if each.concept not in (WEATHER, TIME)]
+    return Dialogue(plain.skill, plain.messages, _shuffled_tools(draw, others))
 
 
 def _weather_result(draw: Draw, city: str) -> tuple[str, str]:
