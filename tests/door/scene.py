@@ -128,6 +128,11 @@ class Scene:
         await wire.send(data)
         return await wire.answer()
 
+    async def ask_from(self, local: str) -> Wire:
+        wire = await self.connect(local)
+        await wire.send(request())
+        return wire
+
     async def everybody_gone(self) -> None:
         """Until the server has noticed that no client is left."""
         async with asyncio.timeout(PATIENT_S):

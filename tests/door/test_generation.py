@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+from collections.abc import MutableMapping
 from typing import Any
 
 import pytest
@@ -130,7 +131,9 @@ async def test_a_late_failure_is_the_streams_terminal_event(
         assert house.books.settled == [(outcome, 1)] * 2
 
 
-async def test_a_bug_is_a_500_with_a_request_id_and_no_word_about_itself() -> None:
+async def test_a_bug_is_a_500_with_a_request_id_and_no_word_about_itself(
+    logged: list[MutableMapping[str, Any]],
+) -> None:
     async def fails(prompt: Prompt, relay: Relay) -> None:
         raise ValueError("secret detail")
 
@@ -142,6 +145,10 @@ async def test_a_bug_is_a_500_with_a_request_id_and_no_word_about_itself() -> No
         assert b"secret" not in answer.body
         assert b"Traceback" not in answer.body
         assert house.watching.refused_ == ["internal_error"]
+        failed, answered = logged
+        assert (failed["event"], failed["exc_info"]) == ("a request failed", True)
+        assert (answered["event"], answered["status"]) == ("answered", 500)
+        assert failed["request_id"] == answered["request_id"] == house.books.opened[0]
 
 
 async def test_an_answer_that_could_not_be_recorded_is_not_given() -> None:
@@ -227,7 +234,9 @@ async def test_streams_started_is_streams_settled_wherever_the_client_hangs_up()
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_hang_up_stops_an_engine_that_would_never_end(stream: bool) -> None:
+async def test_a_hang_up_stops_an_engine_that_would_never_end(
+    stream: bool, logged: list[MutableMapping[str, Any]]
+) -> None:
     started = asyncio.Event()
 
     async def endless(prompt: Prompt, relay: Relay) -> None:
@@ -247,6 +256,7 @@ async def test_a_hang_up_stops_an_engine_that_would_never_end(stream: bool) -> N
         assert [outcome for outcome, _ in house.books.settled] == ["client_gone"]
         assert house.books.settled[0][1] >= 1
         assert house.engine.running == 0
+        assert logged == [], "a hang-up is nobody's fault"
 
 
 async def test_a_client_that_stops_reading_frees_its_engine_and_is_settled() -> None:

@@ -134,7 +134,11 @@ async def test_a_declared_body_over_the_limit_is_refused_before_it_is_sent() -> 
 async def test_an_undeclared_body_is_refused_at_the_limit() -> None:
     async with serving(Echo(limit_bytes=1_000)) as scene:
         wire = await scene.connect()
-        await wire.send(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await wire.send(
+            b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n"
+            b"Expect: 100-continue\r\n\r\n"
+        )
+        assert (await wire.answer()).status == 100, "the body is waited for"
         for _ in range(11):
             await wire.send(b"64\r\n" + b"a" * 100 + b"\r\n")
         assert (await wire.answer()).status == 413
@@ -147,6 +151,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for(framing: str) -> None
         await wire.send(f"POST / HTTP/1.1\r\nHost: h\r\n{framing}\r\n\r\n".encode())
         answer = await wire.answer()
         assert (answer.status, answer.code) == (408, "body_timeout")
+        assert "not complete after 0.1 s" in answer.json["error"]["message"]
         assert await wire.rest() == b""
 
 
@@ -299,6 +304,10 @@ async def test_one_address_cannot_take_all_connections() -> None:
             wire = await scene.connect(local)
             await wire.send(request())
             assert (await wire.answer()).status == 200
+        for wire in scene.wires:
+            wire.hang_up()
+        await scene.everybody_gone()
+        assert (await (await scene.ask_from("127.0.0.2")).answer()).status == 200
 
 
 async def _served_again(connect) -> object:  # type: ignore[no-untyped-def]

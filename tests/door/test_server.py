@@ -117,6 +117,20 @@ async def test_a_body_still_on_its_way_is_not_waited_for_beyond_the_limit() -> N
         assert house.books.opened == []
 
 
+async def test_what_was_answered_is_still_delivered_while_going_down() -> None:
+    size = 12_000_000
+
+    async def serve(exchange: Exchange) -> None:
+        exchange.reply(200, b"", b"x" * size)
+
+    async with serving(serve) as scene:
+        wire = await scene.connect()
+        await wire.send(request())
+        await wire.reader.readuntil(b"\r\n\r\n")
+        scene.server.stop()
+        assert len(await wire.rest()) == size
+
+
 async def test_idle_and_unfinished_connections_do_not_hold_the_server_up() -> None:
     house = House(says(b"hello"))
     async with house.open(drain_s=3_600, limits=limits(header_read_s=3_600)) as scene:
