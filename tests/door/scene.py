@@ -15,7 +15,7 @@ from portico.door.lines import refusal_lines
 from portico.door.server import Server, bind
 from portico.kit.clock import SystemClock
 
-PATIENT_S = 10.0
+PATIENT_S = 5.0
 QUICK = EdgeLimits(linger_s=0.2)
 
 
@@ -150,7 +150,7 @@ async def serving(
     serve: Serve,
     limits: EdgeLimits = QUICK,
     *,
-    drain_s: float = PATIENT_S,
+    drain_s: float = 2.0,
     hosts_allowed: frozenset[bytes] = frozenset(),
     on_stop: Callable[[], None] = lambda: None,
     uncapped: frozenset[str] = frozenset(),
