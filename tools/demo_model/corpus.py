@@ -22,24 +22,24 @@ Shares = tuple[tuple[Callable[[Draw], Dialogue], float], ...]
 
 # How often each kind is drawn, in parts of the whole.
 SHARES: Shares = (
-    (faq, 21),
+    (faq, 20),
     (talk.small_talk, 7),
-    (talk.repeat, 14),
+    (talk.repeat, 10),
     (talk.count, 2),
     (talk.add, 4),
-    (talk.unknown, 9),
+    (talk.unknown, 8),
     (talk.remember, 5),
     (extract, 14),
-    (composed, 10),
-    (toolcalls.one_call, 20),
+    (composed, 13),
+    (toolcalls.one_call, 26),
     (toolcalls.parallel_calls, 4),
     (toolcalls.tools_not_needed, 6),
     (toolcalls.tools_forced, 0.3),
     (toolcalls.no_such_tool, 3),
     (toolcalls.use_result, 6),
     (toolcalls.use_results, 4),
-    (stories.short_story, 3),
-    (stories.long_story, 3),
+    (stories.short_story, 2),
+    (stories.long_story, 2),
 )
 # The first lessons, for `train.py`.
 COPYING_SHARES: Shares = (

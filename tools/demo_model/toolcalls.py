@@ -137,7 +137,7 @@ HELD_CONCEPTS = (
 )  # fmt: skip
 _VERBS_TRAIN = ("get", "find", "show", "check", "open", "delete", "update", "fetch")
 _VERBS_HELD = ("read", "list")
-_ASK_SYNTHETIC_TRAIN = ("{v} the {n} for {x}.", "{v} {n} {x}", "Please {v} the {n} of {x}.",
+_ASK_SYNTHETIC_TRAIN = ("{v} the {n} for {x}.", "{v} {n}: {x}", "Please {v} the {n} of {x}.",
                         "I want to {v} the {n} for {x}.", "{v} {n} for {x}")  # fmt: skip
 _ASK_SYNTHETIC_HELD = ("Please {v} the {n} for {x}.", "Now {v} the {n} of {x}.")
 _OPTIONAL = ("unit", "units", "format", "language", "limit", "verbose", "priority", "mode", "lang")
@@ -172,7 +172,7 @@ def offer(draw: Draw, concept: Concept) -> Offer:
         "name": draw.pick(concept.names),
         "parameters": {"type": "object", "properties": properties, "required": required},
     }
-    if draw.chance(0.8):
+    if draw.chance(0.92):
         tool["description"] = draw.pick(concept.about)
     return Offer(concept, tool, keys)
 
@@ -296,7 +296,7 @@ def no_such_tool(draw: Draw) -> Dialogue:
     wanted = offer(draw, draw.pick((WEATHER, WEATHER, TIME)))
     question, _ = _request(draw, wanted)
     plain = ask("missing tool", question, NO_TOOL)
-    if draw.chance(0.5):
+    if draw.chance(0.75):
         return plain
     others = _offers(draw, [draw.pick(CONCEPTS[2:])], 2)
     others = [each for each in others if each.concept not in (WEATHER, TIME)]
