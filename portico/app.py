@@ -5,6 +5,7 @@ stops them in the opposite one: door, journeys, records, engines.
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -437,6 +438,9 @@ async def _serve(
     async with asyncio.TaskGroup() as group:
         group.create_task(server.serve([listening]))
         await server.listening()
+        # What exists now lives as long as the process; the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
         ready()
 
 

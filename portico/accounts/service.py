@@ -33,9 +33,7 @@ def open_accounts(
         return read_peppers(data_dir), None
     make_pepper(data_dir)
     peppers = read_peppers(data_dir)
-    issued = database.write(
-        lambda connection: first_start(connection, peppers, clock, first_key)
-    )
+    issued = database.write(lambda connection: first_start(connection, peppers, clock, first_key))
     return peppers, issued
 
 

@@ -127,7 +127,8 @@ class Admission:
                 "This server is shutting down and takes no new requests.", retry_after_ms=2_000
             )
         if self.storage_refusal is not None:
-            raise self.storage_refusal
+            # The same object every time: without this it would collect the frames of them all.
+            raise self.storage_refusal.with_traceback(None)
 
     async def _wait(self, pool: _Pool, to: Destination, leaving: Leaving) -> None:
         """Returns holding a place in `pool`."""
@@ -147,7 +148,9 @@ class Admission:
             raise
         finally:
             deadline.cancel()
-            self._step_out(pool, turn, kept=turn.done() and not turn.cancelled() and not leaving.left)
+            self._step_out(
+                pool, turn, kept=turn.done() and not turn.cancelled() and not leaving.left
+            )
         if leaving.left:
             raise Left(leaving.reason)
 

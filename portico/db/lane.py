@@ -27,6 +27,19 @@ class Lane:
     must_survive: Callable[[Row], bool]
     upsert: str
 
+    def upsert_of(self, rows: int) -> str:
+        """The statement for `rows` rows at once.
+
+        One statement, not one for each row: between two statements the driver gives up the
+        interpreter, and getting it back from a busy event loop is what a row would cost most.
+        """
+        one = _placeholders(self.upsert.count("?"))
+        return self.upsert.replace(one, ", ".join([one] * rows))
+
+
+def _placeholders(columns: int) -> str:
+    return f"({', '.join('?' * columns)})"
+
 
 def upsert(table: Table, *, replace_if: ColumnElement[bool]) -> str:
     """SQL that inserts a row, or replaces the one with its id while `replace_if` (which

@@ -50,6 +50,7 @@ class Writer:
         self._inbox: SimpleQueue[Entry] = SimpleQueue()
         self._spool = Spool(database.path.parent, self._limits.spool_reserve_bytes)
         self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
     def add_lane(self, lane: Lane) -> None:
@@ -64,6 +65,7 @@ class Writer:
         unknown = {name for name, _ in self._spool.read()} - self._lanes.keys()
         if unknown:
             raise RuntimeError(f"The spool holds rows of {sorted(unknown)}; nothing writes those.")
+        self._loop = asyncio.get_running_loop()
         committer = Committer(
             self._inbox,
             self._database,
@@ -71,10 +73,15 @@ class Writer:
             self._lanes,
             self._clock,
             self._limits,
-            _Loop(asyncio.get_running_loop(), self._on_health),
+            _Loop(self._loop, self._on_health),
         )
         self._thread = threading.Thread(target=committer.run, name="portico-write", daemon=True)
         self._thread.start()
+
+    def ack(self) -> "asyncio.Future[None]":
+        """For `put`: resolved once what it was put with is durable."""
+        loop = self._loop or asyncio.get_running_loop()
+        return loop.create_future()
 
     def put(self, lane: Lane, item: Any, ack: "asyncio.Future[None] | None" = None) -> None:
         """Queue `item`; `ack` is resolved once it is durable.  Never waits.

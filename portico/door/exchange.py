@@ -85,7 +85,7 @@ class Exchange:
         self.headers = headers
         self.peer = connection.peer
         self.arrived_s = arrived_s
-        self.leaving = Leaving()
+        self.leaving = Leaving(connection.loop)
         self.route = "unknown"
         self.status = 0
         self.also = b""

@@ -16,9 +16,11 @@ class Left(Exception):
 
 
 class Leaving:
-    __slots__ = ("_interrupted", "_task", "left", "reason")
+    __slots__ = ("_interrupted", "_loop", "_task", "left", "reason")
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """loop: the running one, where it is at hand; asking for it costs a system call."""
+        self._loop = loop
         self.left = False
         self.reason = ""
         self._task: asyncio.Task[object] | None = None
@@ -37,7 +39,7 @@ class Leaving:
     def __enter__(self) -> "Leaving":
         if self.left:
             raise Left(self.reason)
-        self._task = asyncio.current_task()
+        self._task = asyncio.current_task(self._loop)
         return self
 
     def __exit__(

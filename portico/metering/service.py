@@ -202,7 +202,7 @@ class Metering:
             self._observer.settled(
                 record.model, outcome, meters.input_tokens, meters.output_tokens, record.ttft_ms
             )
-        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        durable = self._writer.ack()
         try:
             self._writer.put(USAGE, record, durable)
         except errors.Refusal:

@@ -12,7 +12,7 @@ def check_abilities(prompt: Prompt, known: tuple[Deployment, ...]) -> tuple[Depl
     cap alone is larger than every context.
     """
     if prompt.needs:
-        able = tuple(d for d in known if prompt.needs <= d.engine.abilities.features)
+        able = tuple([d for d in known if prompt.needs <= d.engine.abilities.features])
         if not able:
             can = frozenset().union(*(d.engine.abilities.features for d in known))
             missing = sorted(prompt.needs - can) or sorted(prompt.needs)
@@ -26,7 +26,9 @@ def check_abilities(prompt: Prompt, known: tuple[Deployment, ...]) -> tuple[Depl
     cap = prompt.output_tokens_max
     if cap is None:
         return known
-    fits = tuple(d for d in known if _fits(cap, d.engine.abilities.context_tokens))
+    fits = tuple([d for d in known if _fits(cap, d.engine.abilities.context_tokens)])
+    if len(fits) == len(known):
+        return known
     if not fits:
         largest = max(d.engine.abilities.context_tokens or 0 for d in known)
         raise errors.CONTEXT_LENGTH(

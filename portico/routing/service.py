@@ -21,6 +21,7 @@ class Routes:
 class Routing:
     def __init__(self, deployments: Iterable[Deployment] = ()) -> None:
         self._by_model: dict[str, tuple[Deployment, ...]] = {}
+        self._whole: dict[str, Routes] = {}
         self.replace(deployments)
 
     def replace(self, deployments: Iterable[Deployment]) -> None:
@@ -29,22 +30,27 @@ class Routing:
         for deployment in deployments:
             by_model.setdefault(deployment.model, []).append(deployment)
         self._by_model = {model: tuple(found) for model, found in by_model.items()}
+        self._whole = {model: _routes(model, found) for model, found in self._by_model.items()}
 
     def models(self) -> dict[str, tuple[Deployment, ...]]:
         """Every model and its deployments, in the order they were added."""
         return self._by_model
 
     def choose(self, prompt: Prompt) -> Routes:
-        """Raises: Refusal: model_not_found, unsupported_feature, engine_unavailable."""
-        known = self._by_model.get(prompt.model)
-        if known is None:
+        """Raises: Refusal: model_not_found, unsupported_feature, context_length_exceeded."""
+        whole = self._whole.get(prompt.model)
+        if whole is None:
             raise errors.MODEL_NOT_FOUND(
                 f"The model {prompt.model!r} does not exist here.",
                 field="model",
                 value=prompt.model,
                 limit=sorted(self._by_model)[:20],
             )
-        able = check_abilities(prompt, known)
-        deployments = in_order(able)
-        places = sum(d.engine.abilities.concurrency_max for d in deployments)
-        return Routes(prompt.model, deployments, places)
+        deployments = in_order(check_abilities(prompt, whole.deployments))
+        if deployments is whole.deployments:
+            return whole
+        return _routes(prompt.model, deployments)
+
+
+def _routes(model: str, deployments: tuple[Deployment, ...]) -> Routes:
+    return Routes(model, deployments, sum(d.engine.abilities.concurrency_max for d in deployments))

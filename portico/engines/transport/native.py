@@ -24,10 +24,11 @@ class NativeTransport:
         self._tls = tls
         self._scratch = memoryview(bytearray(READ_BYTES))
         self._pools: dict[Origin, tuple[bytes, Pool]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
     async def send(self, call: Call) -> NativeAnswer:
-        loop = asyncio.get_running_loop()
+        loop = self._loop or self._adopt_loop()
         host, pool = self._pools.get(call.origin) or self._open_pool(call.origin, loop)
         head = request_head(call, host)
         now = loop.time()
@@ -56,6 +57,11 @@ class NativeTransport:
             pool.abort_all()
         for _, pool in self._pools.values():
             await pool.wait_until_empty()
+
+    def _adopt_loop(self) -> asyncio.AbstractEventLoop:
+        """Asked once: it is a system call every time."""
+        self._loop = asyncio.get_running_loop()
+        return self._loop
 
     def _open_pool(self, origin: Origin, loop: asyncio.AbstractEventLoop) -> tuple[bytes, Pool]:
         if self._closed:

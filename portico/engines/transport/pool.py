@@ -58,19 +58,22 @@ class Pool:
         """
         try:
             async with asyncio.timeout_at(until):
-                if self._closed:
-                    raise TransportFailed("connect", "the transport is closed")
-                if self._waiting or not self._room():
-                    connection = await self._turn(fresh)
-                    if connection is not None:
-                        return connection
-                else:
-                    self._connecting += 1
-                return await self._connect()
+                return await self._acquire(fresh)
         except TimeoutError:
             raise TransportFailed("connect", f"no connection to {self._origin} in time") from None
         except OSError as error:
             raise TransportFailed("connect", f"{self._origin}: {error}") from error
+
+    async def _acquire(self, fresh: bool) -> Connection:
+        if self._closed:
+            raise TransportFailed("connect", "the transport is closed")
+        if self._waiting or not self._room():
+            connection = await self._turn(fresh)
+            if connection is not None:
+                return connection
+        else:
+            self._connecting += 1
+        return await self._connect()
 
     def abort_all(self) -> None:
         self._closed = True
