@@ -101,7 +101,7 @@ class Engine(Struct, frozen=True, forbid_unknown_fields=True):
         int, Meta(ge=0, description="CPU threads; 0 chooses (1 for the demo model).")
     ] = 0
     memory_bytes_max: Annotated[
-        int, Meta(ge=0, description="Address space of the child; 0 sets no limit.")
+        int, Meta(ge=0, description="Heap of the child, weights not counted; 0 sets no limit.")
     ] = 0
     share_prefix_cache: Annotated[
         bool,

@@ -55,7 +55,7 @@ class Usage:
 
     @property
     def estimated(self) -> bool:
-        return self.told is None or self.counted_output > 0
+        return self.started and (self.told is None or self.counted_output > 0)
 
     def meters(self) -> Meters:
         """Never generated anything: nothing.  Told: the engine's figures plus what came since."""

@@ -180,9 +180,15 @@ class Metering:
         return len(self._open)
 
     def open(self, arrival: Arriving, caller: Caller, prompt: Prompt, permit: Queued) -> OpenRecord:
-        """Start a record.  It reaches the disk with the next tick of `run`, within 0.25 s, or
-        with its end, whichever is first: most requests are written once."""
+        """Start a record.  A stream's is on its way to the disk at once; another's goes with the
+        next tick of `run`, within 0.25 s, or with its end: most requests are written once.
+
+        Raises: Refusal: storage_unavailable, and there is no record.
+        """
         record = OpenRecord(arrival, caller, prompt, permit, self._clock)
+        if prompt.stream:
+            self._writer.put(USAGE, record)
+            record.checkpoint_due_s += _CHECKPOINT_S
         self._open[record.id] = record
         self._observer.admitted(prompt.model)
         return record

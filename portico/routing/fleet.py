@@ -137,6 +137,8 @@ class Fleet:
         )
         if profile.problem:
             return profile.problem
+        if profile.remark:
+            _log.info("%s: %s", model, profile.remark)
         engine = OpenAICompatible(server, profile, self._transport, self._clock)
         shown = f"{server.origin.host}:{server.origin.port}{server.base_path}"
         deployment = Deployment(

@@ -39,7 +39,7 @@ async def test_a_settlement_nothing_takes_is_refused_in_time_and_written_later(
 
 async def test_a_settlement_there_was_no_room_for_is_written_later(tmp_path: Path) -> None:
     clock = HandClock()
-    writer = Writer(open_database(tmp_path), clock, Health(), replace(QUICK, items_max=1))
+    writer = Writer(open_database(tmp_path), clock, Health(), replace(QUICK, items_max=3))
     metering = Metering(writer, clock)
     first, second = open_one(metering), open_one(metering)
     loop = asyncio.get_running_loop()
@@ -54,6 +54,25 @@ async def test_a_settlement_there_was_no_room_for_is_written_later(tmp_path: Pat
     async with storage(tmp_path) as store:
         outcomes = {row["id"]: row["outcome"] for row in store.rows()}
     assert outcomes == {first.id: "completed", second.id: "client_gone"}
+
+
+async def test_a_stream_is_on_disk_before_any_tick(tmp_path: Path) -> None:
+    async with storage(tmp_path) as store:
+        record = open_one(store.metering)
+        await store.writer.run(lambda connection: None)  # whatever was put before is committed too
+        assert [(row["id"], row["outcome"]) for row in store.rows()] == [(record.id, "running")]
+        await store.metering.settle(record, "completed")
+
+
+async def test_no_room_for_the_record_is_no_record(tmp_path: Path) -> None:
+    writer = Writer(open_database(tmp_path), HandClock(), Health(), replace(QUICK, items_max=1))
+    metering = Metering(writer, HandClock())
+    open_one(metering)
+    with pytest.raises(Refusal, match="Too many records"):
+        open_one(metering)
+    assert metering.open_count == 1
+    writer.start()
+    await writer.close()
 
 
 async def test_open_records_reach_the_disk_while_they_run(tmp_path: Path) -> None:

@@ -188,3 +188,13 @@ def test_usage_of_the_caller(served: Served) -> None:
     (echo,) = [row for row in usage["data"] if row["model"] == "sim-echo"]
     assert echo["requests"] >= 1
     assert echo["output_tokens"] >= 3
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("fault", ["lone_surrogate", "usage_negative", "unfinished_json"])
+def test_a_malformed_engine_is_no_500(served: Served, fault: str, stream: bool) -> None:
+    status, _, answer = ask(
+        served, model="sim-malformed", messages=question(f"[[sim fault={fault}]]"), stream=stream
+    )
+    assert status in (200, 502)
+    answer.decode()

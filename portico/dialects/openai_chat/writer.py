@@ -3,6 +3,7 @@
 Bytes that an engine of this dialect did give (`Delta.raw`) go through untouched.
 """
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +26,15 @@ from portico.dialects.openai_chat.chunks import DONE
 from portico.dialects.openai_chat.usage import usage_of
 from portico.kit.sse import frame
 
-_encode = msgspec.json.encode
+
+def _encode(value: Any) -> bytes:
+    """JSON.  Half a surrogate pair, which no JSON in UTF-8 can hold, becomes U+FFFD: an engine's
+    slip must not cost the caller the answer."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
 
 class _Running:

@@ -73,6 +73,8 @@ def _for_llamacpp(prompt: Prompt, profile: Profile, changed: Members) -> None:
     changed["cache_prompt"] = b"true" if profile.share_prefix_cache else b"false"
     if "id_slot" in prompt.fields:
         changed["id_slot"] = None  # whose cache to read is not the caller's choice
+    if "n_predict" in prompt.fields:
+        changed["n_predict"] = None  # would lift the output cap that was checked
     changed["timings_per_token"] = b"true"  # exact counts even for an answer cut short
     if not prompt.stream:
         changed["stream"] = b"true"
