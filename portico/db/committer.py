@@ -31,6 +31,8 @@ Resolved = tuple["asyncio.Future[Any]", Any]
 
 STOP: Entry = (None, None, None)
 _BATCH_ITEMS_MAX = 4_096
+_CROWD = 8
+"""Settlements in one commit from which on the next one waits for its whole interval."""
 _ROWS_AT_ONCE = 100
 """Few enough that every size of statement stays in the driver's cache of 128."""
 _IDLE_S = 1.0
@@ -213,7 +215,9 @@ class Committer:
             self._try_commit()
 
     def _try_commit(self) -> None:
-        self._next_commit_s = self._clock.monotonic_s() + self._limits.commit_interval_s
+        # Alone, a row goes at once; only where many share a commit is it worth a wait for more.
+        share = min(1.0, len(self._pending.acks) / _CROWD)
+        self._next_commit_s = self._clock.monotonic_s() + share * self._limits.commit_interval_s
         try:
             results = self._commit()
             if self._spool.rows:
