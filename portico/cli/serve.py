@@ -23,7 +23,8 @@ def serve(
     data_dir: Annotated[str | None, Parameter(help="Folder for the database.")] = None,
     model: Annotated[Path | None, Parameter(help="A GGUF file to serve.")] = None,
     upstream: Annotated[
-        tuple[str, ...], Parameter(help="An OpenAI-compatible server to put behind Portico.")
+        tuple[str, ...],
+        Parameter(negative="", help="An OpenAI-compatible server to put behind Portico."),
     ] = (),
     simulated: Annotated[
         bool, Parameter(negative="", help="Also serve the simulated models (sim-...).")
