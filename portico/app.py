@@ -322,7 +322,9 @@ def _transport(settings: Settings) -> Transport:
         return NativeTransport(Limits(connections=upstream.connections_max), tls)
     from portico.engines.transport.fallback import FallbackTransport  # noqa: PLC0415 - aiohttp is 20 MB that only this choice needs
 
-    return FallbackTransport(Limits(connections=upstream.connections_max), tls, upstream.proxy)
+    return FallbackTransport(
+        Limits(connections=upstream.connections_max), tls, upstream.proxy or None
+    )
 
 
 async def _own_engines(

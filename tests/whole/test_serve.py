@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+from portico.app import DEMO_MODEL
 from tests.whole.conftest import Served, portico
 from tests.whole.wire import ask, eventually, get, question
 
@@ -164,3 +165,29 @@ def test_without_the_wheel(serve: Serve, tmp_path: Path) -> None:
     assert ask(served, model="sim-echo", messages=question("hi"))[0] == 200
     _, _, body = get(served, "/v1/models")
     assert "portico-demo" not in [model["id"] for model in json.loads(body)["data"]]
+
+
+def test_the_aiohttp_transport(serve: Serve, tmp_path: Path) -> None:
+    behind = serve("--simulated", data_dir=tmp_path / "behind")
+    front = serve(
+        "--upstream",
+        behind.base_url,
+        data_dir=tmp_path / "front",
+        env={
+            "PORTICO_UPSTREAM_API_KEY": behind.api_key,
+            "PORTICO_UPSTREAM_TRANSPORT": "aiohttp",
+            "PORTICO_ENGINE_ENABLED": "false",
+        },
+    )
+    status, _, body = ask(front, model="sim-echo", messages=question("hi there"), stream=True)
+    assert status == 200
+    assert body.endswith(b"data: [DONE]\n\n")
+
+
+def test_a_model_file_of_ones_own(serve: Serve, tmp_path: Path) -> None:
+    own = tmp_path / "my-model.gguf"
+    own.write_bytes(DEMO_MODEL.read_bytes())
+    served = serve("--model", str(own))
+    status, _, body = ask(served, model="my-model", messages=question("Hello"))
+    assert status == 200
+    assert json.loads(body)["choices"][0]["message"]["content"]
