@@ -11,6 +11,9 @@ from tests.whole.wire import ask, eventually, get, question
 
 Serve = Callable[..., Served]
 
+# The trial request to sim-stall never ends by itself: a drain would wait for it.
+BEHIND = {"PORTICO_SERVER_DRAIN_S": "0", "PORTICO_ENGINE_ENABLED": "false"}
+
 
 def test_a_used_port(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -91,7 +94,7 @@ def test_keys_by_command(serve: Serve) -> None:
 
 
 def test_another_server_as_upstream(serve: Serve, tmp_path: Path) -> None:
-    behind = serve("--simulated", data_dir=tmp_path / "behind")
+    behind = serve("--simulated", data_dir=tmp_path / "behind", env=BEHIND)
     front = serve(
         "--upstream",
         behind.base_url,
@@ -107,7 +110,7 @@ def test_another_server_as_upstream(serve: Serve, tmp_path: Path) -> None:
 
 
 def test_models_by_command(serve: Serve, tmp_path: Path) -> None:
-    behind = serve("--simulated", data_dir=tmp_path / "behind")
+    behind = serve("--simulated", data_dir=tmp_path / "behind", env=BEHIND)
     front = serve(
         data_dir=tmp_path / "front",
         env={"BEHIND_KEY": behind.api_key, "PORTICO_ENGINE_ENABLED": "false"},
@@ -168,7 +171,7 @@ def test_without_the_wheel(serve: Serve, tmp_path: Path) -> None:
 
 
 def test_the_aiohttp_transport(serve: Serve, tmp_path: Path) -> None:
-    behind = serve("--simulated", data_dir=tmp_path / "behind")
+    behind = serve("--simulated", data_dir=tmp_path / "behind", env=BEHIND)
     front = serve(
         "--upstream",
         behind.base_url,
