@@ -52,7 +52,8 @@ def blocks_of(page: Path) -> list[Block]:
 
 def steps_of(block: Block) -> Iterator[Step]:
     """`$ command`, further lines of it marked with `> `, then what it prints."""
-    command, prints = "", []
+    command = ""
+    prints: list[str] = []
     for line in block.text.splitlines():
         if line.startswith("$ ") or line == "^C":
             if command:

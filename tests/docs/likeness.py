@@ -10,7 +10,8 @@ from difflib import unified_diff
 
 _KINDS = {
     # name: (in the page, in a run)
-    "key": (r"pk_(?:live|test)_(?:\w+…?\w*|…)", r"pk_(?:live|test)_\w+…?\w*"),
+    "live": (r"pk_live_(?:\w+…?\w*|…)", r"pk_live_\w+…?\w*"),
+    "test": (r"pk_test_(?:\w+…?\w*|…)", r"pk_test_\w+…?\w*"),
     "id": (r"(?:key|req|proj|org)_[0-9a-f]{6,}…?", r"(?:key|req|proj|org)_[0-9a-f]{32}"),
     "address": (r"127\.0\.0\.1:\d+", r"127\.0\.0\.1:\d+"),
     "call": (r"(?<=chatcmpl-)[0-9a-f]+…?", r"[0-9a-f]{32}"),
@@ -19,15 +20,15 @@ _KINDS = {
         r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d)?)?|\d\d-\d\d \d\d:\d\d:\d\d",
     ),
     "amount": (
-        r"\d+(?:\.\d+)?(?= ms\b| tokens/s| GB)|(?<=\"created\": )\d+|(?<=process )\d+",
-        r"\d+(?:\.\d+)?",
+        r"\d+(?:\.\d+)?(?= ms\b| tokens/s| GB)|(?<=\"created\":)[ ]?\d{9,}|(?<=process )\d+",
+        r"[ ]?\d+(?:\.\d+)?",
     ),
     "version": (r"\d+\.\d+\.\d+", r"\d+\.\d+\.\d+"),
     "lines": (r"(?m:^…\n)", r"(?:.*\n)*?"),
     "rest": (r"…", r".*?"),
     "blank": (r"[ ]+", r"[ ]+"),
 }
-_CARRIED = ("key", "id", "address")
+_CARRIED = ("live", "test", "id", "address")
 _VARYING = re.compile("|".join(f"(?P<{name}>{page})" for name, (page, _) in _KINDS.items()))
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
