@@ -36,6 +36,7 @@ class Stage:
             "PORTICO_SERVER_PORT": "0",
             "COLUMNS": "120",
         }
+        self._env.pop("PYTHONDONTWRITEBYTECODE", None)  # or every command compiles everything
 
     def console(self, block: Block) -> str:
         """Run every command of `block`; the first difference, "" when there is none."""
