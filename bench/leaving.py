@@ -42,6 +42,11 @@ async def async_scopes(make: Callable[[], AbstractAsyncContextManager[Any]]) -> 
             pass
 
 
+async def leaving() -> None:
+    """As the door makes it: with the loop at hand."""
+    await scopes(partial(Leaving, asyncio.get_running_loop()))
+
+
 async def nothing() -> None:
     return
 
@@ -53,7 +58,7 @@ async def tasks() -> None:
 
 
 CANDIDATES: dict[str, Work] = {
-    "Leaving": partial(scopes, Leaving),
+    "Leaving": leaving,
     "anyio.CancelScope": partial(scopes, anyio.CancelScope),
     "anyio.move_on_after(shield=True)": partial(
         scopes, partial(anyio.move_on_after, 600, shield=True)

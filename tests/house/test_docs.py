@@ -1,12 +1,18 @@
 """What the code has, the documents show; what they show generated, is what the code says."""
 
+import ast
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cyclopts import App
 
+from portico.cli.main import app
 from portico.errors import CATALOGUE
+from portico.observe.metrics import Metrics
 from portico.settings import SECTIONS, environment_name
 
 ROOT = Path(__file__).parents[2]
@@ -43,3 +49,92 @@ def test_every_error_has_its_page(code: str) -> None:
 
 def test_no_page_for_an_error_that_is_gone() -> None:
     assert {path.stem for path in (DOCS / "errors").glob("*.md")} == set(CATALOGUE)
+
+
+def calls_in_app(name: str) -> list[list[str]]:
+    """The texts among the arguments of every `name(...)` or `something.name(...)` in portico/app.py."""
+    found = []
+    for node in ast.walk(ast.parse((ROOT / "portico" / "app.py").read_text())):
+        if isinstance(node, ast.Call):
+            called = node.func
+            if name == (called.attr if isinstance(called, ast.Attribute) else ast.unparse(called)):
+                arguments = (a.value for a in node.args if isinstance(a, ast.Constant))
+                found.append([value for value in arguments if isinstance(value, str)])
+    return found
+
+
+def test_every_route_is_documented() -> None:
+    page = (DOCS / "reference" / "api.md").read_text()
+    routes = calls_in_app("Route")
+    assert routes
+    for method, path in routes:
+        assert f"`{path}`" in page
+        assert re.search(rf"^\| \[{method}\].*`{path}`", page, re.MULTILINE), f"{method} {path}"
+
+
+def test_every_route_that_is_documented_exists() -> None:
+    page = (DOCS / "reference" / "api.md").read_text()
+    known = {f"{method} {path}" for method, path in calls_in_app("Route")}
+    assert set(re.findall(r"^## ((?:GET|POST|PUT|PATCH|DELETE) \S+)$", page, re.MULTILINE)) <= known
+
+
+def test_every_command_and_flag_is_documented() -> None:
+    page = (DOCS / "reference" / "cli.md").read_text()
+    flags = 0
+    for title, command in commands("portico", app):
+        _, heading, after = page.partition(f"# {title}\n")
+        assert heading, title
+        section = after.partition("\n#")[0]
+        if command.default_command is None:  # a group
+            continue
+        for argument in command.assemble_argument_collection():
+            flags += 1
+            assert f"`{argument.name}" in section, f"{title} {argument.name}"
+    assert flags > 40, "they are found at all"
+
+
+def commands(title: str, group: App) -> Iterator[tuple[str, App]]:
+    """Every command as it is typed, and what it is; `--help` and its like are left out."""
+    for name in group:
+        if not name.startswith("-"):
+            command = group[name]
+            yield f"{title} {name}", command
+            yield from commands(f"{title} {name}", command)
+
+
+def test_every_metric_is_documented() -> None:
+    page = (DOCS / "reference" / "metrics.md").read_text()
+    for name in (first for first, *_ in calls_in_app("gauge")):
+        assert f"`portico_{name}`" in page
+    for family in Metrics().collect():
+        total = "_total" if family.type == "counter" else ""
+        assert f"`{family.name}{total}`" in page
+
+
+def test_the_index_lists_every_page() -> None:
+    index = (DOCS / "README.md").read_text()
+    pages = [path for path in DOCS.rglob("*.md") if path.parent.name != "errors"]
+    for page in pages:
+        if page != DOCS / "README.md":
+            assert f"]({page.relative_to(DOCS)})" in index, page.relative_to(DOCS)
+
+
+LINKED = [*ROOT.glob("*.md"), *DOCS.rglob("*.md"), ROOT / "bench" / "README.md"]
+
+
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_link_leads_nowhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if link.startswith(("https://", "http://")):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target), link
+
+
+def anchors(page: Path) -> set[str]:
+    """What GitHub makes of the headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
