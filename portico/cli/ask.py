@@ -176,8 +176,8 @@ def _hear(heard: Heard, event: bytes, *, shown: bool) -> None:
 
 def _report(heard: Heard, model: str, *, json: bool) -> None:
     first_ms = round(((heard.first_s or heard.ended_s) - heard.asked_s) * 1000)
-    writing_s = heard.ended_s - (heard.first_s or heard.asked_s)
-    tokens_per_s = round(heard.output_tokens / writing_s) if writing_s > 0 else 0
+    # Over the whole wait: several tokens come with the first one, and would look made in no time.
+    tokens_per_s = round(heard.output_tokens / (heard.ended_s - heard.asked_s))
     if json:
         say_json(
             {

@@ -9,6 +9,8 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+_TABLE_WIDTH = 240
+
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -50,7 +52,8 @@ def say_table(
     table = Table(box=None, pad_edge=False, header_style="bold")
     for index, column in enumerate(columns):
         right = index >= len(columns) - numbers
-        table.add_column(column, justify="right" if right else "left", overflow="fold")
+        table.add_column(column, justify="right" if right else "left", no_wrap=True)
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
-    console.print(table)
+    # Wider than most terminals: an id that is folded cannot be copied.
+    console.print(table, width=_TABLE_WIDTH)
