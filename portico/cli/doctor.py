@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from portico.db.lock import running_server
 from portico.engines.embedded.wheel import probe_wheel
 from portico.settings import Settings
 
@@ -162,9 +163,13 @@ def _port(settings: Settings) -> Check:
         try:
             probe.bind((host, port))
         except OSError as error:
+            server = running_server(Path(settings.server.data_dir))
+            if server is not None and f":{port}/" in server.base_url:
+                says = f"{host}:{port} is used by the Portico of this folder ({server.pid})"
+                return Check("port", True, says)
             used = error.errno == errno.EADDRINUSE
             says = f"{host}:{port} is in use" if used else f"{host}:{port}: {error.strerror}"
-            fix = "A running Portico uses its own port; otherwise choose another with --port."
+            fix = "Choose another port with --port, or stop what uses this one."
             return Check("port", False, says, fix)
     return Check("port", True, f"{host}:{port} is free")
 

@@ -194,3 +194,11 @@ def test_a_model_file_of_ones_own(serve: Serve, tmp_path: Path) -> None:
     status, _, body = ask(served, model="my-model", messages=question("Hello"))
     assert status == 200
     assert json.loads(body)["choices"][0]["message"]["content"]
+
+
+def test_doctor_knows_its_own_server(served: Served) -> None:
+    port = str(served.host_port[1])
+    done = portico("doctor", "--data-dir", str(served.data_dir), "--port", port, "--json")
+    (row,) = [check for check in json.loads(done.stdout)["checks"] if check["name"] == "port"]
+    assert row["ok"]
+    assert str(served.process.pid) in row["says"]
