@@ -147,6 +147,12 @@ _JSON_SYSTEM = (
     "You turn sentences into JSON.",
 )  # fmt: skip
 
+_TOLD_BEFORE = ("Yesterday", "By the way,", "As you know,", "So", "I think", "We heard that", "Note:",
+                "Last week", "Good news:", "They say that", "Hello!", "Dear team,", "It seems that",
+                "Since May", "Finally", "According to our list")  # fmt: skip
+_TOLD_AFTER = ("Thanks.", "That is all.", "Is that right?", "Nobody knows more.", "Please confirm.",
+               "More tomorrow.", "I hope this helps.")  # fmt: skip
+_ADVERBS = listed("still also currently really usually just already again probably")
 
 # The skill of a dialogue whose keys cannot be known from the question, so that it cannot be scored.
 KEYS_UNKNOWN = "json, keys not named"
@@ -209,6 +215,10 @@ ABOUT_THINGS = (
 )  # fmt: skip
 
 
+def _adverb(draw: Draw) -> str:
+    return f"{draw.pick(_ADVERBS)} " if draw.split == "train" and draw.chance(0.2) else ""
+
+
 def composed(draw: Draw) -> Dialogue:
     """A sentence put together from facts, so that keys are met in every combination."""
     clauses: tuple[Clause, ...]
@@ -221,7 +231,7 @@ def composed(draw: Draw) -> Dialogue:
     chosen = draw.rng.sample(clauses, draw.rng.randint(1, 3))
     values = [KINDS[each.kind](draw) for each in chosen]
     parts = [
-        draw.pick_side(each.train, each.held).format(value)
+        _adverb(draw) + draw.pick_side(each.train, each.held).format(value)
         for each, value in zip(chosen, values, strict=True)
     ]
     told = parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
@@ -234,6 +244,7 @@ def _question(
     draw: Draw, text: str, fields: list[tuple[tuple[str, ...], Value]], *, named: bool
 ) -> Dialogue:
     """Ask for the fields of a text as JSON, with or without naming their keys."""
+    text = draw.aside(text, _TOLD_BEFORE, _TOLD_AFTER)
     # A schema forces keys that the question does not name: now and then the unusual ones.
     unusual = named or (draw.split == "train" and draw.chance(0.1))
     skill = KEYS_UNKNOWN if unusual and not named else "json"

@@ -140,6 +140,9 @@ _VERBS_HELD = ("read", "list")
 _ASK_SYNTHETIC_TRAIN = ("{v} the {n} for {x}.", "{v} {n}: {x}", "Please {v} the {n} of {x}.",
                         "I want to {v} the {n} for {x}.", "{v} {n} for {x}")  # fmt: skip
 _ASK_SYNTHETIC_HELD = ("Please {v} the {n} for {x}.", "Now {v} the {n} of {x}.")
+_ASKED_BEFORE = ("Hi!", "Hello,", "Ok,", "Then", "And", "Quick:", "Kindly", "Next:", "I need help:",
+                 "One question:", "Dear assistant,", "So,", "Hey,", "Again:")  # fmt: skip
+_ASKED_AFTER = ("Thanks.", "Thank you.", "It is urgent.", "I am waiting.", "Be quick.")
 _OPTIONAL = ("unit", "units", "format", "language", "limit", "verbose", "priority", "mode", "lang")
 _TYPES = {"age": "integer", "number": "integer", "big": "integer", "price": "number"}
 _CONDITIONS = (
@@ -228,6 +231,7 @@ def _request(draw: Draw, wanted: Offer) -> tuple[str, tuple[str, Json]]:
     question = draw.pick_side(wanted.concept.train, wanted.concept.held).format(*values)
     if draw.chance(0.15):
         question = question[0].lower() + question[1:]
+    question = draw.aside(question, _ASKED_BEFORE, _ASKED_AFTER)
     return question, (wanted.tool["name"], dict(zip(wanted.keys, values, strict=True)))
 
 
@@ -296,7 +300,7 @@ def no_such_tool(draw: Draw) -> Dialogue:
     wanted = offer(draw, draw.pick((WEATHER, WEATHER, TIME)))
     question, _ = _request(draw, wanted)
     plain = ask("missing tool", question, NO_TOOL)
-    if draw.chance(0.75):
+    if draw.chance(0.6):
         return plain
     others = _offers(draw, [draw.pick(CONCEPTS[2:])], 2)
     others = [each for each in others if each.concept not in (WEATHER, TIME)]

@@ -147,6 +147,17 @@ class Draw:
         letters = self.pick(_ALPHABETS)
         return "".join(self.pick(letters) for _ in range(self.rng.randint(1, 6)))
 
+    def aside(self, text: str, before: Sequence[str], after: Sequence[str]) -> str:
+        """The text with words around it that change nothing, in training only.
+
+        What is asked of the model stays the same, so it learns not to count words from the start.
+        """
+        if self.split == "train" and self.chance(0.25):
+            text = f"{self.pick(before)} {text}"
+        if self.split == "train" and text[-1] in ".?!" and self.chance(0.12):
+            text = f"{text} {self.pick(after)}"
+        return text
+
     def phrase(self, least: int, most: int) -> str:
         """Real and invented words, numbers and marks, in no order a model could guess."""
         return " ".join(self._phrase_word() for _ in range(self.rng.randint(least, most)))
