@@ -1,0 +1,1 @@
+"""Who owes whom: credits, payments, invoices, dunning, reconciliation."""

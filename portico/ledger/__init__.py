@@ -1,0 +1,1 @@
+"""Accounts, holds and transactions: money that is set aside, spent and owed."""

@@ -1,0 +1,121 @@
+"""Accounts, holds and transactions.  Amounts are whole nano-USD."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal[
+    "prepaid",  # paid credit of an organisation; floor 0
+    "promo",  # one grant of free credit; floor 0, may expire
+    "receivable",  # what an organisation owes; floor minus its approved limit
+    "limit",  # one window of a budget; carries no entries
+    "revenue",
+    "discount",
+    "cash_clearing",
+    "refunds",
+    "breakage",
+    "tax_payable",
+    "absorbed_overrun",
+    "cogs",
+    "provider_payable",
+]
+HoldState = Literal["open", "settled", "void", "expired"]
+
+Part = tuple[str, int]
+"""(account id, nano) of a hold."""
+
+
+@dataclass(slots=True)
+class Account:
+    """A row, inside a transaction that holds its lock.  `posted_nano - held_nano` never falls
+    below `floor_nano` (None: no floor)."""
+
+    id: str
+    kind: Kind
+    organisation_id: str
+    posted_nano: int
+    held_nano: int
+    floor_nano: int | None
+    priority: int
+    expires_at_ms: int | None
+    created_at_ms: int
+
+    @property
+    def spendable_nano(self) -> int | None:
+        """What may still be held; None: anything."""
+        if self.floor_nano is None:
+            return None
+        return self.posted_nano - self.held_nano - self.floor_nano
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One window of a budget that a hold must fit into.
+
+    account_id: "limit:<budget id>:<start of the window in ms>"; made by the first hold in it.
+    scope, scope_id, period, ends_at_ms: for the refusal's words and its reset time.
+    """
+
+    account_id: str
+    scope: str
+    scope_id: str
+    period: str
+    cap_nano: int
+    ends_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A hold asked for.  The funding accounts are found by organisation; the limits are named.
+
+    amount_nano: the worst case, above 0.
+    quote: pricing.model.Quote as JSON.
+    """
+
+    request_id: str
+    organisation_id: str
+    amount_nano: int
+    limits: tuple[Limit, ...]
+    quote: str
+    ttl_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An open hold.  parts: funding accounts first, then limits; each limit carries the whole."""
+
+    request_id: str
+    amount_nano: int
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Short:
+    """Why a hold was refused.
+
+    limit: the window that is full; None when the funds are short.
+    available_nano: what could be held now.
+    in_flight_nano: what other open requests hold there: it may come back.
+    """
+
+    limit: Limit | None
+    available_nano: int
+    in_flight_nano: int
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """One transaction: an id that is its idempotency key, and entries that sum to zero."""
+
+    id: str
+    kind: str
+    organisation_id: str
+    reason: str
+    entries: tuple[Part, ...]
+
+    def __post_init__(self) -> None:
+        if sum(amount for _, amount in self.entries) != 0:
+            raise ValueError(f"The entries of {self.id} do not sum to zero: {self.entries}.")
+        if len({account for account, _ in self.entries}) != len(self.entries):
+            raise ValueError(f"{self.id} names an account twice: {self.entries}.")
+        if any(amount == 0 for _, amount in self.entries):
+            raise ValueError(f"{self.id} has an entry of nothing: {self.entries}.")

@@ -1,0 +1,1 @@
+"""What usage costs: prices, terms, and pure integer arithmetic in nano-USD."""
