@@ -281,6 +281,16 @@ charge = Table(
     sqlite_strict=True,
 )
 
+# The end of each organisation's chain of receipts.  Locked while the next links are made.
+chain = Table(
+    "chain",
+    metadata,
+    Column("organisation_id", Text, primary_key=True, nullable=False),
+    Column("sequence", Int64, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    sqlite_strict=True,
+)
+
 # A cap on what a key, project or organisation may spend in a day or month (UTC).  Each window
 # has an account of kind `limit`.
 budget = Table(

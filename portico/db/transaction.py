@@ -72,8 +72,8 @@ class Transaction:
 
 
 def places(count: int) -> str:
-    """`count` parameters for an IN: "(?, ?, ?)"."""
-    return f"({', '.join('?' * count)})"
+    """`count` parameters for an IN: "(?, ?, ?)"; for none a list that nothing is in."""
+    return f"({', '.join('?' * count)})" if count else "(NULL)"
 
 
 @lru_cache(512)

@@ -103,6 +103,46 @@ class Short:
 
 
 @dataclass(frozen=True, slots=True)
+class Bill:
+    """What a settled request costs, ready for its receipt.
+
+    lines: pricing.model.Line objects as JSON.  net_nano: the charge as rated; what is above the
+    hold is absorbed, not charged.
+    """
+
+    project_id: str
+    key_id: str
+    model: str
+    tier: str
+    outcome: str
+    lines: str
+    terms_id: str
+    list_nano: int
+    net_nano: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The end of a hold.  bill: None voids it, and nothing is charged."""
+
+    request_id: str
+    state: HoldState
+    bill: Bill | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What came of a settlement.  charged_nano + absorbed_nano is what it was rated at."""
+
+    charged_nano: int
+    absorbed_nano: int
+
+
+class WouldOverdraw(Exception):
+    """A posting would bring an account below its floor (or does not find it): nothing is posted."""
+
+
+@dataclass(frozen=True, slots=True)
 class Posting:
     """One transaction: an id that is its idempotency key, and entries that sum to zero."""
 

@@ -1,1 +1,168 @@
-"""."""
+"""Rows of accounts, holds, transactions and charges, a whole batch with each statement."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from portico.db.tables import account, charge, entry, hold, txn
+from portico.db.transaction import Row, Transaction, places
+from portico.ledger.model import Account, Part
+
+_ACCOUNT = ", ".join(
+    ("id", "kind", "organisation_id", "posted_nano", "held_nano", "floor_nano", "priority",
+     "expires_at_ms", "created_at_ms")
+)  # fmt: skip
+_KEEP = "ON CONFLICT DO NOTHING"
+# The guard is here and in the table's CHECKs: neither alone is trusted with money.
+_MOVE = (
+    "UPDATE account SET posted_nano = posted_nano + ?, held_nano = held_nano + ? "
+    "WHERE id = ? AND held_nano + ? >= 0 "
+    "AND (floor_nano IS NULL OR posted_nano + ? - (held_nano + ?) >= floor_nano)"
+)
+_parts = msgspec.json.Decoder(tuple[Part, ...])
+
+
+def lock_funds(
+    transaction: Transaction, organisations: Iterable[str], limits: Iterable[str]
+) -> list[Account]:
+    """The accounts that can pay for these organisations, and these limit accounts, nobody else's
+    to change until the transaction ends."""
+    owners, limit_ids = sorted(set(organisations)), sorted(set(limits))
+    found = transaction.rows(
+        f"SELECT {_ACCOUNT} FROM account WHERE (organisation_id IN {places(len(owners))} "
+        "AND (kind = 'prepaid' OR kind = 'receivable' OR (kind = 'promo' AND posted_nano > 0))) "
+        f"OR id IN {places(len(limit_ids))} ORDER BY id{transaction.for_update}",
+        (*owners, *limit_ids),
+    )
+    return [Account(*row) for row in found]
+
+
+def accounts(transaction: Transaction, organisation_id: str) -> list[Account]:
+    found = transaction.rows(
+        f"SELECT {_ACCOUNT} FROM account WHERE organisation_id = ? ORDER BY id", (organisation_id,)
+    )
+    return [Account(*row) for row in found]
+
+
+def add_accounts(transaction: Transaction, wanted: Sequence[Account]) -> None:
+    """Those that are there already stay as they are."""
+    rows: list[Row] = [
+        (
+            each.id,
+            each.kind,
+            each.organisation_id,
+            each.posted_nano,
+            each.held_nano,
+            each.floor_nano,
+            each.priority,
+            each.expires_at_ms,
+            each.created_at_ms,
+        )
+        for each in wanted
+    ]
+    transaction.insert(account, rows, _KEEP)
+
+
+def move(transaction: Transaction, changes: dict[str, tuple[int, int]]) -> int:
+    """Change posted and held of each account by (posted, held).  How many allowed it."""
+    rows: list[Row] = [
+        (posted, held, account_id, held, posted, held)
+        for account_id, (posted, held) in sorted(changes.items())
+    ]
+    return transaction.each(_MOVE, rows)
+
+
+def set_floor(transaction: Transaction, account_id: str, floor_nano: int | None) -> int:
+    return transaction.run(
+        "UPDATE account SET floor_nano = ? WHERE id = ?", (floor_nano, account_id)
+    )
+
+
+def add_holds(transaction: Transaction, rows: Sequence[Row]) -> None:
+    transaction.insert(hold, rows)
+
+
+def open_holds(
+    transaction: Transaction, ids: Sequence[str]
+) -> dict[str, tuple[str, int, tuple[Part, ...]]]:
+    """(organisation, amount, parts) by id of those that are open, locked."""
+    found = transaction.rows(
+        f"SELECT id, organisation_id, amount_nano, parts FROM hold "
+        f"WHERE id IN {places(len(ids))} AND state = 'open' ORDER BY id{transaction.for_update}",
+        ids,
+    )
+    return {row[0]: (row[1], row[2], _parts.decode(row[3])) for row in found}
+
+
+def known_holds(transaction: Transaction, ids: Sequence[str]) -> dict[str, Row]:
+    """(id, amount, parts) by id, in whatever state."""
+    found = transaction.rows(
+        f"SELECT id, amount_nano, parts FROM hold WHERE id IN {places(len(ids))}", ids
+    )
+    return {row[0]: (row[0], row[1], _parts.decode(row[2])) for row in found}
+
+
+def resolve_holds(
+    transaction: Transaction, ids: Sequence[str], state: str, now_ms: int
+) -> list[str]:
+    """Those of `ids` that were still open and no longer are."""
+    found = transaction.rows(
+        f"UPDATE hold SET state = ?, resolved_at_ms = ? WHERE id IN {places(len(ids))} "
+        "AND state = 'open' RETURNING id",
+        (state, now_ms, *ids),
+    )
+    return [row[0] for row in found]
+
+
+def widen_hold(
+    transaction: Transaction, hold_id: str, amount_nano: int, parts: Sequence[Part]
+) -> int:
+    return transaction.run(
+        "UPDATE hold SET amount_nano = ?, parts = ? WHERE id = ? AND state = 'open'",
+        (amount_nano, parts_text(parts), hold_id),
+    )
+
+
+def parts_text(parts: Sequence[Part]) -> str:
+    return msgspec.json.encode(parts).decode()
+
+
+def known_txns(transaction: Transaction, ids: Sequence[str]) -> set[str]:
+    found = transaction.rows(f"SELECT id FROM txn WHERE id IN {places(len(ids))}", ids)
+    return {row[0] for row in found}
+
+
+def add_txns(transaction: Transaction, txns: Sequence[Row], entries: Sequence[Row]) -> None:
+    transaction.insert(txn, txns)
+    transaction.insert(entry, entries)
+
+
+def add_charges(transaction: Transaction, rows: Sequence[Row]) -> None:
+    transaction.insert(charge, rows)
+
+
+def lock_chains(
+    transaction: Transaction, organisations: Iterable[str]
+) -> dict[str, tuple[int, bytes]]:
+    """(sequence, hash) of each organisation's newest receipt.  One without a chain gets one."""
+    wanted = sorted(set(organisations))
+    sql = (
+        f"SELECT organisation_id, sequence, hash FROM chain "
+        f"WHERE organisation_id IN {places(len(wanted))} "
+        f"ORDER BY organisation_id{transaction.for_update}"
+    )
+    found = transaction.rows(sql, wanted)
+    if len(found) < len(wanted):
+        for owner in wanted:
+            transaction.run(
+                f"INSERT INTO chain (organisation_id, sequence, hash) VALUES (?, 0, ?) {_KEEP}",
+                (owner, bytes(32)),
+            )
+        found = transaction.rows(sql, wanted)
+    return {row[0]: (row[1], bytes(row[2])) for row in found}
+
+
+def move_chains(transaction: Transaction, ends: dict[str, tuple[int, bytes]]) -> None:
+    rows: list[tuple[Any, ...]] = [(seq, end, owner) for owner, (seq, end) in ends.items()]
+    transaction.each("UPDATE chain SET sequence = ?, hash = ? WHERE organisation_id = ?", rows)
