@@ -192,6 +192,36 @@ STORAGE_UNAVAILABLE = _entry(
     retryable=True,
 )
 
+# Money
+_QUOTA = "insufficient_quota"
+CREDIT_EXHAUSTED = _entry(
+    "credit_balance_exhausted", 429, "Add credit to the organisation's balance.", kind=_QUOTA
+)
+FUNDS_HELD = _entry(
+    "funds_held_by_in_flight_requests",
+    429,
+    "Wait for `Retry-After`: what open requests do not use comes back when they end.",
+    kind="rate_limit_error",
+    retryable=True,
+)
+_RAISE = "Wait for the next period, or have the budget raised."
+SPEND_LIMITS: dict[str, Entry] = {
+    "key": _entry("key_spend_limit_exceeded", 429, _RAISE, kind=_QUOTA),
+    "project": _entry("project_spend_limit_exceeded", 429, _RAISE, kind=_QUOTA),
+    "organisation": _entry("organization_spend_limit_exceeded", 429, _RAISE, kind=_QUOTA),
+}
+"""By the scope of the budget that is used up."""
+NOT_PRICED = _entry(
+    "model_not_priced",
+    503,
+    "Use another model or tier; operators: `portico price set` gives this one a price.",
+    fault="operator",
+    kind="server_error",
+)
+UNKNOWN_TIER = _entry(
+    "unknown_service_tier", 400, "Use one of the tiers the message names, or leave it out."
+)
+
 # Whoever generates
 ENGINE_UNAVAILABLE = _entry(
     "engine_unavailable",

@@ -1,4 +1,10 @@
-"""How long a refused or waiting request should stay away.  Pure."""
+"""How long to stay away, which window a budget is in, and how a refusal is told.  Pure."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from portico import errors
+from portico.ledger.model import Short
 
 
 def drain_estimate_ms(waiting: int, places: int, mean_run_ms: float) -> int:
@@ -6,3 +12,62 @@ def drain_estimate_ms(waiting: int, places: int, mean_run_ms: float) -> int:
     `mean_run_ms`; between 1 s (nobody gains from polling faster) and 60 s."""
     rounds = (waiting + places) / max(places, 1)
     return min(60_000, max(1_000, round(rounds * mean_run_ms)))
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A cap in nano-USD on what `scope_id` may spend in each day or month (UTC)."""
+
+    id: str
+    scope: str
+    scope_id: str
+    period: str
+    cap_nano: int
+
+
+def window_ms(period: str, now_ms: int) -> tuple[int, int]:
+    """The day or month (UTC) that `now_ms` lies in: its start, and the start of the next."""
+    start = datetime.fromtimestamp(now_ms / 1000, UTC).replace(
+        hour=0, minute=0, second=0, microsecond=0
+    )
+    if period == "day":
+        end = start + timedelta(days=1)
+    else:
+        start = start.replace(day=1)
+        end = (start + timedelta(days=32)).replace(day=1)
+    return round(start.timestamp()) * 1000, round(end.timestamp()) * 1000
+
+
+def shortage(short: Short, amount_nano: int, now_ms: int) -> errors.Refusal:
+    """How a refused hold is told.  What open requests hold may come back: that may be tried again;
+    funds that are spent, and a window that is full, may not (until it ends)."""
+    needs = f"This request may cost up to {dollars(amount_nano)}"
+    if short.available_nano + short.in_flight_nano >= amount_nano:
+        return errors.FUNDS_HELD(
+            f"{needs}; {dollars(short.available_nano)} is free, and {dollars(short.in_flight_nano)} "
+            "is set aside for requests that still run.",
+            value=amount_nano,
+            limit=short.available_nano,
+            retry_after_ms=1_000,
+        )
+    if short.limit is None:
+        return errors.CREDIT_EXHAUSTED(
+            f"{needs}; the balance has {dollars(short.available_nano)} left.",
+            value=amount_nano,
+            limit=short.available_nano,
+        )
+    limit = short.limit
+    ends = datetime.fromtimestamp(limit.ends_at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return errors.SPEND_LIMITS[limit.scope](
+        f"{needs}; the {limit.scope}'s budget of {dollars(limit.cap_nano)} a {limit.period} has "
+        f"{dollars(short.available_nano)} left until {ends}.",
+        value=amount_nano,
+        limit=short.available_nano,
+    )
+
+
+def dollars(nano: int) -> str:
+    """Exact, without needless zeros: 1500000000 is "$1.50", 1 is "$0.000000001"."""
+    whole, rest = divmod(abs(nano), 1_000_000_000)
+    digits = f"{rest:09d}".rstrip("0").ljust(2, "0")
+    return f"{'-' if nano < 0 else ''}${whole}.{digits}"
