@@ -166,3 +166,16 @@ def lock_chains(
 def move_chains(transaction: Transaction, ends: dict[str, tuple[int, bytes]]) -> None:
     rows: list[tuple[Any, ...]] = [(seq, end, owner) for owner, (seq, end) in ends.items()]
     transaction.each("UPDATE chain SET sequence = ?, hash = ? WHERE organisation_id = ?", rows)
+
+
+def stale_holds(transaction: Transaction, now_ms: int, most: int) -> list[tuple[str, str, str]]:
+    """(id, organisation, quote) of open holds whose owner is gone or whose time is over, oldest
+    first, locked; those that another sweeper works on are left to it."""
+    skip = " SKIP LOCKED" if transaction.for_update else ""
+    found = transaction.rows(
+        "SELECT id, organisation_id, quote FROM hold WHERE state = 'open' "
+        "AND (opened_at_ms + ttl_ms <= ? OR owner NOT IN (SELECT id FROM instance)) "
+        f"ORDER BY opened_at_ms, id LIMIT ?{transaction.for_update}{skip}",
+        (now_ms, most),
+    )
+    return [(row[0], row[1], row[2]) for row in found]

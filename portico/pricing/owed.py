@@ -1,0 +1,11 @@
+"""Which ways of ending are paid for.  The table customers read is docs/concepts/who-pays.md."""
+
+PAID = frozenset(
+    {
+        "completed",
+        "client_gone",  # what was generated until the engine stopped
+        "out_of_funds",  # the windows that were set aside
+        "killed",  # what the last checkpoint had counted; the rest is the operator's loss
+    }
+)
+"""Every other ending is free: refused, failed, broken off by us."""
