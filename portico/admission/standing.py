@@ -1,0 +1,69 @@
+"""Where a caller stands: what its organisation can spend, and what is left of each budget."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from portico.admission.budgets import Budgets
+from portico.callers.model import Caller
+from portico.db.readers import Readers
+from portico.db.transaction import Transaction
+from portico.ledger import service as ledger
+from portico.ledger.model import Account, Limit
+
+FUNDING = ("promo", "prepaid", "receivable")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One budget now.  Amounts in nano-USD; remaining_nano never falls below 0."""
+
+    limit: Limit
+    spent_nano: int
+    held_nano: int
+    remaining_nano: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """accounts: those that can pay, by id."""
+
+    accounts: tuple[Account, ...]
+    windows: tuple[Window, ...]
+
+    @property
+    def available_nano(self) -> int | None:
+        """What a new request could set aside, budgets left out; None: no end to it."""
+        spendable = [account.spendable_nano for account in self.accounts]
+        return None if None in spendable else sum(max(0, each or 0) for each in spendable)
+
+
+class Standings:
+    """Read on a thread; nothing here waits for the writer."""
+
+    def __init__(self, readers: Readers, budgets: Budgets) -> None:
+        self._readers = readers
+        self._budgets = budgets
+
+    async def of(self, caller: Caller) -> Standing:
+        """Raises: sqlalchemy.exc.DBAPIError."""
+        limits = self._budgets.limits(caller)
+
+        def read(connection: Connection) -> Standing:
+            found = ledger.accounts_of(Transaction(connection), caller.organisation_id)
+            by_id = {account.id: account for account in found}
+            return Standing(
+                tuple(account for account in found if account.kind in FUNDING),
+                tuple(_window(limit, by_id.get(limit.account_id)) for limit in limits),
+            )
+
+        return await self._readers.run(read)
+
+
+def _window(limit: Limit, account: Account | None) -> Window:
+    """A window that nothing was held in yet has no account."""
+    if account is None:
+        return Window(limit, 0, 0, limit.cap_nano)
+    return Window(
+        limit, -account.posted_nano, account.held_nano, max(0, account.spendable_nano or 0)
+    )
