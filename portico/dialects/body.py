@@ -4,6 +4,7 @@ One untyped decode, one walk for the limits, one typed conversion.  Why it faile
 only once it has (diagnosis.py).
 """
 
+from collections.abc import Iterable
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from portico.dialects.diagnosis import DEPTH_MAX, DIGITS_MAX, LongNumber
 
 _BOM = b"\xef\xbb\xbf"
 _INT_MAX = 10**DIGITS_MAX
+_INT_MIN = -_INT_MAX
 
 Shape = TypeVar("Shape")
 
@@ -54,14 +56,18 @@ def json_object(body: bytes) -> dict[str, Any]:
 
 def _within_limits(document: dict[str, Any]) -> bool:
     """Level by level, so that a body of any shape is walked without recursion."""
-    level: list[Any] = [document]
+    level: list[Iterable[Any]] = [document.values()]
     for _ in range(DEPTH_MAX):
-        below: list[Any] = []
-        for value in chain.from_iterable(c.values() if type(c) is dict else c for c in level):
+        below: list[Iterable[Any]] = []
+        for value in chain.from_iterable(level):
             kind = type(value)
-            if kind is dict or kind is list:
+            if kind is str:  # most of them
+                continue
+            if kind is dict:
+                below.append(value.values())
+            elif kind is list:
                 below.append(value)
-            elif kind is int and not -_INT_MAX < value < _INT_MAX:
+            elif kind is int and not _INT_MIN < value < _INT_MAX:
                 return False
         if not below:
             return True

@@ -41,7 +41,6 @@ class Exchange:
         "_complete",
         "_connection",
         "_declared_bytes",
-        "_expects",
         "_fault",
         "_head",
         "_http_1_0",
@@ -57,7 +56,6 @@ class Exchange:
         "leaving",
         "method",
         "path",
-        "peer",
         "query",
         "raw_path",
         "received_bytes",
@@ -83,7 +81,6 @@ class Exchange:
         self.raw_path, self.query = target
         self.path = decoded_path(self.raw_path)
         self.headers = headers
-        self.peer = connection.peer
         self.arrived_s = arrived_s
         self.leaving = Leaving(connection.loop)
         self.route = "unknown"
@@ -98,7 +95,6 @@ class Exchange:
         self._parts: list[bytes] = []
         self.received_bytes = 0
         self._declared_bytes = int(headers.get(b"content-length", b"0"))
-        self._expects = not http_1_0 and headers.get(b"expect", b"").lower() == b"100-continue"
         self._complete = False
         self._fault: Exception | None = None
         self._limit_bytes = _UNASKED
@@ -129,7 +125,7 @@ class Exchange:
         length = b"\r\n" if status == 204 else b"content-length: %d\r\n\r\n" % len(body)
         if self.method == "HEAD":
             body = b""
-        self._connection.transport.write(head + length + body)
+        self._connection.transport.write(b"".join((head, length, body)))
 
     def open(self, status: int, headers: bytes) -> None:
         """Begin a stream.  The head leaves together with the first bytes of the body."""
@@ -161,6 +157,10 @@ class Exchange:
         self._connection.transport.write(head + data)
 
     @property
+    def peer(self) -> str:
+        return self._connection.peer
+
+    @property
     def received_whole(self) -> bool:
         """Has the request arrived to its last byte?"""
         return self._complete
@@ -189,11 +189,14 @@ class Exchange:
             data = b"%x\r\n%b\r\n" % (len(data), data)
         self._connection.transport.write(head + data)
 
+    def _expects_word(self) -> bool:
+        return not self._http_1_0 and self.headers.get(b"expect", b"").lower() == b"100-continue"
+
     async def _rest(self, limit_bytes: int) -> None:
         if self._fault is not None:
             raise self._fault
         connection = self._connection
-        if self._expects and not self._parts:
+        if not self._parts and self._expects_word():
             connection.transport.write(_CONTINUE)
         self._limit_bytes = limit_bytes
         self._wanted_s = connection.edge.clock.monotonic_s()

@@ -72,12 +72,7 @@ class Visit:
         coding = exchange.headers.get(b"content-encoding")
         if coding is not None:
             body = await decoded(body, coding, self._limit_bytes, allowed=self._compression)
-        hints = {
-            name.decode("ascii"): value.decode("latin-1")
-            for name, value in exchange.headers.items()
-            if name.startswith(_HINT)
-        }
-        self._prompt = prompt = self._dialect.parse(body, hints)
+        self._prompt = prompt = self._dialect.parse(body, _hints(exchange.headers))
         self._writer = self._dialect.writer(prompt, self.request_id, self._clock.wall_ms() // 1000)
         return prompt
 
@@ -110,6 +105,16 @@ class Visit:
         if prompt.warnings:
             lines += line("portico-warnings", ", ".join(prompt.warnings))
         return lines
+
+
+def _hints(headers: dict[bytes, bytes]) -> dict[str, str]:
+    if _HINT not in b"\n".join(headers):  # nearly always
+        return {}
+    return {
+        name.decode("ascii"): value.decode("latin-1")
+        for name, value in headers.items()
+        if name.startswith(_HINT)
+    }
 
 
 class Generation:

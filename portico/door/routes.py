@@ -41,6 +41,9 @@ class Routes:
 
         Raises: Refusal: not_found; method_not_allowed, whose `limit` lists the methods.
         """
+        literal = self._literal.get(path)
+        if literal is not None and method in literal:
+            return literal[method], ""
         methods, rest = self._methods(path)
         if methods is None:
             raise self._unknown(method, path)

@@ -17,8 +17,8 @@ class Clock(Protocol):
 class SystemClock:
     __slots__ = ()
 
-    def monotonic_s(self) -> float:
-        return time.monotonic()
+    monotonic_s = staticmethod(time.monotonic)
+    """The function itself: a request asks ten times, and a method around it would double that."""
 
     def wall_ms(self) -> int:
         return time.time_ns() // 1_000_000

@@ -26,9 +26,12 @@ def check_abilities(prompt: Prompt, known: tuple[Deployment, ...]) -> tuple[Depl
     cap = prompt.output_tokens_max
     if cap is None:
         return known
-    fits = tuple([d for d in known if _fits(cap, d.engine.abilities.context_tokens)])
-    if len(fits) == len(known):
+    for d in known:
+        if not _fits(cap, d.engine.abilities.context_tokens):
+            break
+    else:
         return known
+    fits = tuple([d for d in known if _fits(cap, d.engine.abilities.context_tokens)])
     if not fits:
         largest = max(d.engine.abilities.context_tokens or 0 for d in known)
         raise errors.CONTEXT_LENGTH(

@@ -41,7 +41,11 @@ def read_answer(body: bytes) -> Delta:
     """
     answer = read_whole(body)
     usage = usage_in(answer.usage)
-    reason = next((c.finish_reason for c in answer.choices or () if c.index == 0), "")
+    reason: Any = ""
+    for choice in answer.choices or ():
+        if choice.index == 0:
+            reason = choice.finish_reason
+            break
     return Delta(
         raw=body,
         meters=meters_of(usage) if usage else None,

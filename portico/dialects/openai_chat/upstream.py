@@ -19,8 +19,8 @@ def body_for(
     model: the engine's name for it.
     changes: JSON to set top-level members to, or None to leave them out; what an engine's adapter
       needs beyond the fields we own everywhere.
-    Every other member keeps its place and its bytes.  When nothing changes this is `prompt.body`
-    itself.
+    Every other member keeps its place and its bytes.  When nothing changes, and it would be written
+    just so, this is `prompt.body` itself.
     """
     fields = prompt.fields
     edits: dict[str, Any] = {}
@@ -30,13 +30,16 @@ def body_for(
         _ask_for_usage(fields, edits)
     if _drops_old_limit(fields):
         edits["max_tokens"] = None
-    for name, value in (changes or {}).items():
-        edits[name] = None if value is None else msgspec.Raw(value)
-    edits = {name: raw for name, raw in edits.items() if raw is not None or name in fields}
-    if not edits and _is_compact(prompt.body, fields):
-        return prompt.body
-    merged = {**fields, **edits}
-    return msgspec.json.encode({name: raw for name, raw in merged.items() if raw is not None})
+    if changes:
+        for name, value in changes.items():
+            edits[name] = None if value is None else msgspec.Raw(value)
+    if edits:
+        merged = {**fields, **edits}
+        fields = {name: raw for name, raw in merged.items() if raw is not None}
+    # Written anew from what we read, always: of a member written twice we obey the last, and an
+    # engine that obeys the first would run a model or a limit that nobody checked.
+    written = msgspec.json.encode(fields)
+    return prompt.body if written == prompt.body else written
 
 
 def _ask_for_usage(fields: dict[str, msgspec.Raw], edits: dict[str, Any]) -> None:
@@ -55,13 +58,3 @@ def _drops_old_limit(fields: dict[str, msgspec.Raw]) -> bool:
     if old is None or new is None:
         return False
     return bytes(new) not in (b"null", bytes(old))
-
-
-def _is_compact(body: bytes, fields: dict[str, msgspec.Raw]) -> bool:
-    """No byte between the members, hence no member twice.
-
-    Of a member written twice we obey the last; an engine that obeys the first would run a model
-    or a limit that nobody checked.  Such bodies are written anew from what we read.
-    """
-    names_and_values = sum(len(name) + len(bytes(raw)) for name, raw in fields.items())
-    return len(body) == names_and_values + 4 * len(fields) + 1

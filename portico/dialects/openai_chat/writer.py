@@ -227,22 +227,28 @@ class AnswerWriter:
     """One `chat.completion` body, written with the last delta.  Made like a StreamWriter."""
 
     def __init__(self, prompt: Prompt, request_id: str, created_s: int) -> None:
-        self._start = _start("chat.completion", prompt, request_id, created_s)
-        self._choices = {index: _Choice() for index in range(prompt.choices)}
-        self._running = _Running()
+        self._prompt = prompt
+        self._request_id = request_id
+        self._created_s = created_s
+        self._choices: dict[int, _Choice] = {}
+        self._running: _Running | None = None
 
     def write(self, delta: Delta) -> bytes:
         """b"" until the last delta, then the whole body."""
-        self._running.count(delta)
         if delta.raw:
             return delta.raw
+        if self._running is None:  # most answers come as bytes, and need none of this
+            self._choices = {index: _Choice() for index in range(self._prompt.choices)}
+            self._running = _Running()
+        self._running.count(delta)
         for event in delta.events:
             self._choices.setdefault(event.choice, _Choice()).add(event)
         if not delta.last:
             return b""
         choices = [choice.body(index) for index, choice in sorted(self._choices.items())]
         usage = usage_of(self._running.total())
-        return _encode({**self._start, "choices": choices, "usage": usage})
+        start = _start("chat.completion", self._prompt, self._request_id, self._created_s)
+        return _encode({**start, "choices": choices, "usage": usage})
 
 
 def writer_for(prompt: Prompt, request_id: str, created_s: int) -> StreamWriter | AnswerWriter:

@@ -53,7 +53,7 @@ class NativeAnswer:
             while not self.status:
                 if self.failure is not None:
                     raise self.failure
-                await self._wake_up()
+                await self._woken()
         except asyncio.CancelledError:
             self.close()
             raise
@@ -64,7 +64,7 @@ class NativeAnswer:
                 raise self.failure
             if self.complete:
                 return b""
-            await self._wake_up()
+            await self._woken()
         return self._take()
 
     async def read(self, limit_bytes: int) -> bytes:
@@ -97,12 +97,9 @@ class NativeAnswer:
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    async def _wake_up(self) -> None:
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+    def _woken(self) -> "asyncio.Future[None]":
+        self._waiter = waiter = self._loop.create_future()
+        return waiter
 
     def _take(self) -> bytes:
         pieces = self.pieces

@@ -36,28 +36,30 @@ def request_head(call: Call, host: bytes) -> bytes:
     Raises: ValueError: CR, LF or NUL anywhere, a space in the target, a header name that is no
     token, or a header of `OURS`.
     """
-    parts = [_request_line(call.method, call.target), host]
-    for name, value in call.headers:
-        parts += (_field_name(name), value)
+    lines = _lines(call.method, call.target, host, tuple(call.headers))
+    end = b"\r\n\r\n" if call.reuse else b"\r\nConnection: close\r\n\r\n"
     if call.body or call.method in METHODS_WITH_BODY:
-        parts.append(b"\r\nContent-Length: %d" % len(call.body))
-        lines = len(call.headers) + 5
-    else:
-        lines = len(call.headers) + 4
-    if call.reuse:
-        lines -= 1
-        parts.append(b"\r\n\r\n")
-    else:
-        parts.append(b"\r\nConnection: close\r\n\r\n")
-    head = b"".join(parts)
-    # Every line end in the head must be one of ours.
-    if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head:
-        raise ValueError("CR, LF or NUL in a header")
-    return head
+        return b"%b\r\nContent-Length: %d%b" % (lines, len(call.body), end)
+    return lines + end
 
 
-# Deployments send the same few names and targets over and over; checking them once is enough.
+# Deployments send the same few heads over and over; making and checking them once is enough.
 @lru_cache(maxsize=1024)
+def _lines(
+    method: str, target: str, host: bytes, headers: tuple[tuple[bytes, bytes], ...]
+) -> bytes:
+    """What a call says itself: the head without its framing, and without its last line end."""
+    parts = [_request_line(method, target), host]
+    for name, value in headers:
+        parts += (_field_name(name), value)
+    lines = b"".join(parts)
+    # Every line end must be one of ours.
+    ends = len(headers) + 1
+    if lines.count(b"\n") != ends or lines.count(b"\r") != ends or b"\0" in lines:
+        raise ValueError("CR, LF or NUL in a header")
+    return lines
+
+
 def _field_name(name: bytes) -> bytes:
     """The start of a header line, from the line end before it to the colon."""
     if name.lower() in OURS:
@@ -67,7 +69,6 @@ def _field_name(name: bytes) -> bytes:
     return b"\r\n%b: " % name
 
 
-@lru_cache(maxsize=1024)
 def _request_line(method: str, target: str) -> bytes:
     """The start of the head, up to the value of Host."""
     if not method.isalpha() or not method.isascii():
