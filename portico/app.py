@@ -71,6 +71,8 @@ OPENAI_CHAT = Dialect(
     event=chat_errors.stream_error,
 )
 _FOLLOW_EVERY_S = 2.0
+_YOUNG_OBJECTS = 10_000
+"""New objects, less those gone, before the collector looks at them."""
 _UPSTREAM_PATIENCE_S = 2.0
 """How long the start waits for upstreams; slower ones are served once they have answered."""
 _TINY = (
@@ -443,6 +445,9 @@ async def _serve(
         # What exists now lives as long as the process; the collector need not look at it again.
         gc.collect()
         gc.freeze()
+        # A request leaves no cycles behind.  At the usual 700 the collector ran whenever a few dozen
+        # were under way, and found them all alive.
+        gc.set_threshold(_YOUNG_OBJECTS)
         ready()
 
 
