@@ -3,18 +3,15 @@
 from functools import partial
 from typing import Any
 
-import msgspec
-
 from portico import errors
 from portico.canon.prompt import Feature, Prompt
 from portico.dialects.body import checked, json_object, without_bom
 from portico.dialects.openai_chat import rules
 from portico.dialects.openai_chat.conversation import conversation_of
+from portico.dialects.openai_chat.plain import PlainChat, fields_of, plain_chat
 from portico.dialects.openai_chat.request import ChatRequest
 
 DIALECT = "openai_chat"
-
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 TWO_LIMITS = 'two_output_limits; field="max_tokens"; action=dropped'
 """The warning for max_tokens beside a different max_completion_tokens, which wins."""
@@ -26,11 +23,19 @@ def parse(body: bytes, hints: dict[str, str]) -> Prompt:
     Raises: Refusal with a 4xx status, naming field, value and limit; never anything else.
     """
     body = without_bom(body)
-    document = json_object(body)
-    request = checked(document, ChatRequest)
     needs: set[Feature] = set()
-    media_characters = rules.check_messages(request, needs)
-    _check_rest(request, needs)
+    media_characters = 0
+    request: PlainChat | ChatRequest
+    plain = plain_chat(body)
+    if plain is not None:
+        request, fields = plain
+    else:
+        request = checked(json_object(body), ChatRequest)
+        media_characters = rules.check_messages(request, needs)
+        _check_rest(request, needs)
+        fields = fields_of(body)
+    if request.n is not None and request.n > 1:
+        needs.add("choices")
     wants_usage = _wants_usage(request)
     limit, warnings = _output_limit(request)
     return Prompt(
@@ -38,7 +43,7 @@ def parse(body: bytes, hints: dict[str, str]) -> Prompt:
         model=request.model,
         stream=request.stream is True,
         body=body,
-        fields=_fields.decode(body),
+        fields=fields,
         wants_usage=wants_usage,
         choices=request.n or 1,
         output_tokens_max=limit,
@@ -66,11 +71,9 @@ def _check_rest(request: ChatRequest, needs: set[Feature]) -> None:
         rules.check_metadata(request.metadata)
     if request.logprobs:
         needs.add("logprobs")
-    if request.n is not None and request.n > 1:
-        needs.add("choices")
 
 
-def _wants_usage(request: ChatRequest) -> bool:
+def _wants_usage(request: PlainChat | ChatRequest) -> bool:
     options = request.stream_options
     if options is None:
         return False
@@ -84,7 +87,7 @@ def _wants_usage(request: ChatRequest) -> bool:
     return options.include_usage is True
 
 
-def _output_limit(request: ChatRequest) -> tuple[int | None, list[str]]:
+def _output_limit(request: PlainChat | ChatRequest) -> tuple[int | None, list[str]]:
     old, new = request.max_tokens, request.max_completion_tokens
     if new is None:
         return old, []

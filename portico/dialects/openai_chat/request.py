@@ -13,6 +13,12 @@ SchemaName = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 Tokens = Annotated[int, Meta(ge=1)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 StopText = Annotated[str, Meta(min_length=1)]
+Stop = StopText | Annotated[list[StopText], Meta(max_length=4)]
+ModelName = Annotated[str, Meta(min_length=1, max_length=256)]
+Choices = Annotated[int, Meta(ge=1, le=128)]
+Temperature = Annotated[float, Meta(ge=0, le=2)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Seed = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 # Content parts
@@ -218,22 +224,22 @@ class CacheOptions(Struct):
 
 
 class ChatRequest(Struct):
-    model: Annotated[str, Meta(min_length=1, max_length=256)]
+    model: ModelName
     messages: Annotated[list[Message], Meta(min_length=1)]
     # how much
-    n: Annotated[int, Meta(ge=1, le=128)] | None = None
+    n: Choices | None = None
     max_tokens: Tokens | None = None
     max_completion_tokens: Tokens | None = None
-    stop: StopText | Annotated[list[StopText], Meta(max_length=4)] | None = None
+    stop: Stop | None = None
     # how it is sent
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     # sampling
-    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    temperature: Temperature | None = None
+    top_p: Share | None = None
     frequency_penalty: Penalty | None = None
     presence_penalty: Penalty | None = None
-    seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
+    seed: Seed | None = None
     logit_bias: dict[str, Any] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
