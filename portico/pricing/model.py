@@ -1,15 +1,27 @@
 """Prices, terms, quotes and charges.  Money is whole nano-USD; prices are whole nano-USD per
 1,000,000 units; JSON carries both as integers of at most 2**63 - 1 (receipts: as strings)."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
+
+from portico.canon.usage import Meters
 
 Tier = Literal["standard", "flex", "priority", "batch"]
 TermsKind = Literal["internal", "free", "prepaid", "postpaid", "commit"]
 
 UNIT = 1_000_000
 """Prices are per so many units."""
+
+TIERS: tuple[str, ...] = get_args(Tier)
+TERMS_KINDS: tuple[str, ...] = get_args(TermsKind)
+REQUEST = "request"
+"""The meter that counts the request itself.  A model without a price for it charges nothing."""
+INPUT_METERS = tuple(name for name in Meters.__struct_fields__ if name.startswith("input_"))
+OUTPUT_METERS = tuple(name for name in Meters.__struct_fields__ if name.startswith("output_"))
+METERS = (*INPUT_METERS, *OUTPUT_METERS, REQUEST)
+NANO_MAX = 2**63 - 1
+"""The largest amount that is stored: about 9.2 billion dollars."""
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +43,18 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
     effective_from_ms: int
     author: str
     created_at_ms: int
+
+
+class PriceWish(msgspec.Struct, frozen=True, kw_only=True):
+    """A price to store.  effective_from_ms: None for now."""
+
+    model: str
+    meter: str
+    tier: str = "standard"
+    plan: str = ""
+    above_input_tokens: int = 0
+    nano_per_million: int
+    effective_from_ms: int | None = None
 
 
 class Discount(msgspec.Struct, frozen=True):
@@ -59,6 +83,18 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     effective_from_ms: int
     author: str
     created_at_ms: int
+
+
+class TermsWish(msgspec.Struct, frozen=True, kw_only=True):
+    """Terms to store; their share is the product of the discounts.  effective_from_ms: None for
+    now."""
+
+    organisation_id: str
+    kind: str
+    plan: str = ""
+    discounts: tuple[Discount, ...] = ()
+    consent: str = ""
+    effective_from_ms: int | None = None
 
 
 class Pinned(msgspec.Struct, frozen=True):
