@@ -18,7 +18,11 @@ Kind = Literal[
     "cogs",
     "provider_payable",
 ]
-HoldState = Literal["open", "settled", "void", "expired"]
+EndState = Literal["settled", "void", "expired"]
+
+AMOUNT_MAX_NANO = 2**62 - 1
+"""Largest amount, and largest balance in either direction: two of them still add up within the 64
+bits of a column, so no sum can overflow before it is refused."""
 
 Part = tuple[str, int]
 """(account id, nano) of a hold."""
@@ -67,8 +71,9 @@ class Limit:
 class Wish:
     """A hold asked for.  The funding accounts are found by organisation; the limits are named.
 
-    amount_nano: the worst case, above 0.
+    amount_nano: the worst case, from 1 to `AMOUNT_MAX_NANO`.
     quote: pricing.model.Quote as JSON.
+    Raises: ValueError.
     """
 
     request_id: str
@@ -77,6 +82,10 @@ class Wish:
     limits: tuple[Limit, ...]
     quote: str
     ttl_ms: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.amount_nano <= AMOUNT_MAX_NANO:
+            raise ValueError(f"{self.request_id}: {self.amount_nano} nano-USD cannot be held.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +116,7 @@ class Bill:
     """What a settled request costs, ready for its receipt.
 
     lines: pricing.model.Line objects as JSON.  net_nano: the charge as rated; what is above the
-    hold is absorbed, not charged.
+    hold is absorbed, not charged.  Raises: ValueError, for a negative or impossible amount.
     """
 
     project_id: str
@@ -120,13 +129,18 @@ class Bill:
     list_nano: int
     net_nano: int
 
+    def __post_init__(self) -> None:
+        for nano in (self.list_nano, self.net_nano):
+            if not 0 <= nano <= AMOUNT_MAX_NANO:
+                raise ValueError(f"{nano} nano-USD cannot be charged.")
+
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
     """The end of a hold.  bill: None voids it, and nothing is charged."""
 
     request_id: str
-    state: HoldState
+    state: EndState
     bill: Bill | None
 
 
@@ -139,12 +153,16 @@ class Settled:
 
 
 class WouldOverdraw(Exception):
-    """A posting would bring an account below its floor (or does not find it): nothing is posted."""
+    """A posting would bring an account below its floor or beyond `AMOUNT_MAX_NANO`, or does not
+    find it.  Whoever began the transaction undoes it: a part of the batch may be written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """One transaction: an id that is its idempotency key, and entries that sum to zero."""
+    """One transaction: an id that is its idempotency key, and entries that sum to zero.
+
+    Raises: ValueError.
+    """
 
     id: str
     kind: str
@@ -159,3 +177,5 @@ class Posting:
             raise ValueError(f"{self.id} names an account twice: {self.entries}.")
         if any(amount == 0 for _, amount in self.entries):
             raise ValueError(f"{self.id} has an entry of nothing: {self.entries}.")
+        if any(abs(amount) > AMOUNT_MAX_NANO for _, amount in self.entries):
+            raise ValueError(f"{self.id} has an amount that no account can take: {self.entries}.")

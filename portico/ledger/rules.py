@@ -35,9 +35,12 @@ def set_aside(
     The whole amount is held in every limit, and once in the funding accounts together, in order.
     """
     for limit, account in limits:
-        spendable = account.spendable_nano
-        if spendable is not None and spendable < amount_nano:
-            return Short(limit, max(spendable, 0), account.held_nano)
+        # The floor follows a cap that was lowered only down to what is spent or held already.
+        left_nano = limit.cap_nano + account.posted_nano - account.held_nano
+        if (stored_nano := account.spendable_nano) is not None:
+            left_nano = min(left_nano, stored_nano)
+        if left_nano < amount_nano:
+            return Short(limit, max(left_nano, 0), account.held_nano)
     parts: list[tuple[Account, int]] = []
     missing_nano = amount_nano
     for account in funding:

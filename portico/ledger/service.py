@@ -5,11 +5,12 @@ Every verb may run again after a commit whose fate is unknown: what is there alr
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from portico.db.transaction import Row, Transaction
 from portico.ledger import receipts, store
 from portico.ledger.model import (
+    AMOUNT_MAX_NANO,
     Account,
     Held,
     Kind,
@@ -34,6 +35,7 @@ def hold(
 ) -> list[Held | Short]:
     """Set the worst case of each request aside, in the order given; one answer per wish.
 
+    A request that has a hold already, in whatever state, is answered with that one.
     now_ms: wall clock.  owner: the serving process that answers for these holds.
     """
     known = store.known_holds(transaction, [wish.request_id for wish in wishes])
@@ -43,6 +45,8 @@ def hold(
         funds = _Funds(transaction, new, now_ms)
         rows: list[Row] = []
         for wish in new:
+            if wish.request_id in answers:  # asked twice in one batch
+                continue
             parts = funds.set_aside(wish.organisation_id, wish.amount_nano, wish.limits)
             if isinstance(parts, Short):
                 answers[wish.request_id] = parts
@@ -59,7 +63,11 @@ def extend(
 ) -> list[Held | Short | None]:
     """Raise open holds to `amount_nano` each; None for one that is no longer open."""
     opened = store.open_holds(transaction, [wish.request_id for wish in wishes])
-    funds = _Funds(transaction, [w for w in wishes if w.request_id in opened], now_ms)
+    due = [wish for wish in wishes if wish.request_id in opened]
+    if not due:
+        return [None] * len(wishes)
+    funds = _Funds(transaction, due, now_ms)
+    raised: dict[str, tuple[int, Sequence[Part]]] = {}
     answers: list[Held | Short | None] = []
     for wish in wishes:
         if wish.request_id not in opened:
@@ -75,25 +83,31 @@ def extend(
             answers.append(more)
             continue
         parts = merged(parts, more)
-        store.widen_hold(transaction, wish.request_id, wish.amount_nano, parts)
+        raised[wish.request_id] = (wish.amount_nano, parts)
+        opened[wish.request_id] = (organisation_id, wish.amount_nano, parts)
         answers.append(Held(wish.request_id, wish.amount_nano, parts))
     funds.write()
+    store.widen_holds(transaction, raised)
     return answers
 
 
 def settle(
     transaction: Transaction, settlements: Sequence[Settlement], now_ms: int
 ) -> list[Settled | None]:
-    """End holds, once each: None for one that had ended already, and nothing is done for it."""
+    """End holds, once each: None for one that had ended already (or ends twice in this batch: the
+    first counts), and nothing is done for it."""
     opened = store.open_holds(transaction, [each.request_id for each in settlements])
-    due = [each for each in settlements if each.request_id in opened]
+    due: dict[str, Settlement] = {}
+    for each in settlements:
+        if each.request_id in opened:
+            due.setdefault(each.request_id, each)
     if not due:
         return [None] * len(settlements)
     _resolve(transaction, due, now_ms)
     moves = _Moves()
     postings: list[Posting] = []
     outcomes: dict[str, Settled] = {}
-    for each in due:
+    for each in due.values():
         organisation_id, _, parts = opened[each.request_id]
         moves.release(parts)
         if each.bill is None:
@@ -107,10 +121,11 @@ def settle(
             postings.append(_charge(each.request_id, organisation_id, paid, absorbed_nano))
     moves.post(postings)
     moves.write(transaction)
-    _write(transaction, postings, now_ms)
+    store.add_txns(transaction, _txn_rows(postings, now_ms))
+    store.add_entries(transaction, _entry_rows(postings))
     owners = {request_id: row[0] for request_id, row in opened.items()}
-    receipts.add(transaction, due, owners, outcomes, now_ms)
-    return [outcomes.get(each.request_id) for each in settlements]
+    receipts.add(transaction, list(due.values()), owners, outcomes, now_ms)
+    return [outcomes.pop(each.request_id, None) for each in settlements]
 
 
 def post(transaction: Transaction, postings: Sequence[Posting], now_ms: int) -> list[bool]:
@@ -118,13 +133,30 @@ def post(transaction: Transaction, postings: Sequence[Posting], now_ms: int) -> 
 
     Raises: WouldOverdraw, when an account would fall below its floor or is not there.
     """
-    known = store.known_txns(transaction, [each.id for each in postings])
-    new = list({each.id: each for each in postings if each.id not in known}.values())
+    first: dict[str, Posting] = {}
+    for each in postings:
+        first.setdefault(each.id, each)
+    claimed = store.claim_txns(transaction, _txn_rows(list(first.values()), now_ms))
+    new = [each for each in first.values() if each.id in claimed]
     moves = _Moves()
     moves.post(new)
     moves.write(transaction)
-    _write(transaction, new, now_ms)
-    return [each.id not in known for each in postings]
+    store.add_entries(transaction, _entry_rows(new))
+    answers: list[bool] = []
+    for each in postings:
+        answers.append(each.id in claimed)
+        claimed.discard(each.id)
+    return answers
+
+
+def set_floor(transaction: Transaction, account_id: str, floor_nano: int) -> int | None:
+    """Change how far an account may go: its credit limit, or the cap of its window, as a negative.
+
+    A floor above what is left cannot be kept by the past, so it goes as far as that: from now on
+    nothing can be held, and it is for the caller to ask again when some of it has come back.
+    Gives the floor it has now; None where there is no such account.
+    """
+    return store.set_floor(transaction, account_id, floor_nano)
 
 
 def prepare(transaction: Transaction, now_ms: int) -> None:
@@ -206,9 +238,10 @@ class _Moves:
             self.add(account_id, 0, -held_nano)
 
     def count_against_limits(self, parts: Sequence[Part], charged_nano: int) -> None:
-        for account_id, _ in parts:
+        for account_id, held_nano in parts:
             if is_limit(account_id):
-                self.add(account_id, -charged_nano, 0)
+                # A window that was opened half way through a stream holds only the rest of it.
+                self.add(account_id, -min(held_nano, charged_nano), 0)
 
     def post(self, postings: Sequence[Posting]) -> None:
         for posting in postings:
@@ -218,13 +251,16 @@ class _Moves:
     def write(self, transaction: Transaction) -> None:
         """Raises: WouldOverdraw."""
         changes = {name: change for name, change in self._changes.items() if change != (0, 0)}
-        if changes and store.move(transaction, changes) != len(changes):
+        possible = all(
+            max(abs(posted), abs(held)) <= AMOUNT_MAX_NANO for posted, held in changes.values()
+        )
+        if changes and not (possible and store.move(transaction, changes) == len(changes)):
             raise WouldOverdraw(f"An account does not allow its part of {changes}.")
 
 
-def _resolve(transaction: Transaction, due: Sequence[Settlement], now_ms: int) -> None:
-    for state in sorted({each.state for each in due}):
-        ids = [each.request_id for each in due if each.state == state]
+def _resolve(transaction: Transaction, due: Mapping[str, Settlement], now_ms: int) -> None:
+    for state in sorted({each.state for each in due.values()}):
+        ids = [each.request_id for each in due.values() if each.state == state]
         if len(store.resolve_holds(transaction, ids, state, now_ms)) != len(ids):
             raise RuntimeError(f"Holds that were locked as open have ended: {ids}.")
 
@@ -268,9 +304,9 @@ def _charge(
     return Posting(f"settle:{request_id}", "charge", organisation_id, "", tuple(entries))
 
 
-def _write(transaction: Transaction, postings: Sequence[Posting], now_ms: int) -> None:
-    if not postings:
-        return
-    txns: list[Row] = [(p.id, p.kind, p.organisation_id, p.reason, now_ms) for p in postings]
-    entries: list[Row] = [(p.id, account, nano) for p in postings for account, nano in p.entries]
-    store.add_txns(transaction, txns, entries)
+def _txn_rows(postings: Sequence[Posting], now_ms: int) -> list[Row]:
+    return [(p.id, p.kind, p.organisation_id, p.reason, now_ms) for p in postings]
+
+
+def _entry_rows(postings: Sequence[Posting]) -> list[Row]:
+    return [(p.id, account_id, nano) for p in postings for account_id, nano in p.entries]

@@ -7,7 +7,7 @@ import msgspec
 
 from portico.db.tables import account, charge, entry, hold, txn
 from portico.db.transaction import Row, Transaction, places
-from portico.ledger.model import Account, Part
+from portico.ledger.model import AMOUNT_MAX_NANO, Account, Part
 
 _ACCOUNT = ", ".join(
     ("id", "kind", "organisation_id", "posted_nano", "held_nano", "floor_nano", "priority",
@@ -17,7 +17,8 @@ _KEEP = "ON CONFLICT DO NOTHING"
 # The guard is here and in the table's CHECKs: neither alone is trusted with money.
 _MOVE = (
     "UPDATE account SET posted_nano = posted_nano + ?, held_nano = held_nano + ? "
-    "WHERE id = ? AND held_nano + ? >= 0 "
+    f"WHERE id = ? AND held_nano + ? BETWEEN 0 AND {AMOUNT_MAX_NANO} "
+    f"AND posted_nano + ? BETWEEN -{AMOUNT_MAX_NANO} AND {AMOUNT_MAX_NANO} "
     "AND (floor_nano IS NULL OR posted_nano + ? - (held_nano + ?) >= floor_nano)"
 )
 _parts = msgspec.json.Decoder(tuple[Part, ...])
@@ -32,7 +33,7 @@ def lock_funds(
     found = transaction.rows(
         f"SELECT {_ACCOUNT} FROM account WHERE (organisation_id IN {places(len(owners))} "
         "AND (kind = 'prepaid' OR kind = 'receivable' OR (kind = 'promo' AND posted_nano > 0))) "
-        f"OR id IN {places(len(limit_ids))} ORDER BY id{transaction.for_update}",
+        f"OR id IN {places(len(limit_ids))}{_locked(transaction)}",
         (*owners, *limit_ids),
     )
     return [Account(*row) for row in found]
@@ -59,7 +60,7 @@ def add_accounts(transaction: Transaction, wanted: Sequence[Account]) -> None:
             each.expires_at_ms,
             each.created_at_ms,
         )
-        for each in wanted
+        for each in sorted(wanted, key=lambda account: account.id)
     ]
     transaction.insert(account, rows, _KEEP)
 
@@ -67,16 +68,20 @@ def add_accounts(transaction: Transaction, wanted: Sequence[Account]) -> None:
 def move(transaction: Transaction, changes: dict[str, tuple[int, int]]) -> int:
     """Change posted and held of each account by (posted, held).  How many allowed it."""
     rows: list[Row] = [
-        (posted, held, account_id, held, posted, held)
+        (posted, held, account_id, held, posted, posted, held)
         for account_id, (posted, held) in sorted(changes.items())
     ]
     return transaction.each(_MOVE, rows)
 
 
-def set_floor(transaction: Transaction, account_id: str, floor_nano: int | None) -> int:
-    return transaction.run(
-        "UPDATE account SET floor_nano = ? WHERE id = ?", (floor_nano, account_id)
+def set_floor(transaction: Transaction, account_id: str, floor_nano: int) -> int | None:
+    """The floor it has now: not above what is left; None where there is no such account."""
+    found = transaction.rows(
+        "UPDATE account SET floor_nano = CASE WHEN posted_nano - held_nano < ? "
+        "THEN posted_nano - held_nano ELSE ? END WHERE id = ? RETURNING floor_nano",
+        (floor_nano, floor_nano, account_id),
     )
+    return found[0][0] if found else None
 
 
 def add_holds(transaction: Transaction, rows: Sequence[Row]) -> None:
@@ -89,7 +94,7 @@ def open_holds(
     """(organisation, amount, parts) by id of those that are open, locked."""
     found = transaction.rows(
         f"SELECT id, organisation_id, amount_nano, parts FROM hold "
-        f"WHERE id IN {places(len(ids))} AND state = 'open' ORDER BY id{transaction.for_update}",
+        f"WHERE id IN {places(len(ids))} AND state = 'open'{_locked(transaction)}",
         ids,
     )
     return {row[0]: (row[1], row[2], _parts.decode(row[3])) for row in found}
@@ -115,12 +120,14 @@ def resolve_holds(
     return [row[0] for row in found]
 
 
-def widen_hold(
-    transaction: Transaction, hold_id: str, amount_nano: int, parts: Sequence[Part]
-) -> int:
-    return transaction.run(
-        "UPDATE hold SET amount_nano = ?, parts = ? WHERE id = ? AND state = 'open'",
-        (amount_nano, parts_text(parts), hold_id),
+def widen_holds(transaction: Transaction, raised: dict[str, tuple[int, Sequence[Part]]]) -> int:
+    """Give each open hold its (amount, parts).  How many were open."""
+    rows: list[Row] = [
+        (amount_nano, parts_text(parts), hold_id)
+        for hold_id, (amount_nano, parts) in raised.items()
+    ]
+    return transaction.each(
+        "UPDATE hold SET amount_nano = ?, parts = ? WHERE id = ? AND state = 'open'", rows
     )
 
 
@@ -128,14 +135,25 @@ def parts_text(parts: Sequence[Part]) -> str:
     return msgspec.json.encode(parts).decode()
 
 
-def known_txns(transaction: Transaction, ids: Sequence[str]) -> set[str]:
-    found = transaction.rows(f"SELECT id FROM txn WHERE id IN {places(len(ids))}", ids)
+def add_txns(transaction: Transaction, rows: Sequence[Row]) -> None:
+    """Raises: IntegrityError of the driver, where one is there already."""
+    transaction.insert(txn, rows)
+
+
+def claim_txns(transaction: Transaction, rows: Sequence[Row]) -> set[str]:
+    """The ids of those that were not there and now are: to one of two processes, not to both."""
+    if not rows:
+        return set()
+    values = ", ".join([places(len(rows[0]))] * len(rows))
+    found = transaction.rows(
+        f"INSERT INTO txn VALUES {values} {_KEEP} RETURNING id",
+        [value for row in sorted(rows) for value in row],
+    )
     return {row[0] for row in found}
 
 
-def add_txns(transaction: Transaction, txns: Sequence[Row], entries: Sequence[Row]) -> None:
-    transaction.insert(txn, txns)
-    transaction.insert(entry, entries)
+def add_entries(transaction: Transaction, rows: Sequence[Row]) -> None:
+    transaction.insert(entry, rows)
 
 
 def add_charges(transaction: Transaction, rows: Sequence[Row]) -> None:
@@ -166,6 +184,13 @@ def lock_chains(
 def move_chains(transaction: Transaction, ends: dict[str, tuple[int, bytes]]) -> None:
     rows: list[tuple[Any, ...]] = [(seq, end, owner) for owner, (seq, end) in ends.items()]
     transaction.each("UPDATE chain SET sequence = ?, hash = ? WHERE organisation_id = ?", rows)
+
+
+def _locked(transaction: Transaction) -> str:
+    """Locks rows in the order in which `move` writes them, whatever the database's locale: two
+    processes that lock in different orders wait for each other."""
+    order = ' ORDER BY id COLLATE "C"' if transaction.for_update else " ORDER BY id"
+    return order + transaction.for_update
 
 
 def stale_holds(transaction: Transaction, now_ms: int, most: int) -> list[tuple[str, str, str]]:
