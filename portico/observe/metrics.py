@@ -82,8 +82,8 @@ class Metrics:
     ) -> None:
         """An engine that reports less than nothing is not counted: counters only rise."""
         self._records[model, outcome] += 1
-        self._tokens_in[model] += max(0, input_tokens)
-        self._tokens_out[model] += max(0, output_tokens)
+        self._tokens_in[model] += input_tokens if input_tokens > 0 else 0
+        self._tokens_out[model] += output_tokens if output_tokens > 0 else 0
         if ttft_ms is not None:
             self._first_token[model].add(ttft_ms / 1000)
 

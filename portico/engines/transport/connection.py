@@ -102,9 +102,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def rest(self, age_s: float) -> None:
         """Lie in the pool for at most `age_s`."""
-        self._silent_until = self._loop.time() + age_s
+        self._silent_until = due = self._loop.time() + age_s
         self._whole_until = math.inf
-        self._arm(self._silent_until)
+        if due < self._timer_at:
+            self._arm(due)
 
     def abort(self) -> None:
         if self._transport is not None:
@@ -253,8 +254,11 @@ class Connection(asyncio.BufferedProtocol):
             self._stage, allowed_s = "write", self._deadlines.write_s
         else:
             self._stage, allowed_s = "first_byte", self._deadlines.first_byte_s
-        self._silent_until = self._loop.time() + allowed_s
-        self._arm(min(self._silent_until, self._whole_until))
+        self._silent_until = due = self._loop.time() + allowed_s
+        if due > self._whole_until:
+            due = self._whole_until
+        if due < self._timer_at:
+            self._arm(due)
 
     def _watch_response(self, answer: NativeAnswer) -> None:
         """Some bytes came, the end did not: hand over, hold back, wait for the next."""

@@ -33,8 +33,9 @@ class NativeTransport:
         head = request_head(call, host)
         now = loop.time()
         whole_until = now + call.deadlines.total_s
-        connect_until = min(now + call.deadlines.connect_s, whole_until)
-        connection = pool.take() or await pool.acquire(connect_until)
+        connection = pool.take()
+        if connection is None:
+            connection = await pool.acquire(min(now + call.deadlines.connect_s, whole_until))
         reused = connection.used
         answer = connection.start(call, head, whole_until)
         try:
