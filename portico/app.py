@@ -26,9 +26,10 @@ from portico.admission.service import Admission, QueueLimits
 from portico.callers.pepper import Pepper, PepperLost
 from portico.callers.service import Callers
 from portico.db.committer import WriterLimits
-from portico.db.database import Database, NewerDatabase, open_database
+from portico.db.database import Database, open_database
 from portico.db.lock import AlreadyServing, ServerLock
 from portico.db.readers import Readers
+from portico.db.schema import NewerDatabase
 from portico.db.writer import Writer
 from portico.dialects.openai_chat import errors as chat_errors
 from portico.dialects.openai_chat.parse import parse
@@ -303,7 +304,7 @@ async def _recording(
         writer = Writer(database, clock, partial(setattr, admission, "storage_refusal"), limits)
     except OSError as error:
         raise CannotStart(
-            "data", f"there is no room for records in {database.path.parent}: {error.strerror}."
+            "data", f"there is no room for records in {database.data_dir}: {error.strerror}."
         ) from error
     metering = Metering(writer, clock, metrics)
     writer.start()

@@ -1,6 +1,47 @@
+"""Fixtures of all rooms.
+
+`database` runs a test twice, on SQLite and on PostgreSQL, each time with a fresh, migrated
+`portico.db.database.Database`.  `database_url` is what it was opened with ("" for SQLite).
+`postgres` is the real server behind it, started once, when the first test asks for it.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
+
+from portico.db.database import Database, open_database
+from tests.db.databases import PostgresServer, postgres_server
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    """A migrated PostgreSQL database of the test's own."""
+    url = postgres.new_url()
+    yield url
+    postgres.drop(url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """`database.url` of a migrated database: "" for SQLite, in whatever folder is used with it."""
+    if request.param == "sqlite":
+        return ""
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest.fixture
+def database(database_url: str, tmp_path: Path) -> Database:
+    return open_database(tmp_path, database_url)

@@ -5,7 +5,8 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from portico.cli.output import Exit, stop
-from portico.db.database import Database, NewerDatabase, open_database
+from portico.db.database import Database, open_database
+from portico.db.schema import NewerDatabase
 from portico.settings import Settings, SettingsInvalid, load
 
 

@@ -333,7 +333,7 @@ class Committer:
         self._report()
 
     def _short_of_space(self) -> errors.Refusal | None:
-        folder = self._database.path.parent
+        folder = self._database.data_dir
         try:
             disk = os.statvfs(folder)
         except OSError as error:

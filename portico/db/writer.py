@@ -48,7 +48,7 @@ class Writer:
         self._limits = limits or WriterLimits()
         self._lanes: dict[str, Lane] = {}
         self._inbox: SimpleQueue[Entry] = SimpleQueue()
-        self._spool = Spool(database.path.parent, self._limits.spool_reserve_bytes)
+        self._spool = Spool(database.data_dir, self._limits.spool_reserve_bytes)
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False

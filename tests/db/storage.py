@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from portico.db.committer import WriterLimits
-from portico.db.database import FILE_NAME, Database, open_database
+from portico.db.database import Database, open_database
+from portico.db.sqlite import FILE_NAME
 from portico.db.writer import Writer
 from portico.errors import Refusal
 from portico.kit.clock import SystemClock

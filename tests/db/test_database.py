@@ -1,4 +1,4 @@
-"""The schema on disk is the schema in code, and a data directory is opened safely."""
+"""The schema in the database is the schema in code, and a database is opened safely."""
 
 import os
 import sqlite3
@@ -10,20 +10,30 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from portico.db import database as opening
-from portico.db.database import Database, NewerDatabase, open_database
+from portico.db import schema
+from portico.db.database import Database, OldSchema, connect_database, open_database, upgrade
 from portico.db.migrations import HEAD
-from portico.db.tables import metadata
+from portico.db.postgresql import UrlInvalid
+from portico.db.schema import NewerDatabase
+from portico.db.sqlite import FILE_NAME
+from portico.db.tables import APPEND_ONLY, metadata
+from tests.db.databases import PostgresServer
+
+_INSERT = "INSERT INTO organisation VALUES ('org_1', 'Us', 0)"
 
 
 def _differences(connection: Connection) -> list[object]:
     return list(compare_metadata(MigrationContext.configure(connection), metadata))
 
 
-def test_the_migrations_make_the_tables_the_code_describes(tmp_path: Path) -> None:
-    assert open_database(tmp_path).read(_differences) == []
+def _ids(connection: Connection) -> list[str]:
+    return list(connection.exec_driver_sql("SELECT id FROM organisation").scalars())
+
+
+def test_the_migrations_make_the_tables_the_code_describes(database: Database) -> None:
+    assert database.read(_differences) == []
 
 
 def test_the_newest_migration_is_the_one_that_opening_looks_for() -> None:
@@ -51,51 +61,118 @@ def test_a_commit_has_reached_the_disk(tmp_path: Path) -> None:
     assert found == ["wal", 2, 1]
 
 
-def test_what_was_written_is_there_after_opening_again(tmp_path: Path) -> None:
-    insert = "INSERT INTO organisation VALUES ('org_1', 'Us', 0)"
-    open_database(tmp_path).write(lambda c: c.exec_driver_sql(insert))
-    found = open_database(tmp_path).read(
-        lambda c: c.exec_driver_sql("SELECT id FROM organisation").scalars().all()
-    )
-    assert found == ["org_1"]
+def test_what_was_written_is_there_after_opening_again(tmp_path: Path, database_url: str) -> None:
+    open_database(tmp_path, database_url).write(lambda c: c.exec_driver_sql(_INSERT))
+    assert open_database(tmp_path, database_url).read(_ids) == ["org_1"]
 
 
-def test_a_change_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    database = open_database(tmp_path)
-
+def test_a_change_that_fails_leaves_nothing(database: Database) -> None:
     def change(connection: Connection) -> None:
-        connection.exec_driver_sql("INSERT INTO organisation VALUES ('org_1', 'Us', 0)")
+        connection.exec_driver_sql(_INSERT)
         connection.exec_driver_sql("INSERT INTO project VALUES ('proj_1', 'nobody', 'P', 0)")
 
     with pytest.raises(IntegrityError):
         database.write(change)
-    assert database.read(lambda c: c.exec_driver_sql("SELECT * FROM organisation").all()) == []
+    assert database.read(_ids) == []
+
+
+_ROWS = {
+    "price": "'p', 'm', 'input_text', 'standard', '', 0, 1, 0, 'me', 0",
+    "terms": "'t', 'org_1', 'prepaid', '', 1, 1, '[]', '', 0, 'me', 0",
+    "txn": "'x', 'charge', 'org_1', '', 0",
+    "entry": "'x', 'a', 5",
+    "charge": "'c', 'org_1', 'p', 'k', 1, 'm', 't', 'o', '[]', 't', 1, 1, 0, 0, '', ''",
+}
+
+
+@pytest.mark.parametrize("change", ["UPDATE {} SET {} = {}", "DELETE FROM {}", "REPLACE"])
+@pytest.mark.parametrize("table", APPEND_ONLY)
+def test_what_was_recorded_about_money_is_not_changed(
+    database: Database, table: str, change: str
+) -> None:
+    def record(connection: Connection) -> None:
+        connection.exec_driver_sql(_INSERT)
+        account = "'a', 'revenue', '', 0, 0, NULL, 0, NULL, 0"
+        connection.exec_driver_sql(f"INSERT INTO account VALUES ({account})")
+        for name in dict.fromkeys(("txn", table)):
+            row = _ROWS[name]
+            if name == "charge":  # bytes are written differently
+                row = row.replace("'', ''", "x'00', x'00'")
+                row = row if database.dialect == "sqlite" else row.replace("x'00'", "'\\x00'")
+            connection.exec_driver_sql(f"INSERT INTO {name} VALUES ({row})")
+
+    database.write(record)
+    before = database.read(lambda c: c.exec_driver_sql(f"SELECT * FROM {table}").all())
+    column = metadata.tables[table].columns.keys()[0]
+    statement = change.format(table, column, column)
+    if change == "REPLACE":
+        statement = {
+            "sqlite": f"INSERT OR REPLACE INTO {table} SELECT * FROM {table}",
+            "postgresql": f"TRUNCATE {table} CASCADE",
+        }[database.dialect]
+    with pytest.raises(DBAPIError, match="append-only"):
+        database.write(lambda c: c.exec_driver_sql(statement))
+    assert len(before) == 1
+    assert database.read(lambda c: c.exec_driver_sql(f"SELECT * FROM {table}").all()) == before
 
 
 def test_a_migration_that_fails_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    migrate = opening._migrate
+    migrate = schema.migrate
 
     def broken(connection: Connection) -> None:
         migrate(connection)
         raise RuntimeError("the last step failed")
 
-    monkeypatch.setattr(opening, "_migrate", broken)
-    with pytest.raises(RuntimeError):
-        open_database(tmp_path)
-    tables = Database(tmp_path / opening.FILE_NAME).read(
-        lambda c: c.exec_driver_sql("SELECT name FROM sqlite_master").all()
-    )
-    assert tables == []
+    monkeypatch.setattr(schema, "migrate", broken)
+    url = postgres.new_url(migrated=False)
+    tables = {
+        "": "SELECT name FROM sqlite_master",
+        url: "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'",
+    }
+    for address, query in tables.items():
+        database = connect_database(tmp_path, address)
+        with pytest.raises(RuntimeError):
+            upgrade(database)
+        assert database.read(lambda c, q=query: c.exec_driver_sql(q).all()) == []  # type: ignore[misc]  # mypy cannot infer a lambda with a default
 
 
-def test_a_database_of_a_newer_version_is_not_touched(tmp_path: Path) -> None:
-    open_database(tmp_path).write(
-        lambda c: c.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
-    )
+def test_a_server_changes_no_tables_on_postgresql_an_operator_does(
+    tmp_path: Path, postgres: PostgresServer
+) -> None:
+    url = postgres.new_url(migrated=False)
+    with pytest.raises(OldSchema, match=r"has no tables yet.*portico db upgrade"):
+        open_database(tmp_path, url)
+    assert upgrade(connect_database(tmp_path, url)) == ("", HEAD)
+    assert upgrade(open_database(tmp_path, url)) == (HEAD, HEAD)
+
+
+def test_a_database_of_an_older_version_is_named(tmp_path: Path, postgres_url: str) -> None:
+    old = "UPDATE alembic_version SET version_num = '0001'"
+    open_database(tmp_path, postgres_url).write(lambda c: c.exec_driver_sql(old))
+    with pytest.raises(OldSchema, match=f"revision 0001; this version needs revision {HEAD}"):
+        open_database(tmp_path, postgres_url)
+
+
+def test_a_database_of_a_newer_version_is_not_touched(tmp_path: Path, database_url: str) -> None:
+    newer = "UPDATE alembic_version SET version_num = '9999'"
+    open_database(tmp_path, database_url).write(lambda c: c.exec_driver_sql(newer))
     with pytest.raises(NewerDatabase, match="newer Portico"):
-        open_database(tmp_path)
+        open_database(tmp_path, database_url)
+    with pytest.raises(NewerDatabase, match="newer Portico"):
+        upgrade(connect_database(tmp_path, database_url))
+
+
+@pytest.mark.parametrize("url", ["mysql://localhost/x", "no url at all", "sqlite:///x.db"])
+def test_an_address_of_something_else_is_refused(tmp_path: Path, url: str) -> None:
+    with pytest.raises(UrlInvalid, match=r"database\.url"):
+        open_database(tmp_path, url)
+
+
+def test_no_password_is_shown(tmp_path: Path) -> None:
+    url = "postgresql://portico:hunter2@db.example/portico?sslpassword=hunter2"
+    assert connect_database(tmp_path, url).place == "postgresql://portico@db.example/portico"
 
 
 def test_only_the_owner_can_read_it(tmp_path: Path) -> None:
@@ -107,12 +184,10 @@ def test_only_the_owner_can_read_it(tmp_path: Path) -> None:
 
 def test_the_command_line_writes_while_a_server_reads(tmp_path: Path) -> None:
     database = open_database(tmp_path)
-    reader = sqlite3.connect(database.path, isolation_level=None)
+    reader = sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)
     reader.execute("BEGIN")
     reader.execute("SELECT * FROM organisation").fetchall()
-    database.write(
-        lambda c: c.exec_driver_sql("INSERT INTO organisation VALUES ('org_1', 'Us', 0)")
-    )
+    database.write(lambda c: c.exec_driver_sql(_INSERT))
     reader.execute("COMMIT")
     assert reader.execute("SELECT id FROM organisation").fetchall() == [("org_1",)]
     reader.close()

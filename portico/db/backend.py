@@ -1,0 +1,64 @@
+"""What differs between SQLite and PostgreSQL."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+Dialect = Literal["sqlite", "postgresql"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why nothing can be written now, by anybody: not a fault of the row that met it.
+
+    says: the cause, as the end of a sentence.
+    passing: may be over in a moment, and is worth another try before anybody is refused.
+    lost: the connection is of no use any more.
+    """
+
+    says: str
+    passing: bool = False
+    lost: bool = False
+
+
+class Backend(Protocol):
+    """A database server, or a file.  Connections are in the driver's autocommit mode: transactions
+    begin where `begin` says so, and nowhere else."""
+
+    name: Dialect
+    place: str
+    """Where it is, for people: without any password."""
+    fills_own_disk: bool
+    """Its data grows on the disk of the data directory."""
+
+    @property
+    def engine(self) -> Engine: ...
+
+    def begin(self, driver: Any) -> None:
+        """Start a writing transaction.  They take turns, here and in every other process."""
+        ...
+
+    def only_reads(self, connection: Connection) -> None:
+        """From now on `connection` refuses to write."""
+        ...
+
+    def prepare_writer(self, driver: Any, log_bytes: int) -> None:
+        """Before the writer's first transaction on a connection.  log_bytes: see WriterLimits."""
+        ...
+
+    def finish_writer(self, driver: Any) -> None:
+        """After the writer's last transaction."""
+        ...
+
+    def trouble(self, error: Exception) -> Trouble | None:
+        """What stops every write, if that is what `error` (of the driver) tells of."""
+        ...
+
+
+def of_driver(error: Exception) -> BaseException:
+    """The driver's own error, with SQLAlchemy's wrapping taken off."""
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        return error.orig
+    return error

@@ -1,0 +1,118 @@
+"""PostgreSQL, through psycopg 3 (extra `postgres`)."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import NullPool
+from sqlalchemy.util import immutabledict
+
+from portico.db.backend import Dialect, Trouble, of_driver
+
+_TURN = 0x706F_7274_6963_6F00
+"""Whoever writes holds this advisory lock (its number spells "portico")."""
+_WRITER_LOCK_WAIT_MS = 1_000
+_LOCK_WAIT_MS = 5_000
+_IDLE_IN_TRANSACTION_MS = 10_000
+_CONNECT = {
+    "connect_timeout": 3,
+    # A server that vanished without a word is noticed within seconds, not after two hours.
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "application_name": "portico",
+}
+_LOST = Trouble("the connection to the database is lost", passing=True, lost=True)
+_CAUSES = {
+    "25006": Trouble("the database accepts no writes", passing=True, lost=True),
+    "42501": Trouble("the database does not let this user write"),
+    "53100": Trouble("the disk of the database is full"),
+    "53200": Trouble("the database is out of memory", passing=True),
+    "53300": Trouble("the database has too many connections", passing=True, lost=True),
+    "55P03": Trouble("the database is locked by another process", passing=True),
+    "57014": Trouble("the database took too long", passing=True),
+}
+"""By SQLSTATE."""
+_ROW_TOO_BIG = "54"
+"""SQLSTATE class of limits that one row goes beyond: its own fault, not the server's."""
+
+
+class DriverMissing(Exception):
+    """psycopg is not installed."""
+
+
+class UrlInvalid(Exception):
+    """`database.url` is not the address of a PostgreSQL database."""
+
+
+class Postgresql:
+    """Reads are committed, whoever writes waits for his turn: an advisory lock, taken with BEGIN
+    and given back by the end of the transaction.  So batches of several servers never lock rows
+    against each other in different orders, and a batch whose commit was sent when the connection
+    broke has ended, one way or the other, before it is run again."""
+
+    name: Dialect = "postgresql"
+    fills_own_disk = False
+
+    def __init__(self, url: str) -> None:
+        """url: postgresql://user:password@host:port/database.  Raises: DriverMissing, UrlInvalid."""
+        try:
+            parsed = make_url(url)
+        except ArgumentError as error:
+            raise UrlInvalid("database.url is not a URL.") from error
+        if parsed.drivername not in ("postgresql", "postgres"):
+            raise UrlInvalid(
+                f"database.url begins with {parsed.drivername}://, not with postgresql://."
+            )
+        self.place = parsed._replace(password=None, query=immutabledict()).render_as_string()
+        try:
+            self._engine = create_engine(
+                parsed.set(drivername="postgresql+psycopg"),
+                poolclass=NullPool,
+                isolation_level="AUTOCOMMIT",
+                connect_args=_CONNECT,
+            )
+        except ModuleNotFoundError as error:
+            raise DriverMissing(
+                "PostgreSQL needs the extra `postgres`: pip install 'portico[postgres]'."
+            ) from error
+
+    @property
+    def engine(self) -> Engine:
+        return self._engine
+
+    def begin(self, driver: Any) -> None:
+        # One text, one trip to the server.
+        driver.execute(
+            f"BEGIN; SET LOCAL lock_timeout = {_LOCK_WAIT_MS}; SELECT pg_advisory_xact_lock({_TURN})"
+        )
+
+    def only_reads(self, connection: Connection) -> None:
+        connection.exec_driver_sql("SET default_transaction_read_only = on")
+
+    def prepare_writer(self, driver: Any, log_bytes: int) -> None:
+        driver.execute(
+            f"SET lock_timeout = {_WRITER_LOCK_WAIT_MS}; "
+            # A server that hangs in the middle must not keep all others from their turn.
+            f"SET idle_in_transaction_session_timeout = {_IDLE_IN_TRANSACTION_MS}"
+        )
+
+    def finish_writer(self, driver: Any) -> None:
+        return
+
+    def trouble(self, error: Exception) -> Trouble | None:
+        from psycopg import Error, InterfaceError, OperationalError  # noqa: PLC0415  # an extra
+
+        cause = of_driver(error)
+        if not isinstance(cause, Error):
+            return None
+        state = cause.sqlstate or ""
+        if state in _CAUSES:
+            return _CAUSES[state]
+        if state.startswith("40"):  # deadlock, serialization: the others go first
+            return Trouble("another process changes the same rows", passing=True)
+        if state.startswith("XX"):
+            return Trouble("the database reports an internal error")
+        lost = isinstance(cause, InterfaceError | OperationalError)
+        return _LOST if lost and not state.startswith(_ROW_TOO_BIG) else None

@@ -1,0 +1,99 @@
+"""SQLite: one file in the data directory.
+
+WAL, so that reads and the writer never wait for each other; synchronous=FULL, so that a commit
+has reached the disk before anybody is told.  Transactions are begun by hand (BEGIN IMMEDIATE):
+the driver's implicit ones begin too late to be safe.
+"""
+
+import logging
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.pool import NullPool
+
+from portico.db.backend import Dialect, Trouble, of_driver
+
+log = logging.getLogger(__name__)
+
+FILE_NAME = "portico.db"
+_BUSY_WAIT_S = 5.0
+_WRITER_BUSY_WAIT_MS = 250
+_LOG_PAGES = 4_000
+_STATEMENTS_KEPT = 400
+_CAUSES = {
+    sqlite3.SQLITE_BUSY: Trouble("the database is locked by another process", passing=True),
+    sqlite3.SQLITE_LOCKED: Trouble("the database is locked", passing=True),
+    sqlite3.SQLITE_FULL: Trouble("the disk is full"),
+    sqlite3.SQLITE_IOERR: Trouble("the disk reports an error"),
+    sqlite3.SQLITE_READONLY: Trouble("the database cannot be written to"),
+    sqlite3.SQLITE_CANTOPEN: Trouble("the database file cannot be opened"),
+    sqlite3.SQLITE_CORRUPT: Trouble("the database file is damaged"),
+    sqlite3.SQLITE_NOTADB: Trouble("the database file is damaged"),
+    sqlite3.SQLITE_NOMEM: Trouble("memory is exhausted"),
+}
+
+
+class Sqlite:
+    """A database file.  Every connection belongs to one thread at a time."""
+
+    name: Dialect = "sqlite"
+    fills_own_disk = True
+
+    def __init__(self, path: Path) -> None:
+        self.place = str(path)
+        self._engine = create_engine(
+            f"sqlite:///{path}",
+            poolclass=NullPool,
+            connect_args={
+                "isolation_level": None,
+                "check_same_thread": False,
+                "timeout": _BUSY_WAIT_S,
+                "cached_statements": _STATEMENTS_KEPT,
+            },
+        )
+        event.listen(self._engine, "connect", _set_pragmas)
+
+    @property
+    def engine(self) -> Engine:
+        return self._engine
+
+    def begin(self, driver: Any) -> None:
+        driver.execute("BEGIN IMMEDIATE")
+
+    def only_reads(self, connection: Connection) -> None:
+        connection.exec_driver_sql("PRAGMA query_only = ON")
+
+    def prepare_writer(self, driver: Any, log_bytes: int) -> None:
+        """Give the log its size now: a commit that makes a file longer costs twice as much as one
+        that writes into it, because the disk has to note the new length as well."""
+        driver.execute(f"PRAGMA busy_timeout = {_WRITER_BUSY_WAIT_MS}")
+        # Rarer than the default: folding the log in stalls the commit it falls on.
+        driver.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
+        try:
+            driver.execute("BEGIN IMMEDIATE")
+            driver.execute("CREATE TABLE ballast (stuff BLOB)")
+            # More than the page cache holds, so it reaches the log; undone, it leaves its length.
+            driver.execute("INSERT INTO ballast VALUES (zeroblob(?))", (log_bytes,))
+        except sqlite3.Error as error:
+            log.warning("the log starts small: %s", error)
+        driver.rollback()
+
+    def finish_writer(self, driver: Any) -> None:
+        try:
+            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error:
+            log.warning("the log was not folded into the database; the next start does it")
+
+    def trouble(self, error: Exception) -> Trouble | None:
+        code = getattr(of_driver(error), "sqlite_errorcode", None)
+        return None if code is None else _CAUSES.get(int(code) & 0xFF)
+
+
+def _set_pragmas(driver_connection: Any, _record: object) -> None:
+    driver_connection.execute("PRAGMA journal_mode = WAL")
+    driver_connection.execute("PRAGMA synchronous = FULL")
+    driver_connection.execute("PRAGMA foreign_keys = ON")
+    # Without it INSERT OR REPLACE would delete rows of append-only tables past their triggers.
+    driver_connection.execute("PRAGMA recursive_triggers = ON")
