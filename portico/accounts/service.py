@@ -15,6 +15,8 @@ from portico.callers.rules import digest, new_key
 from portico.db.database import Database
 from portico.kit.clock import Clock
 from portico.kit.ids import new_id
+from portico.pricing.model import TermsWish
+from portico.pricing.service import set_terms
 
 FIRST_KEY = KeyWish("First key")
 _PREFIX_CHARACTERS = 12
@@ -43,12 +45,17 @@ def first_start(
     clock: Clock,
     first_key: KeyWish = FIRST_KEY,
 ) -> IssuedKey | None:
-    """An organisation, a project and a live key; None where there is a project already."""
+    """An organisation, a project and a live key; None where there is a project already.
+
+    The organisation is the operator's own: its use is charged nothing.
+    """
     if store.first_project(connection) is not None:
         return None
     now_ms = clock.wall_ms()
     organisation_id, project_id = new_id("org"), new_id("proj")
     store.add_organisation(connection, organisation_id, "Default organisation", now_ms)
+    own = TermsWish(organisation_id=organisation_id, kind="internal")
+    set_terms(connection, own, "first start", clock)
     store.add_project(connection, project_id, organisation_id, "Default project", now_ms)
     return create_key(connection, peppers, clock, first_key)
 

@@ -34,6 +34,8 @@ def test_the_first_start_makes_one_key_and_later_ones_none(
         lambda c: c.exec_driver_sql("SELECT name FROM organisation").scalars().all()
     )
     assert organisation == "Default organisation"
+    (terms,) = database.read(lambda c: c.exec_driver_sql("SELECT kind FROM terms").scalars().all())
+    assert terms == "internal"  # the operator's own
     assert database.read(list_keys) == [issued.key]
 
 

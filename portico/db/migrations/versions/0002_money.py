@@ -78,6 +78,12 @@ def _pricing() -> None:
         sa.UniqueConstraint("organisation_id", "effective_from_ms"),
         sqlite_strict=True,
     )
+    # Until now there was one way to get an organisation: the first start, which makes the
+    # operator's own.  Its use goes on being charged nothing.
+    op.execute(
+        "INSERT INTO terms SELECT 'terms_' || id, id, 'internal', '', 1, 1, '[]', '', "
+        "created_at_ms, 'first start', created_at_ms FROM organisation"
+    )
 
 
 def _accounts() -> None:
