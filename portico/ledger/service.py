@@ -5,7 +5,7 @@ Every verb may run again after a commit whose fate is unknown: what is there alr
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from portico.db.transaction import Row, Transaction
 from portico.ledger import receipts, store
@@ -39,14 +39,12 @@ def hold(
     now_ms: wall clock.  owner: the serving process that answers for these holds.
     """
     known = store.known_holds(transaction, [wish.request_id for wish in wishes])
-    new = [wish for wish in wishes if wish.request_id not in known]
+    new = {wish.request_id: wish for wish in wishes if wish.request_id not in known}
     answers: dict[str, Held | Short] = {key: Held(*row) for key, row in known.items()}
     if new:
-        funds = _Funds(transaction, new, now_ms)
+        funds = _Funds(transaction, new.values(), now_ms)
         rows: list[Row] = []
-        for wish in new:
-            if wish.request_id in answers:  # asked twice in one batch
-                continue
+        for wish in new.values():
             parts = funds.set_aside(wish.organisation_id, wish.amount_nano, wish.limits)
             if isinstance(parts, Short):
                 answers[wish.request_id] = parts
@@ -194,7 +192,7 @@ def receivable(organisation_id: str, credit_limit_nano: int, now_ms: int) -> Acc
 class _Funds:
     """The accounts a batch may draw on: locked, decided on in memory, written back in one go."""
 
-    def __init__(self, transaction: Transaction, wishes: Sequence[Wish], now_ms: int) -> None:
+    def __init__(self, transaction: Transaction, wishes: Collection[Wish], now_ms: int) -> None:
         self._transaction = transaction
         limits = {limit.account_id: (limit, w) for w in wishes for limit in w.limits}
         owners = {wish.organisation_id for wish in wishes}
