@@ -55,5 +55,7 @@ def say_table(
         table.add_column(column, justify="right" if right else "left", no_wrap=True)
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
-    # Wider than most terminals: an id that is folded cannot be copied.
-    console.print(table, width=_TABLE_WIDTH)
+    # Wider than most terminals, and than the 80 columns of a pipe: an id that is cut short cannot
+    # be copied.  A width given to `print` would be held to the console's own.
+    wide = Console(highlight=False, soft_wrap=True, width=max(console.width, _TABLE_WIDTH))
+    wide.print(table)
