@@ -271,7 +271,8 @@ class Connection(HttpToolsProtocol):
         elif exchange.closes:
             self._close()
         else:
-            self.flow.resume_reading()
+            if self.flow.read_paused:
+                self.flow.resume_reading()
             self._next()
 
     def _next(self) -> None:

@@ -1,5 +1,7 @@
 """One request to generate: what the journey knows as its Arrival and its Client."""
 
+from dataclasses import dataclass
+
 import structlog
 
 from portico import errors, journey
@@ -24,6 +26,16 @@ _STREAM = (
 _HINT = b"x-portico-"
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What every visit of a dialect has in common."""
+
+    dialect: Dialect
+    clock: Clock
+    body_bytes_max: int
+    compression: bool
+
+
 class Visit:
     """Arrival and Client in one: they belong to the same exchange, and this runs per request.
 
@@ -31,12 +43,9 @@ class Visit:
     keeps its own status."""
 
     __slots__ = (
-        "_clock",
-        "_compression",
-        "_dialect",
         "_exchange",
-        "_limit_bytes",
         "_prompt",
+        "_terms",
         "_writer",
         "arrived_s",
         "credential",
@@ -44,36 +53,26 @@ class Visit:
         "request_id",
     )
 
-    def __init__(
-        self,
-        exchange: Exchange,
-        dialect: Dialect,
-        clock: Clock,
-        limit_bytes: int,
-        *,
-        compression: bool,
-    ) -> None:
+    def __init__(self, exchange: Exchange, terms: "Terms") -> None:
         """Raises: Refusal: two_credentials."""
         self.request_id = exchange.request_id
         self.arrived_s = exchange.arrived_s
         self.leaving = exchange.leaving
         self.credential = credential_of(exchange.headers, exchange.query)
         self._exchange = exchange
-        self._dialect = dialect
-        self._clock = clock
-        self._limit_bytes = limit_bytes
-        self._compression = compression
+        self._terms = terms
         self._prompt: Prompt | None = None
         self._writer: Writer | None = None
 
     async def read(self) -> Prompt:
-        exchange = self._exchange
-        body = await exchange.body(self._limit_bytes)
+        exchange, terms = self._exchange, self._terms
+        limit_bytes, dialect = terms.body_bytes_max, terms.dialect
+        body = await exchange.body(limit_bytes)
         coding = exchange.headers.get(b"content-encoding")
         if coding is not None:
-            body = await decoded(body, coding, self._limit_bytes, allowed=self._compression)
-        self._prompt = prompt = self._dialect.parse(body, _hints(exchange.headers))
-        self._writer = self._dialect.writer(prompt, self.request_id, self._clock.wall_ms() // 1000)
+            body = await decoded(body, coding, limit_bytes, allowed=terms.compression)
+        self._prompt = prompt = dialect.parse(body, _hints(exchange.headers))
+        self._writer = dialect.writer(prompt, self.request_id, terms.clock.wall_ms() // 1000)
         return prompt
 
     async def send(self, delta: Delta) -> None:
@@ -96,7 +95,7 @@ class Visit:
             await exchange.write(data)
 
     def _lines(self, kind: bytes, prompt: Prompt) -> bytes:
-        spent_ms = (self._clock.monotonic_s() - self.arrived_s) * 1000
+        spent_ms = (self._terms.clock.monotonic_s() - self.arrived_s) * 1000
         lines = b"%bx-request-id: %b\r\nopenai-processing-ms: %d\r\n" % (
             kind,
             self.request_id.encode("ascii"),
@@ -129,21 +128,12 @@ class Generation:
         body_bytes_max: int,
         compression: bool,
     ) -> None:
-        self._dialect = dialect
         self._rooms = rooms
-        self._clock = clock
-        self._body_bytes_max = body_bytes_max
-        self._compression = compression
+        self._terms = Terms(dialect, clock, body_bytes_max, compression)
 
     async def handle(self, exchange: Exchange, _: str) -> None:
         """Raises: Refusal, while the answer has not begun; Left."""
-        visit = Visit(
-            exchange,
-            self._dialect,
-            self._clock,
-            self._body_bytes_max,
-            compression=self._compression,
-        )
+        visit = Visit(exchange, self._terms)
         try:
             await journey.serve(visit, visit, self._rooms)
         except Left:
@@ -165,4 +155,4 @@ class Generation:
         """Say why, as the stream's terminal event if it has begun."""
         if not exchange.started:
             raise refusal
-        exchange.end(self._dialect.event(refusal))
+        exchange.end(self._terms.dialect.event(refusal))

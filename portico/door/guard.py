@@ -46,7 +46,11 @@ def refusal_for(
             return too_large(size_bytes, 0, limits)
     if head.version not in ("1.1", "1.0"):
         return errors.BAD_REQUEST(f"HTTP/{head.version} is not spoken here; HTTP/1.1 is.")
-    return _framing(head) or _host(head, hosts_allowed)
+    if head.repeated or b"transfer-encoding" in head.fields:
+        refusal = _framing(head)
+        if refusal is not None:
+            return refusal
+    return _host(head, hosts_allowed)
 
 
 def _size_bytes(head: Head) -> int:

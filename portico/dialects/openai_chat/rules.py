@@ -4,8 +4,7 @@ from typing import Any
 
 from portico import errors
 from portico.canon.prompt import Feature
-from portico.dialects import diagnosis
-from portico.dialects.openai_chat import media
+from portico.dialects import diagnosis, media
 from portico.dialects.openai_chat.request import (
     AllowedToolsChoice,
     AssistantMessage,

@@ -26,6 +26,10 @@ class CompletionDetails(Struct):
     audio_tokens: _Count | None = None
 
 
+_NO_PROMPT_DETAILS = PromptDetails()
+_NO_COMPLETION_DETAILS = CompletionDetails()
+
+
 class ChatUsage(Struct):
     """What an engine says it used.  An explicit zero is a zero, not a gap."""
 
@@ -47,8 +51,8 @@ class Timings(Struct):
 def meters_of(usage: ChatUsage) -> Meters:
     if usage.prompt_tokens_details is None and usage.completion_tokens_details is None:
         return Meters(input_text=usage.prompt_tokens, output_text=usage.completion_tokens)
-    inputs = usage.prompt_tokens_details or PromptDetails()
-    outputs = usage.completion_tokens_details or CompletionDetails()
+    inputs = usage.prompt_tokens_details or _NO_PROMPT_DETAILS
+    outputs = usage.completion_tokens_details or _NO_COMPLETION_DETAILS
     # The parts may overlap (audio read from a cache); each takes what the ones before it left.
     fresh, (read, written, audio, image) = _split(
         usage.prompt_tokens,
@@ -84,6 +88,8 @@ def meters_of_timings(timings: Timings) -> Meters:
 
 def _split(total: int, *parts: int | None) -> tuple[int, list[int]]:
     """What is left of `total` after `parts`, and the parts as far as it reaches."""
+    if not any(parts):
+        return total, [0] * len(parts)
     taken = []
     for part in parts:
         share = min(part or 0, total)

@@ -69,8 +69,17 @@ class OpenAICompatible:
 
     async def generate(self, prompt: Prompt, relay: Relay) -> None:
         check_media(prompt)
+        server = self._server
         body = request_body(prompt, self._profile)
-        answer = await self._send(body)
+        call = Call(
+            server.origin, "POST", self._target, server.headers, body, server.deadlines, self._reuse
+        )
+        try:
+            answer = await self._transport.send(call)
+        except TransportFailed as failed:
+            self._note_failure()
+            raise refusals.broken(failed, began=False) from failed
+        self._failures = 0
         try:
             if answer.status != 200:
                 raise await self._refused(answer, prompt)
@@ -83,25 +92,6 @@ class OpenAICompatible:
             answer.close()
 
     # --- one exchange --------------------------------------------------------------------------
-
-    async def _send(self, body: bytes) -> Answer:
-        server = self._server
-        call = Call(
-            server.origin,
-            "POST",
-            self._target,
-            server.headers,
-            body,
-            server.deadlines,
-            self._reuse,
-        )
-        try:
-            answer = await self._transport.send(call)
-        except TransportFailed as failed:
-            self._note_failure()
-            raise refusals.broken(failed, began=False) from failed
-        self._failures = 0
-        return answer
 
     async def _relay_stream(self, answer: Answer, prompt: Prompt, relay: Relay) -> None:
         if not _is(answer, b"text/event-stream"):

@@ -68,14 +68,15 @@ class NativeAnswer:
         return self._take()
 
     async def read(self, limit_bytes: int) -> bytes:
+        if self.complete and self.pieces:  # nearly every answer to a small request
+            self._refuse_above(limit_bytes, self.buffered_bytes)
+            return self._take()
         body = bytearray()
         while not self.complete:
             body += await self.next()
             self._refuse_above(limit_bytes, len(body))
         if self.pieces:
             self._refuse_above(limit_bytes, len(body) + self.buffered_bytes)
-            if not body:
-                return self._take()
             body += self._take()
         return bytes(body)
 

@@ -1,6 +1,6 @@
 """Files that are too large."""
 
-from portico.dialects.openai_chat.media import MEDIA_BYTES_MAX
+from portico.dialects.media import MEDIA_BYTES_MAX
 
 from .bodies import PNG, data_url, encoded, image, parsed, refused, user
 
