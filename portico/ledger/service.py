@@ -39,7 +39,10 @@ def hold(
     now_ms: wall clock.  owner: the serving process that answers for these holds.
     """
     known = store.known_holds(transaction, [wish.request_id for wish in wishes])
-    new = {wish.request_id: wish for wish in wishes if wish.request_id not in known}
+    new: dict[str, Wish] = {}
+    for wish in wishes:
+        if wish.request_id not in known:
+            new.setdefault(wish.request_id, wish)
     answers: dict[str, Held | Short] = {key: Held(*row) for key, row in known.items()}
     if new:
         funds = _Funds(transaction, new.values(), now_ms)

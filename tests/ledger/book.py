@@ -29,11 +29,13 @@ class Book:
     known: set[str] = field(default_factory=set)
     """Posting ids."""
 
+    def open_windows(self, caps: dict[str, int]) -> None:
+        for name, cap in caps.items():
+            self.pages.setdefault(name, Page(-cap, (0, 0, name)))
+
     def hold(self, request: str, owner: str, nano: int, caps: dict[str, int], now: int) -> bool:
         if request in self.amounts:
             return True
-        for name, cap in caps.items():
-            self.pages.setdefault(name, Page(-cap, (0, 0, name)))
         if not self._set_aside(request, owner, nano, caps, now):
             return False
         self.amounts[request] = nano
@@ -42,8 +44,6 @@ class Book:
     def extend(self, request: str, nano: int, caps: dict[str, int], now: int) -> bool | None:
         if request not in self.opened:
             return None
-        for name, cap in caps.items():
-            self.pages.setdefault(name, Page(-cap, (0, 0, name)))
         more = nano - self.amounts[request]
         owner = next(self.owners[name] for name in self.opened[request] if name in self.owners)
         if more > 0:
@@ -118,5 +118,4 @@ class Book:
             if taken:
                 self.pages[name].held += taken
                 parts[name] = parts.get(name, 0) + taken
-        # Those who pay stand in line as they were first held.
         return True

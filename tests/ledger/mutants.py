@@ -158,9 +158,18 @@ MUTANTS = [
     _store("stale: newest first", "ORDER BY opened_at_ms, id", "ORDER BY opened_at_ms DESC, id"),
     _store("stale: all at once", "LIMIT ?{", "LIMIT 99 + ?{"),
     # service
-    _service("hold: again is held again", "if wish.request_id not in known}", "}"),
+    _service(
+        "hold: again is held again",
+        "        if wish.request_id not in known:\n",
+        "        if True:\n",
+    ),
     _service(
         "hold: twice in a batch", "        for wish in new.values():", "        for wish in wishes:"
+    ),
+    _service(
+        "hold: the last of a batch counts",
+        "new.setdefault(wish.request_id, wish)",
+        "new[wish.request_id] = wish",
     ),
     _service(
         "hold: a refusal ends the batch",
