@@ -27,6 +27,9 @@ Dollars = str | None
 _PER_REQUEST_DIGITS = NANO_DIGITS + 6
 """A price is kept per 1,000,000 units, so one for a single request has six digits more."""
 Change = Literal["new", "changed", "same", "only here"]
+ONLY_HERE: Change = "only here"
+Reviewed = tuple[PriceWish, int | None, Change]
+"""A price of the list, what it costs here now, and what storing it would do."""
 
 
 @app.command(name="list")
@@ -100,29 +103,16 @@ def set_one(
         "output_audio": output_audio,
         REQUEST: per_request,
     }
-    from_ms = None if from_ is None else _moment(from_, "--from")
-    wishes = [
-        PriceWish(
-            model=model,
-            meter=meter,
-            tier=tier,
-            plan=plan,
-            above_input_tokens=above,
-            nano_per_million=_nano(meter, text),
-            effective_from_ms=from_ms,
-        )
-        for meter, text in typed.items()
-        if text is not None
-    ]
-    if not wishes:
-        stop(Exit.USAGE, "no price is given.", fix="Name one, such as --input 0.15 --output 0.60.")
-    database = _database(data_dir)
-    stored = _store(database, wishes, author or login())
-    if json:
-        say_json({"prices": [_shown(price) for price in stored]})
-    else:
-        _say_prices(stored)
-    _warn_of_gaps(database.read(read_book), stored[0])
+    each = PriceWish(
+        model=model,
+        meter="",
+        tier=tier,
+        plan=plan,
+        above_input_tokens=above,
+        nano_per_million=0,
+        effective_from_ms=None if from_ is None else _moment(from_, "--from"),
+    )
+    _set(each, typed, _database(data_dir), author or login(), json=json)
 
 
 @app.command(name="import")
@@ -184,6 +174,25 @@ def _nano(meter: str, text: str) -> int:
         stop(Exit.USAGE, f"the price of {meter}: {error}")
 
 
+def _set(
+    each: PriceWish, typed: dict[str, Dollars], database: Database, author: str, *, json: bool
+) -> None:
+    """each: what is the same for all the meters that were typed."""
+    wishes = [
+        msgspec.structs.replace(each, meter=meter, nano_per_million=_nano(meter, text))
+        for meter, text in typed.items()
+        if text is not None
+    ]
+    if not wishes:
+        stop(Exit.USAGE, "no price is given.", fix="Name one, such as --input 0.15 --output 0.60.")
+    stored = _store(database, wishes, author)
+    if json:
+        say_json({"prices": [_shown(price) for price in stored]})
+    else:
+        _say_prices(stored)
+    _warn_of_gaps(database.read(read_book), stored[0])
+
+
 def _store(database: Database, wishes: list[PriceWish], author: str) -> list[Price]:
     clock = SystemClock()
     try:
@@ -219,34 +228,33 @@ def _check_found(found: list[Seed], provider: str | None, model: str | None) -> 
         )
 
 
-def _review(
-    book: Book, found: list[Seed], now_ms: int
-) -> list[tuple[PriceWish, int | None, Change]]:
-    """Each price of the list, what it costs here, and what storing it would change; then steps
-    that only the price here has."""
-    reviewed: list[tuple[PriceWish, int | None, Change]] = []
+def _review(book: Book, found: list[Seed], now_ms: int) -> list[Reviewed]:
+    """Each price of the list beside the one here, then the steps that only the price here has."""
+    reviewed: list[Reviewed] = []
     for seed in found:
         listed = {(w.tier, w.meter, w.above_input_tokens): w for w in seed.prices}
         for (tier, meter, above), wish in listed.items():
-            here = {
-                step.above_input_tokens: step.nano_per_million
-                for step in book.in_force(wish.model, tier, "", now_ms).get(meter, ())
-            }
-            known = here.get(above)
-            changed: Change = "same" if known == wish.nano_per_million else "changed"
-            reviewed.append((wish, known, "new" if known is None else changed))
-            for other in here.keys() if above == 0 else ():
-                if (tier, meter, other) not in listed:
-                    kept = msgspec.structs.replace(
-                        wish, above_input_tokens=other, nano_per_million=here[other]
-                    )
-                    reviewed.append((kept, here[other], "only here"))
+            steps = book.in_force(wish.model, tier, "", now_ms).get(meter, ())
+            here = {step.above_input_tokens: step.nano_per_million for step in steps}
+            reviewed.append((wish, here.get(above), _change(wish, here.get(above))))
+            missing = [] if above else [each for each in here if (tier, meter, each) not in listed]
+            reviewed += [(_kept(wish, each, here[each]), here[each], ONLY_HERE) for each in missing]
     return reviewed
+
+
+def _change(wish: PriceWish, known: int | None) -> Change:
+    if known is None:
+        return "new"
+    return "same" if known == wish.nano_per_million else "changed"
+
+
+def _kept(base: PriceWish, above: int, nano: int) -> PriceWish:
+    return msgspec.structs.replace(base, above_input_tokens=above, nano_per_million=nano)
 
 
 def _report(
     found: list[Seed],
-    reviewed: list[tuple[PriceWish, int | None, Change]],
+    reviewed: list[Reviewed],
     *,
     applied: bool,
     json: bool,

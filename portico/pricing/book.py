@@ -92,9 +92,6 @@ class Book:
         """When a price of `model` at `tier` next takes effect; `NEVER_MS` when none is known."""
         return _next(self._prices.get((model, tier), ()), now_ms)
 
-    def terms_change_at_ms(self, organisation_id: str, now_ms: int) -> int:
-        return _next(self._terms.get(organisation_id, ()), now_ms)
-
     def terms(self, organisation_id: str) -> tuple[Terms, ...]:
         """Every one ever stored, oldest first."""
         return self._terms.get(organisation_id, ())

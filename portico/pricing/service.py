@@ -50,21 +50,12 @@ class Rerated(msgspec.Struct, frozen=True):
 class Prices:
     """One event loop owns this object."""
 
-    def __init__(
-        self,
-        readers: Readers,
-        clock: Clock,
-        *,
-        organisations_max: int = 50_000,
-        quotes_max: int = 10_000,
-    ) -> None:
-        """organisations_max, quotes_max: answers remembered."""
+    def __init__(self, readers: Readers, clock: Clock, *, quotes_max: int = 10_000) -> None:
+        """quotes_max: quotes remembered."""
         self._readers = readers
         self._clock = clock
         self._book: Book | None = None
-        self._terms: dict[str, tuple[int, Terms]] = {}
         self._quotes: dict[tuple[str, str, str], tuple[int, Quoted]] = {}
-        self._organisations_max = organisations_max
         self._quotes_max = quotes_max
 
     async def run(self) -> None:
@@ -83,23 +74,12 @@ class Prices:
             return
         if book is not None:
             self._book = book
-            self._terms.clear()
             self._quotes.clear()
 
     def terms_of(self, organisation_id: str) -> Terms:
         """How the organisation pays now.  Raises: Refusal: storage_unavailable, while nothing could
         be read yet."""
-        now_ms = self._clock.wall_ms()
-        known = self._terms.get(organisation_id)
-        if known is not None and now_ms < known[0]:
-            return known[1]
-        book = self._read()
-        if len(self._terms) >= self._organisations_max:
-            self._terms.clear()
-        terms = book.terms_of(organisation_id, now_ms)
-        until_ms = book.terms_change_at_ms(organisation_id, now_ms)
-        self._terms[organisation_id] = (until_ms, terms)
-        return terms
+        return self._read().terms_of(organisation_id, self._clock.wall_ms())
 
     def quote(self, model: str, tier: str, terms: Terms) -> Quoted:
         """What a request admitted now is rated by.

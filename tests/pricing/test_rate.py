@@ -330,7 +330,7 @@ def test_what_does_not_fit_in_64_bits_is_refused_and_never_wraps() -> None:
     # What is paid fits; the list price beside it would not.
     with pytest.raises(rules.AmountTooLarge):
         rate(quote(("input_text", 2_000_000), share=(1, 4)), Meters(input_text=NANO_MAX))
-    assert bound(quote(("output_text", 1_000_000)), 0, NANO_MAX - 1, 1) == NANO_MAX - 1
+    assert bound(quote(("output_text", 1_000_000)), 0, NANO_MAX, 1) == NANO_MAX
     assert bound(quote(("output_text", 999_999)), 0, NANO_MAX, 1) < NANO_MAX
     for output_tokens, choices in ((NANO_MAX + 1, 1), (NANO_MAX // 2 + 1, 2)):
         with pytest.raises(rules.AmountTooLarge, match="is the most there is"):
