@@ -1,5 +1,6 @@
 """A database to race, kill and measure in, reached by its URL from any process."""
 
+import multiprocessing
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ with warnings.catch_warnings():
 T = TypeVar("T")
 
 KINDS = ("sqlite", "postgresql")
+PROCESSES = multiprocessing.get_context("forkserver")
+"""Processes begin where everything is imported already, and share nothing that is open."""
 _RETRIES = 200
 _PASSING = {"40P01", "40001", "55P03"}
 """Deadlock, serialisation failure, lock time-out: the transaction is undone and may run again."""

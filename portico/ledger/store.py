@@ -8,6 +8,7 @@ import msgspec
 from portico.db.tables import account, charge, entry, hold, txn
 from portico.db.transaction import Row, Transaction, places
 from portico.ledger.model import AMOUNT_MAX_NANO, Account, Part
+from portico.ledger.rules import is_limit
 
 _ACCOUNT = ", ".join(
     ("id", "kind", "organisation_id", "posted_nano", "held_nano", "floor_nano", "priority",
@@ -33,7 +34,8 @@ def lock_funds(
     found = transaction.rows(
         f"SELECT {_ACCOUNT} FROM account WHERE (organisation_id IN {places(len(owners))} "
         "AND (kind = 'prepaid' OR kind = 'receivable' OR (kind = 'promo' AND posted_nano > 0))) "
-        f"OR id IN {places(len(limit_ids))}{_locked(transaction)}",
+        f"OR id IN {places(len(limit_ids))} "
+        f"ORDER BY kind = 'limit', {_by_id(transaction)}{transaction.for_update}",
         (*owners, *limit_ids),
     )
     return [Account(*row) for row in found]
@@ -69,7 +71,7 @@ def move(transaction: Transaction, changes: dict[str, tuple[int, int]]) -> int:
     """Change posted and held of each account by (posted, held).  How many allowed it."""
     rows: list[Row] = [
         (posted, held, account_id, held, posted, posted, held)
-        for account_id, (posted, held) in sorted(changes.items())
+        for account_id, (posted, held) in sorted(changes.items(), key=_limits_last)
     ]
     return transaction.each(_MOVE, rows)
 
@@ -94,7 +96,8 @@ def open_holds(
     """(organisation, amount, parts) by id of those that are open, locked."""
     found = transaction.rows(
         f"SELECT id, organisation_id, amount_nano, parts FROM hold "
-        f"WHERE id IN {places(len(ids))} AND state = 'open'{_locked(transaction)}",
+        f"WHERE id IN {places(len(ids))} AND state = 'open' "
+        f"ORDER BY {_by_id(transaction)}{transaction.for_update}",
         ids,
     )
     return {row[0]: (row[1], row[2], _parts.decode(row[3])) for row in found}
@@ -186,11 +189,16 @@ def move_chains(transaction: Transaction, ends: dict[str, tuple[int, bytes]]) ->
     transaction.each("UPDATE chain SET sequence = ?, hash = ? WHERE organisation_id = ?", rows)
 
 
-def _locked(transaction: Transaction) -> str:
-    """Locks rows in the order in which `move` writes them, whatever the database's locale: two
-    processes that lock in different orders wait for each other."""
-    order = ' ORDER BY id COLLATE "C"' if transaction.for_update else " ORDER BY id"
-    return order + transaction.for_update
+def _by_id(transaction: Transaction) -> str:
+    """The order of Python's `sorted`, whatever the database's locale: rows are locked in the order
+    in which `move` writes them, or two processes would wait for each other."""
+    return 'id COLLATE "C"' if transaction.for_update else "id"
+
+
+def _limits_last(change: tuple[str, object]) -> tuple[bool, str]:
+    """A window may come into being while its organisation's funds are locked; were it before them
+    in line, the one who finds it at once would wait for the one who has just made it."""
+    return (is_limit(change[0]), change[0])
 
 
 def stale_holds(transaction: Transaction, now_ms: int, most: int) -> list[tuple[str, str, str]]:

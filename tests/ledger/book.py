@@ -34,8 +34,6 @@ class Book:
             self.pages.setdefault(name, Page(-cap, (0, 0, name)))
 
     def hold(self, request: str, owner: str, nano: int, caps: dict[str, int], now: int) -> bool:
-        if request in self.amounts:
-            return True
         if not self._set_aside(request, owner, nano, caps, now):
             return False
         self.amounts[request] = nano

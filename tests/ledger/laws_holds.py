@@ -1,5 +1,8 @@
 """Laws of hold and extend.  Every function is one; see `test_laws`."""
 
+import pytest
+
+from portico.db.transaction import Transaction
 from tests.ledger.world import NOW_MS, World
 
 
@@ -60,6 +63,31 @@ def only_what_is_asked_for_is_locked_and_read(world: World) -> None:
     assert [each.id for each in store.lock_funds(transaction, [], ["limit:b:0"])] == ["limit:b:0"]
     assert list(store.open_holds(transaction, ["s"])) == ["s"]
     assert list(store.known_holds(transaction, ["s"])) == ["s"]
+
+
+def rows_are_locked_in_one_order_with_windows_last(world: World) -> None:
+    """By code point, as Python sorts; who locks in another order waits for ever."""
+    for name in ("a", "B", "_"):
+        world.fund(f"prepaid:{name}", 10)
+    windows = [world.limit(name, 10) for name in ("limit:b:0", "limit:B:0")]
+    wishes = [world.wish(f"r{owner}", n, owner, windows) for n, owner in enumerate("a_B", 1)]
+    world.hold(*wishes)
+    order = ["prepaid:B", "prepaid:_", "prepaid:a", "limit:B:0", "limit:b:0"]
+    store, transaction = world.rooms.store, world.transaction
+    found = store.lock_funds(transaction, ["_", "a", "B"], [each.account_id for each in windows])
+    assert [each.id for each in found] == order
+    for name, priority in (("receivable:c", 1), ("promo:c:1", 2), ("prepaid:c", 3)):
+        world.fund(name, 10, priority=priority)
+    others = [each.id for each in store.lock_funds(transaction, ["c"], [])]
+    assert others == ["prepaid:c", "promo:c:1", "receivable:c"]
+    written: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            Transaction, "each", lambda _, sql, rows: written.extend(row[2] for row in rows)
+        )
+        store.move(transaction, dict.fromkeys(reversed(order), (0, 0)))
+    assert written == order
+    assert list(store.open_holds(transaction, ["ra", "r_", "rB"])) == ["rB", "r_", "ra"]
 
 
 def promo_then_prepaid_then_receivable(world: World) -> None:

@@ -108,11 +108,30 @@ MUTANTS = [
     ),
     _store("floor: every account", "ELSE ? END WHERE id = ? ", "ELSE ? END WHERE ? IS NOT NULL "),
     _store(
-        "open holds: all of them",
-        "f\"WHERE id IN {places(len(ids))} AND state = 'open'{_locked",
-        "f\"WHERE (1 = 1 OR id IN {places(len(ids))}) AND state = 'open'{_locked",
+        "locks: windows among the funds",
+        "ORDER BY kind = 'limit', ",
+        "ORDER BY ",
     ),
-    _store("open holds: ended ones too", " AND state = 'open'{_locked", "{_locked"),
+    _store("locks: funds in any order", "'limit', {_by_id(transaction)}{", "'limit', priority{"),
+    _store(
+        "locks: holds in any order", '"ORDER BY {_by_id(transaction)}{', '"ORDER BY amount_nano{'
+    ),
+    _store(
+        "locks: written in another order",
+        "sorted(changes.items(), key=_limits_last)",
+        "changes.items()",
+    ),
+    _store(
+        "locks: windows written among the funds",
+        "(is_limit(change[0]), change[0])",
+        "(False, change[0])",
+    ),
+    _store(
+        "open holds: all of them",
+        "f\"WHERE id IN {places(len(ids))} AND state = 'open' \"\n",
+        "f\"WHERE (1 = 1 OR id IN {places(len(ids))}) AND state = 'open' \"\n",
+    ),
+    _store("open holds: ended ones too", " AND state = 'open' \"\n", ' "\n'),
     _store(
         "known holds: only open ones",
         'WHERE id IN {places(len(ids))}", ids',
