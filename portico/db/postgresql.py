@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 from sqlalchemy.util import immutabledict
@@ -11,7 +11,7 @@ from portico.db.backend import Dialect, Trouble, of_driver
 
 _TURN = 0x706F_7274_6963_6F00
 """Whoever writes holds this advisory lock (its number spells "portico")."""
-_WRITER_LOCK_WAIT_MS = 1_000
+_WRITER_LOCK_WAIT_MS = 250
 _LOCK_WAIT_MS = 5_000
 _IDLE_IN_TRANSACTION_MS = 10_000
 _CONNECT = {
@@ -22,12 +22,13 @@ _CONNECT = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
     "application_name": "portico",
+    "autocommit": True,
 }
 _LOST = Trouble("the connection to the database is lost", passing=True, lost=True)
 _CAUSES = {
     "25006": Trouble("the database accepts no writes", passing=True, lost=True),
     "42501": Trouble("the database does not let this user write"),
-    "53100": Trouble("the disk of the database is full"),
+    "53100": Trouble("the disk is full on the database server"),
     "53200": Trouble("the database is out of memory", passing=True),
     "53300": Trouble("the database has too many connections", passing=True, lost=True),
     "55P03": Trouble("the database is locked by another process", passing=True),
@@ -65,6 +66,7 @@ class Postgresql:
             raise UrlInvalid(
                 f"database.url begins with {parsed.drivername}://, not with postgresql://."
             )
+        # No query: options such as sslpassword are secrets too.
         self.place = parsed._replace(password=None, query=immutabledict()).render_as_string()
         try:
             self._engine = create_engine(
@@ -77,6 +79,7 @@ class Postgresql:
             raise DriverMissing(
                 "PostgreSQL needs the extra `postgres`: pip install 'portico[postgres]'."
             ) from error
+        event.listen(self._engine, "connect", _set_patience)
 
     @property
     def engine(self) -> Engine:
@@ -84,9 +87,7 @@ class Postgresql:
 
     def begin(self, driver: Any) -> None:
         # One text, one trip to the server.
-        driver.execute(
-            f"BEGIN; SET LOCAL lock_timeout = {_LOCK_WAIT_MS}; SELECT pg_advisory_xact_lock({_TURN})"
-        )
+        driver.execute(f"BEGIN; SELECT pg_advisory_xact_lock({_TURN})")
 
     def only_reads(self, connection: Connection) -> None:
         connection.exec_driver_sql("SET default_transaction_read_only = on")
@@ -116,3 +117,7 @@ class Postgresql:
             return Trouble("the database reports an internal error")
         lost = isinstance(cause, InterfaceError | OperationalError)
         return _LOST if lost and not state.startswith(_ROW_TOO_BIG) else None
+
+
+def _set_patience(driver_connection: Any, _record: object) -> None:
+    driver_connection.execute(f"SET lock_timeout = {_LOCK_WAIT_MS}")

@@ -7,39 +7,56 @@ that was torn by a crash, ends the file.  Rows may be read twice (a crash after 
 """
 
 import errno
+import fcntl
+import logging
 import os
 import struct
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from portico.db.lane import Row
+log = logging.getLogger(__name__)
 
+Row = tuple[Any, ...]
 FILE_NAME = "portico.spool"
+REJECTED_NAME = "portico.rejected"
+"""Rows that the database refuses for a reason of their own.  Nothing writes them again; they are
+kept for whoever finds out why (`portico db check` shows them)."""
+_PROCESSES_MAX = 64
 RESERVE_BYTES = 16 * 1024 * 1024
 _HEAD = struct.Struct(">II")
 _END = _HEAD.pack(0, 0)
 
 
 class Spool:
-    """Used by one thread at a time."""
+    """Used by one thread of one process at a time."""
 
-    def __init__(self, data_dir: Path, reserve_bytes: int = RESERVE_BYTES) -> None:
-        """Raises: OSError, when there is no room for the reserve."""
-        self._file = os.open(data_dir / FILE_NAME, os.O_RDWR | os.O_CREAT, 0o600)
-        _take_space(self._file, reserve_bytes)
+    def __init__(
+        self, data_dir: Path, reserve_bytes: int = RESERVE_BYTES, name: str = FILE_NAME
+    ) -> None:
+        """Raises: BlockingIOError, when another process has it; OSError, when there is no room for
+        the reserve."""
+        self._file = os.open(data_dir / name, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take_space(self._file, reserve_bytes)
+        except OSError:
+            os.close(self._file)
+            raise
         self._end_bytes = 0
         self.rows = len(self.read())
 
     def append(self, rows: Iterable[tuple[str, Row]]) -> None:
-        """Write (lane name, row) pairs and wait until they are on the disk.
+        """Write (lane name, row) pairs and wait until they are on the disk.  A row that no file
+        could keep (an integer beyond 64 bits, which no database takes either) goes to the log.
 
         Raises: OSError; the rows may be tried again then.
         """
-        frames = [_frame(row) for row in rows]
+        frames = [frame for row in rows if (frame := _frame(row))]
         data = b"".join(frames)
         # The end mark is written along: what an earlier, longer spool left behind is not ours.
         _write(self._file, data + _END, self._end_bytes)
@@ -74,8 +91,37 @@ class Spool:
         os.close(self._file)
 
 
+def claim(data_dir: Path, reserve_bytes: int) -> tuple[Spool, Spool]:
+    """A spool of this process's own and the file for refused rows beside it; several servers may
+    share a folder.  What dead processes left in theirs is moved here.
+
+    Raises: OSError, when there is no room for the reserve.
+    """
+    spool, ending = _first_free(data_dir, reserve_bytes)
+    for path in sorted(data_dir.glob(f"{FILE_NAME}*")):
+        with suppress(BlockingIOError):  # its process lives
+            left = Spool(data_dir, 0, path.name)
+            if left.rows:
+                spool.append(left.read())
+                left.clear()
+            left.close()
+    return spool, Spool(data_dir, 0, REJECTED_NAME + ending)
+
+
+def _first_free(data_dir: Path, reserve_bytes: int) -> tuple[Spool, str]:
+    for number in range(_PROCESSES_MAX):
+        ending = f".{number}" if number else ""
+        with suppress(BlockingIOError):
+            return Spool(data_dir, reserve_bytes, FILE_NAME + ending), ending
+    raise OSError(errno.EBUSY, f"{_PROCESSES_MAX} servers share {data_dir} already")
+
+
 def _frame(row: tuple[str, Row]) -> bytes:
-    body = msgspec.msgpack.encode(row)
+    try:
+        body = msgspec.msgpack.encode(row)
+    except (OverflowError, TypeError, ValueError) as error:
+        log.error("%r cannot be kept: %s", row, error)
+        return b""
     return _HEAD.pack(len(body), zlib.crc32(body)) + body
 
 

@@ -7,15 +7,17 @@ SQLAlchemy every one of them would cost three times as much, and these run for e
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Connection, Table
+
+from portico.db.backend import Dialect
 
 Row = tuple[Any, ...]
 """One value per column."""
 
 _ROWS_AT_ONCE = 100
-"""Few enough that every size of statement stays in the driver's cache of 128."""
+"""Few enough that every size of statement stays in the driver's cache."""
 
 
 class Transaction:
@@ -27,7 +29,7 @@ class Transaction:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.dialect: Literal["sqlite", "postgresql"] = connection.dialect.name  # type: ignore[assignment]  # the only two there are
+        self.dialect: Dialect = connection.dialect.name  # type: ignore[assignment]  # the only two there are
         driver: Any = connection.connection.driver_connection
         self._cursor = driver.cursor()
 
@@ -64,7 +66,7 @@ class Transaction:
             some = rows[first : first + _ROWS_AT_ONCE]
             # One statement, not one for each row: between two of them the driver gives up the
             # interpreter, and getting it back from a busy event loop is what a row costs most.
-            sql = _insert(table.name, len(table.columns), len(some), conflict)
+            sql = _insert(table, len(some), conflict)
             self._cursor.execute(self._words(sql), list(chain.from_iterable(some)))
 
     def _words(self, sql: str) -> str:
@@ -78,9 +80,11 @@ def places(count: int) -> str:
 
 @lru_cache(512)
 def _for_psycopg(sql: str) -> str:
-    return sql.replace("?", "%s")
+    return sql.replace("%", "%%").replace("?", "%s")
 
 
-@lru_cache(512)
-def _insert(table: str, columns: int, rows: int, conflict: str) -> str:
-    return f"INSERT INTO {table} VALUES {', '.join([places(columns)] * rows)} {conflict}"
+@lru_cache(1_024)
+def _insert(table: Table, rows: int, conflict: str) -> str:
+    names = ", ".join(table.columns.keys())
+    values = ", ".join([places(len(table.columns))] * rows)
+    return f"INSERT INTO {table.name} ({names}) VALUES {values} {conflict}"

@@ -9,19 +9,21 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
-from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
 from portico import errors
-from portico.db.committer import STOP, Committer, Entry, Resolved, WriterLimits
+from portico.db.committer import Committer, Inbox, WriterLimits
 from portico.db.database import Database
 from portico.db.lane import Lane
-from portico.db.spool import Spool
+from portico.db.pending import STOP, TICK, Resolved
+from portico.db.spool import claim
 from portico.kit.clock import Clock
 
 log = logging.getLogger(__name__)
+
+_TICK_S = 0.25
 
 T = TypeVar("T")
 OnHealth = Callable[[errors.Refusal | None], None]
@@ -47,14 +49,16 @@ class Writer:
         self._on_health = on_health
         self._limits = limits or WriterLimits()
         self._lanes: dict[str, Lane] = {}
-        self._inbox: SimpleQueue[Entry] = SimpleQueue()
-        self._spool = Spool(database.data_dir, self._limits.spool_reserve_bytes)
+        self._inbox = Inbox()
+        self._spools = claim(database.data_dir, self._limits.spool_reserve_bytes)
+        self._tick: asyncio.TimerHandle | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
     def add_lane(self, lane: Lane) -> None:
-        """Before `start`: the spool may hold rows for it."""
+        """Before `start`: the spool may hold rows for it.  In a commit lanes write in the order in
+        which they were added."""
         self._lanes[lane.name] = lane
 
     def start(self) -> None:
@@ -62,14 +66,14 @@ class Writer:
 
         Raises: RuntimeError, when the spool has rows for a lane that was not added.
         """
-        unknown = {name for name, _ in self._spool.read()} - self._lanes.keys()
+        unknown = {name for name, _ in self._spools[0].read()} - self._lanes.keys()
         if unknown:
             raise RuntimeError(f"The spool holds rows of {sorted(unknown)}; nothing writes those.")
         self._loop = asyncio.get_running_loop()
         committer = Committer(
             self._inbox,
             self._database,
-            self._spool,
+            self._spools,
             self._lanes,
             self._clock,
             self._limits,
@@ -77,30 +81,42 @@ class Writer:
         )
         self._thread = threading.Thread(target=committer.run, name="portico-write", daemon=True)
         self._thread.start()
+        self._wake()
 
-    def ack(self) -> "asyncio.Future[None]":
-        """For `put`: resolved once what it was put with is durable."""
+    def ack(self) -> "asyncio.Future[Any]":
+        """For `put`: resolved with what the lane made of the item, once that is durable; with None
+        where it went to the spool instead.  Raises, awaited: Refusal: storage_unavailable, for an
+        item that is not kept while the database will not; what the lane gave as an exception."""
         loop = self._loop or asyncio.get_running_loop()
         return loop.create_future()
 
-    def put(self, lane: Lane, item: Any, ack: "asyncio.Future[None] | None" = None) -> None:
-        """Queue `item`; `ack` is resolved once it is durable.  Never waits.
+    def put(self, lane: Lane, item: Any, ack: "asyncio.Future[Any] | None" = None) -> None:
+        """Queue `item` for the next commit, see `ack`.  Never waits.
 
         Raises: Refusal: storage_unavailable, when too much waits already or all is closed.
         """
         self._check_open()
-        self._inbox.put((lane, item, ack))
+        self._inbox.urgent.put((lane, item, ack))
+
+    def put_later(self, lane: Lane, item: Any) -> None:
+        """Queue `item` for whichever commit comes next: within 0.25 s, and for the price of none.
+
+        Raises: as `put`.
+        """
+        self._check_open()
+        self._inbox.later.append((lane, item, None))
 
     async def run(self, change: Callable[[Connection], T]) -> T:
         """Run `change` inside the next transaction; its result, once committed.
 
         It has a savepoint of its own: what it raises is raised here and undoes only itself.  It
         may be called again if the commit fails, so it must do nothing but database work.
-        Raises: what `change` raises; Refusal: storage_unavailable.
+        Raises: what `change` raises; Refusal: storage_unavailable, also where the connection broke
+        during the commit and nobody knows whether it was done.
         """
         self._check_open()
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._inbox.put((None, change, done))
+        self._inbox.urgent.put((None, change, done))
         return await done
 
     async def close(self) -> None:
@@ -108,15 +124,24 @@ class Writer:
         if self._closed:
             return
         self._closed = True
+        if self._tick is not None:
+            self._tick.cancel()
         if self._thread is not None:
-            self._inbox.put(STOP)
+            self._inbox.urgent.put(STOP)
             await asyncio.to_thread(self._thread.join)
-        self._spool.close()
+        for spool in self._spools:
+            spool.close()
+
+    def _wake(self) -> None:
+        """The thread sleeps without a clock of its own, which makes waking it cheaper."""
+        assert self._loop is not None
+        self._inbox.urgent.put(TICK)
+        self._tick = self._loop.call_later(_TICK_S, self._wake)
 
     def _check_open(self) -> None:
         if self._closed:
             raise errors.STORAGE_UNAVAILABLE("The database is closed.", retry_after_ms=2_000)
-        if self._inbox.qsize() >= self._limits.items_max:
+        if len(self._inbox) >= self._limits.items_max:
             raise errors.STORAGE_UNAVAILABLE(
                 "Too many records wait to be written.",
                 limit=self._limits.items_max,

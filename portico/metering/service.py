@@ -150,11 +150,11 @@ class OpenRecord:
             self._dialect,
             self.model,
             self.deployment,
-            self._stream,
+            int(self._stream),
             outcome,
             finish_word(usage.finish),
             *storable(msgspec.structs.astuple(usage.meters())),
-            usage.started and usage.estimated,
+            int(usage.started and usage.estimated),
             self._started_at_ms,
             self._queue_ms,
             self.ttft_ms,
@@ -187,7 +187,7 @@ class Metering:
         """
         record = OpenRecord(arrival, caller, prompt, permit, self._clock)
         if prompt.stream:
-            self._writer.put(USAGE, record)
+            self._writer.put_later(USAGE, record)
             record.checkpoint_due_s += _CHECKPOINT_S
         self._open[record.id] = record
         self._observer.admitted(prompt.model)

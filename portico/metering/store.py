@@ -7,9 +7,9 @@ import msgspec
 from sqlalchemy import Connection, Row, Select, func, literal_column, or_, select, update
 
 from portico.canon.usage import Meters
-from portico.db.lane import Lane, upsert
-from portico.db.lane import Row as LaneRow
 from portico.db.tables import usage_record
+from portico.db.transaction import Row as TableRow
+from portico.db.transaction import Transaction
 from portico.metering.model import GroupBy, Question, Totals, UsageRecord
 
 _RUNNING = usage_record.c.outcome == literal_column("'running'")
@@ -20,27 +20,53 @@ _OUTCOME_AT = list(usage_record.columns.keys()).index("outcome")
 _METERS = [usage_record.c[name] for name in Meters.__struct_fields__]
 
 
+_REPLACE = (
+    "ON CONFLICT (id) DO UPDATE SET "
+    + ", ".join(f"{c.name} = excluded.{c.name}" for c in usage_record.columns if c.name != "id")
+    # A row that has ended stays as it is, whoever comes again and however late.
+    + " WHERE usage_record.outcome = 'running'"
+)
+
+
 class Recordable(Protocol):
-    def row(self) -> LaneRow:
+    def row(self) -> TableRow:
         """As it is now, in the table's order."""
         ...
 
 
-def _rows(records: Sequence[Recordable]) -> list[LaneRow]:
-    return [record.row() for record in records]
+class UsageLane:
+    """Records, as they stand when they are written: see `db.lane.Lane`."""
+
+    name = "usage"
+
+    def write(self, transaction: Transaction, items: Sequence[Recordable]) -> Sequence[None]:
+        self.restore(transaction, [record.row() for record in items])
+        return [None] * len(items)
+
+    def keep(self, item: Recordable) -> TableRow | None:
+        row = item.row()
+        return row if _has_ended(row) else None
+
+    def restore(self, transaction: Transaction, rows: Sequence[TableRow]) -> None:
+        transaction.insert(usage_record, _latest(rows), _REPLACE)
 
 
-def _has_ended(row: LaneRow) -> bool:
+USAGE = UsageLane()
+
+
+def _latest(rows: Sequence[TableRow]) -> list[TableRow]:
+    """One row per record: the latest checkpoint, or the first that has ended.  PostgreSQL does
+    not take a row twice in one statement."""
+    latest: dict[str, TableRow] = {}
+    for row in rows:
+        before = latest.get(row[0])
+        if before is None or not _has_ended(before):
+            latest[row[0]] = row
+    return list(latest.values())
+
+
+def _has_ended(row: TableRow) -> bool:
     return bool(row[_OUTCOME_AT] != "running")
-
-
-USAGE = Lane(
-    name="usage",
-    rows=_rows,
-    must_survive=_has_ended,
-    # A row that has ended stays as it is, whoever comes again and however late.
-    upsert=upsert(usage_record, replace_if=_RUNNING),
-)
 
 
 def close_abandoned(connection: Connection) -> int:

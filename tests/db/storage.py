@@ -1,7 +1,6 @@
 """A real database with its writer, and what can be done to it from outside."""
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from sqlalchemy import Connection
 
 from portico.db.committer import WriterLimits
 from portico.db.database import Database, open_database
-from portico.db.sqlite import FILE_NAME
 from portico.db.writer import Writer
 from portico.errors import Refusal
 from portico.kit.clock import SystemClock
@@ -83,8 +81,10 @@ class Storage:
 
 
 @asynccontextmanager
-async def storage(data_dir: Path, limits: WriterLimits = QUICK) -> AsyncIterator[Storage]:
-    database = open_database(data_dir)
+async def storage(
+    data_dir: Path, url: str = "", limits: WriterLimits = QUICK
+) -> AsyncIterator[Storage]:
+    database = open_database(data_dir, url)
     health = Health()
     clock = SystemClock()
     writer = Writer(database, clock, health, limits)
@@ -97,19 +97,29 @@ async def storage(data_dir: Path, limits: WriterLimits = QUICK) -> AsyncIterator
 
 
 @contextmanager
-def locked(data_dir: Path) -> Iterator[None]:
-    """Another process holds the write lock, for as long as this lasts."""
-    other = sqlite3.connect(data_dir / FILE_NAME, isolation_level=None)
-    try:
-        other.execute("BEGIN IMMEDIATE")
+def locked(database: Database) -> Iterator[None]:
+    """Another process writes and does not come to an end, for as long as this lasts."""
+    with database.connect() as other:
+        driver: Any = other.connection.driver_connection
+        database.backend.begin(driver)
         yield
-        other.execute("ROLLBACK")
-    finally:
-        other.close()
+        driver.rollback()
 
 
-async def fill_disk(writer: Writer) -> None:
-    """From now on the database file may not grow.  `free_disk` makes room inside it."""
+_FULL = """
+CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$;
+CREATE TRIGGER full_disk BEFORE INSERT ON usage_record EXECUTE FUNCTION full_disk();
+CREATE TRIGGER full_disk BEFORE INSERT ON organisation EXECUTE FUNCTION full_disk();
+"""
+
+
+async def fill_disk(database: Database, writer: Writer) -> None:
+    """From now on the database may not grow.  `free_disk` makes room inside it.  PostgreSQL says
+    so without being full: its server has no limit that could be set."""
+    if database.dialect == "postgresql":
+        database.write(lambda c: c.exec_driver_sql(_FULL))
+        return
 
     def fill(connection: Connection) -> None:
         connection.exec_driver_sql("CREATE TABLE ballast (stuff BLOB)")
@@ -121,4 +131,5 @@ async def fill_disk(writer: Writer) -> None:
 
 
 def free_disk(database: Database) -> None:
-    database.write(lambda c: c.exec_driver_sql("DROP TABLE ballast"))
+    dropped = {"sqlite": "DROP TABLE ballast", "postgresql": "DROP FUNCTION full_disk CASCADE"}
+    database.write(lambda c: c.exec_driver_sql(dropped[database.dialect]))

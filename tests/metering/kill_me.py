@@ -1,6 +1,6 @@
 """Settles records for ever, printing the id of each once it was acknowledged.  To be killed.
 
-python -m tests.metering.kill_me DATA_DIR
+python -m tests.metering.kill_me DATA_DIR URL
 """
 
 import asyncio
@@ -22,8 +22,8 @@ async def _settle_for_ever(store: Storage) -> None:
         sys.stdout.flush()
 
 
-async def main(data_dir: Path) -> None:
-    async with storage(data_dir) as store:
+async def main(data_dir: Path, url: str) -> None:
+    async with storage(data_dir, url) as store:
         for n in range(UNFINISHED):
             record = open_one(store.metering, request_id=f"unfinished_{n}")
             # The engine's own figure: only the sweep makes it an estimate.
@@ -34,4 +34,4 @@ async def main(data_dir: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1])))
+    asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))

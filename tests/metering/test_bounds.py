@@ -17,10 +17,10 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_settlement_nothing_takes_is_refused_in_time_and_written_later(
-    tmp_path: Path,
+    tmp_path: Path, database_url: str
 ) -> None:
     clock = HandClock()
-    writer = Writer(open_database(tmp_path), clock, Health(), QUICK)
+    writer = Writer(open_database(tmp_path, database_url), clock, Health(), QUICK)
     metering = Metering(writer, clock)
     loop = asyncio.get_running_loop()
     settling = loop.create_task(complete_one(metering))  # the thread does not run yet
@@ -33,13 +33,17 @@ async def test_a_settlement_nothing_takes_is_refused_in_time_and_written_later(
     running.cancel()
     writer.start()
     await writer.close()
-    async with storage(tmp_path) as store:
+    async with storage(tmp_path, database_url) as store:
         assert [row["outcome"] for row in store.rows()] == ["completed"]
 
 
-async def test_a_settlement_there_was_no_room_for_is_written_later(tmp_path: Path) -> None:
+async def test_a_settlement_there_was_no_room_for_is_written_later(
+    tmp_path: Path, database_url: str
+) -> None:
     clock = HandClock()
-    writer = Writer(open_database(tmp_path), clock, Health(), replace(QUICK, items_max=3))
+    writer = Writer(
+        open_database(tmp_path, database_url), clock, Health(), replace(QUICK, items_max=3)
+    )
     metering = Metering(writer, clock)
     first, second = open_one(metering), open_one(metering)
     loop = asyncio.get_running_loop()
@@ -51,21 +55,23 @@ async def test_a_settlement_there_was_no_room_for_is_written_later(tmp_path: Pat
     await settling
     metering.checkpoint(clock.monotonic_s())
     await writer.close()
-    async with storage(tmp_path) as store:
+    async with storage(tmp_path, database_url) as store:
         outcomes = {row["id"]: row["outcome"] for row in store.rows()}
     assert outcomes == {first.id: "completed", second.id: "client_gone"}
 
 
-async def test_a_stream_is_on_disk_before_any_tick(tmp_path: Path) -> None:
-    async with storage(tmp_path) as store:
+async def test_a_stream_is_on_disk_before_any_tick(tmp_path: Path, database_url: str) -> None:
+    async with storage(tmp_path, database_url) as store:
         record = open_one(store.metering)
         await store.writer.run(lambda connection: None)  # whatever was put before is committed too
         assert [(row["id"], row["outcome"]) for row in store.rows()] == [(record.id, "running")]
         await store.metering.settle(record, "completed")
 
 
-async def test_no_room_for_the_record_is_no_record(tmp_path: Path) -> None:
-    writer = Writer(open_database(tmp_path), HandClock(), Health(), replace(QUICK, items_max=1))
+async def test_no_room_for_the_record_is_no_record(tmp_path: Path, database_url: str) -> None:
+    writer = Writer(
+        open_database(tmp_path, database_url), HandClock(), Health(), replace(QUICK, items_max=1)
+    )
     metering = Metering(writer, HandClock())
     open_one(metering)
     with pytest.raises(Refusal, match="Too many records"):
@@ -75,8 +81,10 @@ async def test_no_room_for_the_record_is_no_record(tmp_path: Path) -> None:
     await writer.close()
 
 
-async def test_open_records_reach_the_disk_while_they_run(tmp_path: Path) -> None:
-    async with storage(tmp_path) as store:
+async def test_open_records_reach_the_disk_while_they_run(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with storage(tmp_path, database_url) as store:
         record = open_one(store.metering)
         running = asyncio.get_running_loop().create_task(store.metering.run())
         async with asyncio.timeout(20):

@@ -2,10 +2,10 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from portico.db.database import Database
 from tests.db.storage import locked, storage
 from tests.metering.kill_me import TOKENS, UNFINISHED
 from tests.metering.requests import complete_one
@@ -13,9 +13,11 @@ from tests.metering.requests import complete_one
 pytestmark = pytest.mark.anyio
 
 
-def _killed_after(acknowledged: int, data_dir: Path, *, lock_at: int | None = None) -> list[str]:
+def _killed_after(
+    acknowledged: int, database: Database, url: str, *, lock_at: int | None = None
+) -> list[str]:
     """The ids a process acknowledged before it was killed."""
-    command = [sys.executable, "-m", "tests.metering.kill_me", str(data_dir)]
+    command = [sys.executable, "-m", "tests.metering.kill_me", str(database.data_dir), url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
@@ -23,7 +25,7 @@ def _killed_after(acknowledged: int, data_dir: Path, *, lock_at: int | None = No
                 ids = [process.stdout.readline() for _ in range(acknowledged)]
             else:
                 ids = [process.stdout.readline() for _ in range(lock_at)]
-                with locked(data_dir):
+                with locked(database):
                     ids += [process.stdout.readline() for _ in range(acknowledged - lock_at)]
                     process.kill()
         finally:
@@ -33,9 +35,11 @@ def _killed_after(acknowledged: int, data_dir: Path, *, lock_at: int | None = No
 
 
 @pytest.mark.parametrize("acknowledged", [1, 40, 333])
-async def test_no_acknowledged_record_is_lost(tmp_path: Path, acknowledged: int) -> None:
-    ids = _killed_after(acknowledged, tmp_path)
-    async with storage(tmp_path) as store:
+async def test_no_acknowledged_record_is_lost(
+    database: Database, database_url: str, acknowledged: int
+) -> None:
+    ids = _killed_after(acknowledged, database, database_url)
+    async with storage(database.data_dir, database_url) as store:
         assert await store.metering.recover() == UNFINISHED
         rows = {row["id"]: row for row in store.rows()}
     assert len(ids) >= acknowledged
@@ -47,26 +51,28 @@ async def test_no_acknowledged_record_is_lost(tmp_path: Path, acknowledged: int)
         assert row["estimated"] == unfinished
 
 
-async def test_what_was_acknowledged_from_the_spool_is_not_lost_either(tmp_path: Path) -> None:
-    ids = _killed_after(120, tmp_path, lock_at=20)
-    async with storage(tmp_path) as store:
+async def test_what_was_acknowledged_from_the_spool_is_not_lost_either(
+    database: Database, database_url: str
+) -> None:
+    ids = _killed_after(120, database, database_url, lock_at=20)
+    async with storage(database.data_dir, database_url) as store:
         await store.metering.recover()
         stored = {row["id"] for row in store.rows()}
     assert len(ids) >= 120
     assert set(ids) <= stored
 
 
-async def test_a_second_recovery_finds_nothing(tmp_path: Path) -> None:
-    async with storage(tmp_path) as store:
+async def test_a_second_recovery_finds_nothing(database: Database, database_url: str) -> None:
+    async with storage(database.data_dir, database_url) as store:
         await complete_one(store.metering)
         assert await store.metering.recover() == 0
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("acknowledged", range(1, 3_000, 100))
-async def test_thirty_kills(tmp_path: Path, acknowledged: int) -> None:
-    ids = _killed_after(acknowledged, tmp_path)
-    async with storage(tmp_path) as store:
+async def test_thirty_kills(database: Database, database_url: str, acknowledged: int) -> None:
+    ids = _killed_after(acknowledged, database, database_url)
+    async with storage(database.data_dir, database_url) as store:
         await store.metering.recover()
         rows = store.rows()
     assert set(ids) <= {row["id"] for row in rows}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from portico.callers.model import Caller
 from portico.canon.usage import Meters
-from portico.db.database import Database, open_database
+from portico.db.database import Database
 from portico.db.tables import usage_record
 from portico.errors import Refusal
 from portico.metering import reports
@@ -32,11 +32,6 @@ def test_the_table_has_every_meter_in_order() -> None:
     columns = list(usage_record.columns.keys())
     first = columns.index("input_text")
     assert tuple(columns[first : first + 9]) == Meters.__struct_fields__
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Database:
-    return open_database(tmp_path)
 
 
 def _add(database: Database, number: int, **given_values: object) -> None:
@@ -134,9 +129,9 @@ def test_a_page_has_its_limits(database: Database, limit: int) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_record_reads_as_it_was_written(tmp_path: Path) -> None:
+async def test_a_record_reads_as_it_was_written(tmp_path: Path, database_url: str) -> None:
     caller = Caller("key_9", "proj_9", "org_9", "test", 1)
-    async with storage(tmp_path) as store:
+    async with storage(tmp_path, database_url) as store:
         await complete_one(store.metering, caller)
         running = open_one(store.metering, caller)
         store.metering.checkpoint(float("inf"))

@@ -20,8 +20,10 @@ from tests.metering.requests import LAST, complete_one, open_one
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_settled_record_is_there_with_every_figure(tmp_path: Path) -> None:
-    async with storage(tmp_path) as store:
+async def test_a_settled_record_is_there_with_every_figure(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with storage(tmp_path, database_url) as store:
         record = open_one(store.metering)
         record.count(Delta(output_tokens=2))
         record.count(LAST)
@@ -39,8 +41,10 @@ async def test_a_settled_record_is_there_with_every_figure(tmp_path: Path) -> No
     assert 0 <= row["ttft_ms"] <= row["duration_ms"]
 
 
-async def test_a_client_that_hangs_up_is_metered_for_what_was_generated(tmp_path: Path) -> None:
-    async with storage(tmp_path) as store:
+async def test_a_client_that_hangs_up_is_metered_for_what_was_generated(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with storage(tmp_path, database_url) as store:
         record = open_one(store.metering)
         for _ in range(3):
             record.count(Delta(raw=b"x", output_tokens=1))
@@ -49,8 +53,8 @@ async def test_a_client_that_hangs_up_is_metered_for_what_was_generated(tmp_path
     assert (row["input_text"], row["output_text"], row["estimated"]) == (7, 3, 1)
 
 
-async def test_nothing_generated_is_nothing_metered(tmp_path: Path) -> None:
-    async with storage(tmp_path) as store:
+async def test_nothing_generated_is_nothing_metered(tmp_path: Path, database_url: str) -> None:
+    async with storage(tmp_path, database_url) as store:
         record = open_one(store.metering)
         await store.metering.settle(record, "refused")
         (row,) = store.rows()
@@ -59,8 +63,10 @@ async def test_nothing_generated_is_nothing_metered(tmp_path: Path) -> None:
     assert row["ttft_ms"] is None
 
 
-async def test_what_the_engine_says_replaces_what_was_counted_before(tmp_path: Path) -> None:
-    async with storage(tmp_path) as store:
+async def test_what_the_engine_says_replaces_what_was_counted_before(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with storage(tmp_path, database_url) as store:
         record = open_one(store.metering)
         record.count(Delta(output_tokens=50))
         record.count(Delta(meters=Meters(input_text=4, output_text=9)))
@@ -70,8 +76,10 @@ async def test_what_the_engine_says_replaces_what_was_counted_before(tmp_path: P
     assert (row["input_text"], row["output_text"], row["estimated"]) == (4, 11, 1)
 
 
-async def test_impossible_figures_from_an_engine_still_make_a_record(tmp_path: Path) -> None:
-    async with storage(tmp_path) as store:
+async def test_impossible_figures_from_an_engine_still_make_a_record(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with storage(tmp_path, database_url) as store:
         record = open_one(store.metering)
         meters = Meters(input_text=-5, output_text=2**70, output_reasoning=3)
         record.count(Delta(meters=meters, last=True, finish="\N{SNOWMAN}" * 1_000))
@@ -101,10 +109,10 @@ async def _live(store: Storage, tokens: int, on_disk: bool, endings: list[Outcom
 
 
 def test_however_often_it_is_settled_there_is_one_record_with_the_first_ending(
-    tmp_path_factory: pytest.TempPathFactory,
+    tmp_path_factory: pytest.TempPathFactory, database_url: str
 ) -> None:
     async def law(lives: list[tuple[int, bool, list[Outcome]]]) -> None:
-        async with storage(folder) as store:
+        async with storage(folder, database_url) as store:
             ids = await asyncio.gather(*[_live(store, *life) for life in lives])
             rows = {row["id"]: row for row in store.rows()}
             count = store.rows("SELECT count(*) AS n FROM usage_record")[0]["n"]
@@ -123,8 +131,10 @@ def test_however_often_it_is_settled_there_is_one_record_with_the_first_ending(
     check()
 
 
-async def test_a_record_that_has_ended_stays_as_it_is_whoever_comes_again(tmp_path: Path) -> None:
-    async with storage(tmp_path) as store:
+async def test_a_record_that_has_ended_stays_as_it_is_whoever_comes_again(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with storage(tmp_path, database_url) as store:
         first = open_one(store.metering)
         first.count(LAST)
         await store.metering.settle(first, "completed")
@@ -137,8 +147,10 @@ async def test_a_record_that_has_ended_stays_as_it_is_whoever_comes_again(tmp_pa
     assert (row["outcome"], row["output_text"]) == ("completed", 5)
 
 
-async def test_a_cancelled_settle_is_recorded_all_the_same(tmp_path: Path) -> None:
-    async with storage(tmp_path) as store:
+async def test_a_cancelled_settle_is_recorded_all_the_same(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with storage(tmp_path, database_url) as store:
         record = open_one(store.metering)
         record.count(LAST)
         task = asyncio.get_running_loop().create_task(store.metering.settle(record, "completed"))
@@ -146,13 +158,15 @@ async def test_a_cancelled_settle_is_recorded_all_the_same(tmp_path: Path) -> No
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    with_restart = await _rows_after_restart(tmp_path)
+    with_restart = await _rows_after_restart(tmp_path, database_url)
     assert [row["outcome"] for row in with_restart] == ["completed"]
 
 
-async def test_a_locked_database_closes_admission_and_loses_nothing(tmp_path: Path) -> None:
-    async with storage(tmp_path) as store:
-        with locked(tmp_path):
+async def test_a_locked_database_closes_admission_and_loses_nothing(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with storage(tmp_path, database_url) as store:
+        with locked(store.database):
             spooled = [await complete_one(store.metering) for _ in range(3)]
             await store.health.until(closed=True)
             refusal = store.health.refusals[-1]
@@ -167,10 +181,12 @@ async def test_a_locked_database_closes_admission_and_loses_nothing(tmp_path: Pa
         assert sorted(row["id"] for row in store.rows()) == sorted([*spooled, later])
 
 
-async def test_a_lock_shorter_than_the_patience_goes_unnoticed(tmp_path: Path) -> None:
-    async with storage(tmp_path, replace(QUICK, patience_s=30.0)) as store:
+async def test_a_lock_shorter_than_the_patience_goes_unnoticed(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with storage(tmp_path, database_url, replace(QUICK, patience_s=30.0)) as store:
         await store.writer.run(lambda connection: None)  # it has started
-        with locked(tmp_path):
+        with locked(store.database):
             settling = asyncio.gather(*[complete_one(store.metering) for _ in range(3)])
             await asyncio.sleep(0.5)  # the lock's length: the writer meets it once or twice
         await settling
@@ -178,9 +194,11 @@ async def test_a_lock_shorter_than_the_patience_goes_unnoticed(tmp_path: Path) -
         assert len(store.rows()) == 3
 
 
-async def test_a_full_disk_closes_admission_and_loses_nothing(tmp_path: Path) -> None:
-    async with storage(tmp_path) as store:
-        await fill_disk(store.writer)
+async def test_a_full_disk_closes_admission_and_loses_nothing(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with storage(tmp_path, database_url) as store:
+        await fill_disk(store.database, store.writer)
         ids = []
         while not store.health.closed:
             ids.append(await complete_one(store.metering))
@@ -193,12 +211,12 @@ async def test_a_full_disk_closes_admission_and_loses_nothing(tmp_path: Path) ->
         assert sorted(row["id"] for row in store.rows()) == sorted(ids)
 
 
-async def test_what_the_spool_holds_survives_the_process(tmp_path: Path) -> None:
-    async with storage(tmp_path) as store:
-        with locked(tmp_path):
+async def test_what_the_spool_holds_survives_the_process(tmp_path: Path, database_url: str) -> None:
+    async with storage(tmp_path, database_url) as store:
+        with locked(store.database):
             ids = [await complete_one(store.metering) for _ in range(5)]
             await store.writer.close()
-    rows = await _rows_after_restart(tmp_path)
+    rows = await _rows_after_restart(tmp_path, database_url)
     assert sorted(row["id"] for row in rows) == sorted(ids)
     assert {row["outcome"] for row in rows} == {"completed"}
 
@@ -207,13 +225,13 @@ async def test_a_nearly_full_disk_closes_admission_while_records_are_still_writt
     tmp_path: Path,
 ) -> None:
     limits = WriterLimits(free_bytes_min=2**62, spool_reserve_bytes=0)
-    async with storage(tmp_path, limits) as store:
+    async with storage(tmp_path, limits=limits) as store:
         await store.health.until(closed=True)
         await complete_one(store.metering)
         assert len(store.rows()) == 1
 
 
-async def _rows_after_restart(data_dir: Path) -> list[Any]:
-    async with storage(data_dir) as store:
+async def _rows_after_restart(data_dir: Path, url: str) -> list[Any]:
+    async with storage(data_dir, url) as store:
         await store.metering.recover()
         return store.rows()
