@@ -75,10 +75,10 @@ def rate(quote: Quote, meters: Meters, requests: int = 1) -> Charge:
     numerator, denominator = quote.share_numerator, quote.share_denominator
     lines = []
     for meter, units in (*zip(_COUNTED, astuple(meters), strict=True), (REQUEST, requests)):
-        if not units:
-            continue
         if units < 0:
             raise NegativeUnits(f"{meter} of {quote.model} is {units}.")
+        if not units:
+            continue
         price = prices.get(meter)
         if price is None:
             if meter == REQUEST or not numerator:

@@ -323,6 +323,9 @@ async def test_answers_that_are_remembered_have_a_limit(
     for model in "abc":
         priced(input_text=1, output_text=2, model=model)
     await prices.refresh()
+    first, second = (prices.quote(model, "standard", WITHOUT_TERMS) for model in "ab")
+    assert prices.quote("a", "standard", WITHOUT_TERMS) is first
+    assert prices.quote("b", "standard", WITHOUT_TERMS) is second
     quotes = [prices.quote(model, "standard", WITHOUT_TERMS) for model in "abcab"]
     assert [each.quote.model for each in quotes] == list("abcab")
     assert len(prices._quotes) <= 2
