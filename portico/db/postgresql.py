@@ -74,6 +74,7 @@ class Postgresql:
                 poolclass=NullPool,
                 isolation_level="AUTOCOMMIT",
                 connect_args=_CONNECT,
+                use_native_hstore=False,  # saves a question with every first connection
             )
         except ModuleNotFoundError as error:
             raise DriverMissing(

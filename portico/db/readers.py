@@ -38,12 +38,27 @@ class Readers:
 
     def _answer(self, query: Callable[[Connection], T]) -> T:
         connection: Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._database.connect()
-            connection.exec_driver_sql("PRAGMA query_only = ON")
-            self._local.connection = connection
-            self._open.append(connection)
+        if connection is not None:
+            try:
+                return self._ask(connection, query)
+            except Exception as error:
+                trouble = self._database.backend.trouble(error)
+                if trouble is None or not trouble.lost:
+                    raise
+                # The server was restarted, perhaps long ago: a read can be asked again.
+                connection.invalidate()
+        return self._ask(self._connect(), query)
+
+    def _ask(self, connection: Connection, query: Callable[[Connection], T]) -> T:
         try:
             return query(connection)
         finally:
-            connection.rollback()
+            if not connection.invalidated:
+                connection.rollback()
+
+    def _connect(self) -> Connection:
+        connection = self._database.connect()
+        self._database.backend.only_reads(connection)
+        self._open.append(connection)
+        self._local.connection = connection
+        return connection

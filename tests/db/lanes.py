@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from portico.db.tables import organisation
+from portico.db.tables import organisation, txn
 from portico.db.transaction import Row, Transaction, places
 
 
@@ -67,3 +67,28 @@ class Seats:
 
     def restore(self, transaction: Transaction, rows: Sequence[Row]) -> None:
         return
+
+
+class Spend:
+    """Items are ids; each takes one nano from the account "purse", once.  All of them are kept."""
+
+    name = "spend"
+
+    def write(self, transaction: Transaction, items: Sequence[str]) -> Sequence[str]:
+        known = transaction.rows(f"SELECT id FROM txn WHERE id IN {places(len(items))}", items)
+        new = [item for item in dict.fromkeys(items) if (item,) not in known]
+        transaction.insert(txn, [(item, "spend", "", "", 0) for item in new])
+        transaction.run(
+            "UPDATE account SET posted_nano = posted_nano - ? WHERE id = 'purse'", (len(new),)
+        )
+        return [f"spent {item}" for item in items]
+
+    def keep(self, item: str) -> Row | None:
+        return (item,)
+
+    def restore(self, transaction: Transaction, rows: Sequence[Row]) -> None:
+        self.write(transaction, [row[0] for row in rows])
+
+
+PURSE = "INSERT INTO account VALUES ('purse', 'prepaid', '', 0, 0, NULL, 0, NULL, 0)"
+SPENT = "SELECT (SELECT count(*) FROM txn), (SELECT -posted_nano FROM account WHERE id = 'purse')"

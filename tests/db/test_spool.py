@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portico.db.spool import FILE_NAME, Spool
+from portico.db.spool import FILE_NAME, Spool, claim
 
 VALUES = st.one_of(st.none(), st.booleans(), st.integers(-(2**63), 2**63 - 1), st.text())
 ROWS = st.lists(st.tuples(st.sampled_from(["usage", "other"]), st.tuples(VALUES, VALUES)))
@@ -70,4 +70,49 @@ def test_the_reserve_is_taken_before_it_is_needed(tmp_path: Path) -> None:
     blocks_bytes = (tmp_path / FILE_NAME).stat().st_blocks * 512
     assert blocks_bytes >= 3_000_000
     assert (tmp_path / FILE_NAME).stat().st_size == 3_000_000
+    spool.close()
+
+
+def test_servers_that_share_a_folder_have_a_spool_each_and_inherit_from_the_dead(
+    tmp_path: Path,
+) -> None:
+    first, second, third = (claim(tmp_path, 1_000) for _ in range(3))
+    assert sorted(path.name for path in tmp_path.glob("portico.spool*")) == [
+        "portico.spool",
+        "portico.spool.1",
+        "portico.spool.2",
+    ]
+    second[0].append([("usage", (2,))])
+    third[0].append([("usage", (3,))])
+    for file in third:
+        file.close()
+    heir = claim(tmp_path, 1_000)  # the third's own place, with what it left
+    assert heir[0].read() == [("usage", (3,))]
+    for file in (*first, *second, *heir):
+        file.close()
+    alone = claim(tmp_path, 1_000)
+    assert alone[0].read() == [("usage", (2,)), ("usage", (3,))]
+    emptied = Spool(tmp_path, 0, "portico.spool.1")
+    assert emptied.rows == 0
+    emptied.close()
+    for file in alone:
+        file.close()
+
+
+def test_a_spool_has_one_owner(tmp_path: Path) -> None:
+    owner = Spool(tmp_path, 0)
+    with pytest.raises(BlockingIOError):
+        Spool(tmp_path, 0)
+    owner.close()
+    Spool(tmp_path, 0).close()
+
+
+def test_what_no_file_can_keep_is_in_the_log_and_holds_nothing_up(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spool = Spool(tmp_path, 0)
+    spool.append([("usage", (1,)), ("usage", (2**70,)), ("usage", (3,))])
+    assert [row for _, row in spool.read()] == [(1,), (3,)]
+    assert spool.rows == 2
+    assert str(2**70) in caplog.text
     spool.close()
