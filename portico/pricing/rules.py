@@ -218,8 +218,9 @@ def _charge(lines: list[Line]) -> Charge:
     for each in lines:
         if each.units > NANO_MAX:
             raise AmountTooLarge(f"{each.meter} is {each.units}; {NANO_MAX} is the most there is.")
-    if max(list_nano, net_nano) > NANO_MAX:
+    largest_nano = max(list_nano, net_nano)
+    if largest_nano > NANO_MAX:
         raise AmountTooLarge(
-            f"The charge is {max(list_nano, net_nano)} nano-USD; {NANO_MAX} is the most there is."
+            f"The charge is {largest_nano} nano-USD; {NANO_MAX} is the most there is."
         )
     return Charge(tuple(lines), list_nano, net_nano)

@@ -338,6 +338,7 @@ async def test_the_last_snapshot_stays_when_the_database_cannot_say(
     await prices.refresh()
     with_organisations.write(lambda c: c.exec_driver_sql("ALTER TABLE price RENAME TO away"))
     await prices.refresh()
+    with_organisations.write(lambda c: c.exec_driver_sql("ALTER TABLE away RENAME TO price"))
     assert "prices cannot be read now" in caplog.text
     assert prices.quote("m", "standard", WITHOUT_TERMS).quote.prices
 
