@@ -26,8 +26,9 @@ from portico.admission.service import Admission, QueueLimits
 from portico.callers.pepper import Pepper, PepperLost
 from portico.callers.service import Callers
 from portico.db.committer import WriterLimits
-from portico.db.database import Database, open_database
+from portico.db.database import Database, OldSchema, open_database
 from portico.db.lock import AlreadyServing, ServerLock
+from portico.db.postgresql import DriverMissing, UrlInvalid
 from portico.db.readers import Readers
 from portico.db.schema import NewerDatabase
 from portico.db.writer import Writer
@@ -71,6 +72,8 @@ OPENAI_CHAT = Dialect(
     headers=chat_errors.headers,
     event=chat_errors.stream_error,
 )
+_ABANDONED_AFTER_S = 3_600.0
+"""On a shared database: added to twice the longest request, before its record counts as left over."""
 _FOLLOW_EVERY_S = 2.0
 _YOUNG_OBJECTS = 10_000
 """New objects, less those gone, before the collector looks at them."""
@@ -139,7 +142,8 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
         tasks.start(_follow(settings, fleet, registry))
         tasks.start(metering.run())
         base_url = _base_url(listening)
-        lock.announce(base_url)
+        if lock.held:
+            lock.announce(base_url)
 
         def ready() -> None:
             start_ms = round((clock.monotonic_s() - started_s) * 1000)
@@ -250,7 +254,9 @@ def _locked(settings: Settings) -> Iterator[ServerLock]:
     try:
         lock.take()
     except AlreadyServing as error:
-        raise CannotStart("data", str(error)) from error
+        # Several may share a PostgreSQL; `portico ask` then finds the first one here.
+        if not settings.database.url:
+            raise CannotStart("data", str(error)) from error
     except OSError as error:
         raise CannotStart(
             "data",
@@ -266,14 +272,23 @@ def _locked(settings: Settings) -> Iterator[ServerLock]:
 def _open_database(settings: Settings) -> Database:
     """Blocking."""
     data_dir = Path(settings.server.data_dir)
+    url = settings.database.url
     try:
-        return open_database(data_dir)
+        return open_database(data_dir, url)
     except DBAPIError as error:
+        if url:
+            raise CannotStart(
+                "data",
+                f"the database of database.url cannot be reached: {error.orig}.",
+                "Check the address, and that PostgreSQL runs and lets this user in.",
+            ) from error
         raise CannotStart(
             "data",
             f"the database {data_dir / 'portico.db'} cannot be opened: {error.orig}.",
             "Run `portico doctor`; restore the file from a backup if it is damaged.",
         ) from error
+    except (OldSchema, UrlInvalid, DriverMissing) as error:
+        raise CannotStart("data", str(error)) from error
     except (OSError, NewerDatabase) as error:
         raise CannotStart("data", f"{data_dir}: {error}") from error
 
@@ -309,10 +324,18 @@ async def _recording(
     metering = Metering(writer, clock, metrics)
     writer.start()
     try:
-        await metering.recover()
+        await metering.recover(_abandoned_before_ms(settings, clock))
         yield metering
     finally:
         await writer.close()
+
+
+def _abandoned_before_ms(settings: Settings, clock: Clock) -> int | None:
+    """Wall clock.  None: whatever runs, runs in a process that is dead."""
+    if not settings.database.url:
+        return None
+    longest_s = settings.queue.wait_s + settings.upstream.total_s
+    return clock.wall_ms() - round(1000 * (2 * longest_s + _ABANDONED_AFTER_S))
 
 
 def _transport(settings: Settings) -> Transport:

@@ -140,6 +140,18 @@ class Upstream(Struct, frozen=True, forbid_unknown_fields=True):
     total_s: Annotated[float, Meta(gt=0, description="Longest answer.")] = 600.0
 
 
+class Database(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where everything is recorded."""
+
+    url: Annotated[
+        str,
+        Meta(
+            description="postgresql://user:password@host/database (extra `postgres`); empty keeps "
+            "a SQLite file in the data directory.  Better in the environment."
+        ),
+    ] = ""
+
+
 class Storage(Struct, frozen=True, forbid_unknown_fields=True):
     """When recording usage is in danger, admission closes first."""
 
@@ -183,13 +195,21 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     queue: Queue = Queue()
     engine: Engine = Engine()
     upstream: Upstream = Upstream()
+    database: Database = Database()
     storage: Storage = Storage()
     observe: Observe = Observe()
     client: Client = Client()
 
 
 SECTIONS: dict[str, type[Struct]] = get_type_hints(Settings)
-SECRETS = frozenset({("upstream", "api_key"), ("observe", "metrics_token"), ("client", "api_key")})
+SECRETS = frozenset(
+    {
+        ("upstream", "api_key"),
+        ("database", "url"),
+        ("observe", "metrics_token"),
+        ("client", "api_key"),
+    }
+)
 _ENV_PREFIX = "PORTICO_"
 
 

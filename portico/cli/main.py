@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from portico.cli import key, model, price, terms
+from portico.cli import db, key, model, price, terms
 from portico.cli.ask import ask
 from portico.cli.doctor import Check, examine
 from portico.cli.output import Exit, console, say_json
@@ -28,6 +28,7 @@ app.command(model.app)
 app.command(price.app)
 app.command(terms.app)
 app.command(usage)
+app.command(db.app)
 
 
 @app.command

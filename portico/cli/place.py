@@ -5,9 +5,14 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from portico.cli.output import Exit, stop
-from portico.db.database import Database, open_database
+from portico.db.database import Database, OldSchema, open_database
+from portico.db.postgresql import DriverMissing, UrlInvalid
 from portico.db.schema import NewerDatabase
+from portico.db.sqlite import FILE_NAME
 from portico.settings import Settings, SettingsInvalid, load
+
+NOT_USABLE = (NewerDatabase, OldSchema, DriverMissing, UrlInvalid, OSError)
+"""Why a database cannot be opened, in words that need no more."""
 
 
 def settings_for(config: Path | None, **sections: dict[str, object]) -> Settings:
@@ -22,18 +27,25 @@ def settings_for(config: Path | None, **sections: dict[str, object]) -> Settings
         stop(Exit.USAGE, str(error), fix="docs/reference/settings.md lists every setting.")
 
 
-def database_of(settings: Settings) -> Database:
-    """The database of an existing data directory; asking about nothing is a mistake, said so."""
+def place_of(settings: Settings) -> Path:
+    """The data directory; asking about nothing is a mistake, said so."""
     data_dir = Path(settings.server.data_dir)
-    if not (data_dir / "portico.db").exists():
+    if not settings.database.url and not (data_dir / FILE_NAME).exists():
         stop(
             Exit.DATA,
             f"there is no Portico data in {data_dir}.",
             fix="Start `portico serve` first, or name its folder with --data-dir.",
         )
+    return data_dir
+
+
+def database_of(settings: Settings) -> Database:
+    """The database that `portico serve` would use."""
+    data_dir = place_of(settings)
     try:
-        return open_database(data_dir)
-    except (NewerDatabase, OSError) as error:
+        return open_database(data_dir, settings.database.url)
+    except NOT_USABLE as error:
         stop(Exit.DATA, str(error))
     except DBAPIError as error:
-        stop(Exit.DATA, f"{data_dir / 'portico.db'}: {error.orig}", fix="Run `portico doctor`.")
+        where = "database.url" if settings.database.url else data_dir / FILE_NAME
+        stop(Exit.DATA, f"{where}: {error.orig}", fix="Run `portico doctor`.")

@@ -50,6 +50,10 @@ class ServerLock:
         self._file = file
         self.announce("")
 
+    @property
+    def held(self) -> bool:
+        return self._file is not None
+
     def announce(self, base_url: str) -> None:
         """Say where the server listens, once it does."""
         if self._file is None:

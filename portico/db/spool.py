@@ -66,18 +66,7 @@ class Spool:
 
     def read(self) -> list[tuple[str, Row]]:
         """Every row in the spool, oldest first."""
-        rows: list[tuple[str, Row]] = []
-        at = 0
-        while True:
-            head = os.pread(self._file, _HEAD.size, at).ljust(_HEAD.size, b"\0")
-            length, crc = _HEAD.unpack(head)
-            body = os.pread(self._file, length, at + _HEAD.size)
-            if not length or zlib.crc32(body) != crc:
-                break
-            name, row = msgspec.msgpack.decode(body, type=tuple[str, tuple[Any, ...]])
-            rows.append((name, row))
-            at += _HEAD.size + length
-        self._end_bytes = at
+        rows, self._end_bytes = _read(self._file)
         return rows
 
     def clear(self) -> None:
@@ -114,6 +103,32 @@ def _first_free(data_dir: Path, reserve_bytes: int) -> tuple[Spool, str]:
         with suppress(BlockingIOError):
             return Spool(data_dir, reserve_bytes, FILE_NAME + ending), ending
     raise OSError(errno.EBUSY, f"{_PROCESSES_MAX} servers share {data_dir} already")
+
+
+def rows_in(path: Path) -> list[tuple[str, Row]]:
+    """What a spool holds, whoever owns it; nothing where there is none.  Raises: OSError."""
+    if not path.exists():
+        return []
+    file = os.open(path, os.O_RDONLY)
+    try:
+        return _read(file)[0]
+    finally:
+        os.close(file)
+
+
+def _read(file: int) -> tuple[list[tuple[str, Row]], int]:
+    """(rows, where the next one goes)."""
+    rows: list[tuple[str, Row]] = []
+    at = 0
+    while True:
+        head = os.pread(file, _HEAD.size, at).ljust(_HEAD.size, b"\0")
+        length, crc = _HEAD.unpack(head)
+        body = os.pread(file, length, at + _HEAD.size)
+        if not length or zlib.crc32(body) != crc:
+            return rows, at
+        name, row = msgspec.msgpack.decode(body, type=tuple[str, tuple[Any, ...]])
+        rows.append((name, row))
+        at += _HEAD.size + length
 
 
 def _frame(row: tuple[str, Row]) -> bytes:

@@ -7,6 +7,7 @@ so that a killed process loses at most two seconds of counting and no request.
 import asyncio
 from collections import deque
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -180,8 +181,8 @@ class Metering:
         return len(self._open)
 
     def open(self, arrival: Arriving, caller: Caller, prompt: Prompt, permit: Queued) -> OpenRecord:
-        """Start a record.  A stream's is on its way to the disk at once; another's goes with the
-        next tick of `run`, within 0.25 s, or with its end: most requests are written once.
+        """Start a record.  A stream's goes with the next commit of anybody's; another's with the
+        next tick of `run`.  Both within 0.25 s, or with its end: most requests are written once.
 
         Raises: Refusal: storage_unavailable, and there is no record.
         """
@@ -217,13 +218,14 @@ class Metering:
         self._settling.append((now_s, durable))
         await durable
 
-    async def recover(self) -> int:
-        """Close what an earlier process left running; how many.  Before the first `open`, and
-        under the server's lock: another process's live records would be closed as well.
+    async def recover(self, started_before_ms: int | None = None) -> int:
+        """Close what an earlier process left running; how many.  Before the first `open`.
 
+        started_before_ms: wall clock; None closes all, which is right under the server's lock.
+        On a database that several servers share it keeps the others' live records out.
         Raises: Refusal: storage_unavailable.
         """
-        return await self._writer.run(close_abandoned)
+        return await self._writer.run(partial(close_abandoned, started_before_ms=started_before_ms))
 
     async def run(self) -> None:
         """Checkpoint open records, and let no settlement wait for ever.  Ends when cancelled."""

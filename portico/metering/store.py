@@ -69,12 +69,12 @@ def _has_ended(row: TableRow) -> bool:
     return bool(row[_OUTCOME_AT] != "running")
 
 
-def close_abandoned(connection: Connection) -> int:
+def close_abandoned(connection: Connection, started_before_ms: int | None = None) -> int:
     """Rows that a dead process left running, closed at their last checkpoint.  How many."""
-    closed = connection.execute(
-        update(usage_record).where(_RUNNING).values(outcome="killed", estimated=1)
-    )
-    return closed.rowcount
+    query = update(usage_record).where(_RUNNING)
+    if started_before_ms is not None:
+        query = query.where(usage_record.c.started_at_ms < started_before_ms)
+    return connection.execute(query.values(outcome="killed", estimated=1)).rowcount
 
 
 def totals(connection: Connection, question: Question) -> Totals:

@@ -8,7 +8,7 @@ import pytest
 from portico.db.database import Database
 from tests.db.storage import locked, storage
 from tests.metering.kill_me import TOKENS, UNFINISHED
-from tests.metering.requests import complete_one
+from tests.metering.requests import complete_one, open_one
 
 pytestmark = pytest.mark.anyio
 
@@ -66,6 +66,18 @@ async def test_a_second_recovery_finds_nothing(database: Database, database_url:
     async with storage(database.data_dir, database_url) as store:
         await complete_one(store.metering)
         assert await store.metering.recover() == 0
+
+
+async def test_on_a_shared_database_others_records_that_may_still_run_are_left_alone(
+    database: Database, database_url: str
+) -> None:
+    async with storage(database.data_dir, database_url) as other:
+        running = open_one(other.metering)
+        await other.writer.run(lambda connection: None)
+        (row,) = other.rows()
+        assert await other.metering.recover(row["started_at_ms"]) == 0
+        assert await other.metering.recover(row["started_at_ms"] + 1) == 1
+        await other.metering.settle(running, "completed")
 
 
 @pytest.mark.long

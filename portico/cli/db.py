@@ -1,0 +1,72 @@
+"""`portico db`: the tables, brought up to date and looked after."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+from cyclopts import App, Parameter
+from sqlalchemy.exc import DBAPIError
+
+from portico.cli.output import Exit, console, say_json, stop
+from portico.cli.place import NOT_USABLE, place_of, settings_for
+from portico.db.check import examine
+from portico.db.database import Database, connect_database, upgrade
+from portico.settings import Settings
+
+app = App(name="db", help="The database: bring it up to date, check it.")
+
+Json = Annotated[bool, Parameter(negative="", help="Print JSON.")]
+DataDir = Annotated[str | None, Parameter(help="Folder of the server's data.")]
+
+
+@app.command(name="upgrade")
+def upgrade_tables(*, data_dir: DataDir = None, json: Json = False) -> None:
+    """Create or change the tables that this version needs, in one transaction.
+
+    `portico serve` does it by itself on SQLite; on PostgreSQL only this command does.
+    """
+    settings = settings_for(None, server={"data_dir": data_dir})
+    try:
+        database = connect_database(Path(settings.server.data_dir), settings.database.url)
+        before, after = upgrade(database)
+    except (*NOT_USABLE, DBAPIError) as error:
+        _cannot(settings, error)
+    if json:
+        say_json({"before": before, "after": after})
+    elif before == after:
+        console.print(f"{database.place} is up to date (revision {after}).", markup=False)
+    else:
+        was = f"revision {before}" if before else "no tables"
+        console.print(f"{database.place}: {was} -> revision {after}", markup=False)
+
+
+@app.command
+def check(*, data_dir: DataDir = None, json: Json = False) -> None:
+    """Look for damage, missing guards, and rows that wait or were refused.  Changes nothing."""
+    settings = settings_for(None, server={"data_dir": data_dir})
+    try:
+        found = examine(_existing(settings))
+    except (*NOT_USABLE, DBAPIError) as error:
+        _cannot(settings, error)
+    ok = all(each.ok for each in found)
+    if json:
+        say_json({"ok": ok, "findings": [asdict(each) for each in found]})
+    else:
+        for each in found:
+            word = "ok  " if each.ok else "FAIL"
+            console.print(f"{word}  {each.name:<9} {each.says}", markup=False)
+            if each.fix:
+                console.print(f"                -> {each.fix}", markup=False)
+    sys.exit(Exit.OK if ok else Exit.FAILED)
+
+
+def _existing(settings: Settings) -> Database:
+    place_of(settings)
+    return connect_database(Path(settings.server.data_dir), settings.database.url)
+
+
+def _cannot(settings: Settings, error: Exception) -> NoReturn:
+    says = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+    where = "database.url" if settings.database.url else settings.server.data_dir
+    stop(Exit.DATA, f"{where}: {says.strip()}", fix="Run `portico doctor`.")
