@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any
 
 from bench.faults.audit import violations
-from bench.faults.place import KINDS, PROCESSES, Place, fresh_url
+from bench.faults.place import KINDS, PROCESSES, Address, Place, fresh
 from bench.faults.races import NOW_MS, bill, prepare
 from portico.ledger import service
 from portico.ledger.model import Held, Settlement, Wish
@@ -61,26 +61,25 @@ class Kills:
         return wrong == 0 and self.integrity == "ok" and not self.violations
 
 
-def run(kind: str, kills: int, seed: int) -> Kills:
-    """Kill that many processes, one after the other, on one database."""
+def run(address: Address, kills: int, seed: int) -> Kills:
+    """Kill that many processes, one after the other, on one database that was empty."""
     PROCESSES.set_forkserver_preload(["__main__", __name__])
     chance = random.Random(seed)
     started_s = time.perf_counter()
-    with fresh_url(kind) as url:
-        place = Place(url)
-        prepare(place, _FUNDS)
-        told = Told()
-        for life in range(kills):
-            # So many answers are waited for, then a part of a step: every point is met in time.
-            _live_and_die(url, life, chance.randint(1, 12), chance.uniform(0, 0.004), told)
-        found = _look(place, kind, kills, told, started_s)
-        place.close()
+    place = Place(address)
+    prepare(place, _FUNDS)
+    told = Told()
+    for life in range(kills):
+        # So many answers are waited for, then a part of a step: every point is met in time.
+        _live_and_die(address, life, chance.randint(1, 12), chance.uniform(0, 0.004), told)
+    found = _look(place, kills, told, started_s)
+    place.close()
     return found
 
 
-def _live_and_die(url: str, life: int, lines: int, more_s: float, told: Told) -> None:
+def _live_and_die(address: Address, life: int, lines: int, more_s: float, told: Told) -> None:
     ours, theirs = PROCESSES.Pipe(duplex=False)
-    process = PROCESSES.Process(target=_work, args=(url, life, theirs))
+    process = PROCESSES.Process(target=_work, args=(address, life, theirs))
     process.start()
     theirs.close()
     for _ in range(lines):
@@ -109,7 +108,8 @@ def _hear(said: tuple[str, Sequence[Any]], told: Told) -> None:
                 told.settled[request_id] = net_nano
 
 
-def _look(place: Place, kind: str, kills: int, told: Told, started_s: float) -> Kills:
+def _look(place: Place, kills: int, told: Told, started_s: float) -> Kills:
+    kind = place.address.kind
     holds = {row[0]: row[1:] for row in place.rows("SELECT id, state, amount_nano FROM hold")}
     charges = place.rows("SELECT id, net_nano FROM charge")
     charged = dict(charges)
@@ -134,9 +134,9 @@ def _look(place: Place, kind: str, kills: int, told: Told, started_s: float) -> 
     )
 
 
-def _work(url: str, life: int, said: Any) -> None:
+def _work(address: Address, life: int, said: Any) -> None:
     """Hold, extend and settle until killed; say what was committed."""
-    place = Place(url)
+    place = Place(address)
     chance = random.Random(life)
     turn = 0
     while True:
@@ -167,7 +167,10 @@ def main() -> int:
     parser.add_argument("--database", choices=KINDS)
     given = parser.parse_args()
     kinds = [given.database] if given.database else KINDS
-    found = [run(kind, given.kills, given.seed) for kind in kinds]
+    found = []
+    for kind in kinds:
+        with fresh(kind) as address:
+            found.append(run(address, given.kills, given.seed))
     if given.json:
         print(json.dumps([asdict(each) | {"whole": each.whole} for each in found]))
     else:

@@ -1,18 +1,17 @@
-"""A database to race, kill and measure in, reached by its URL from any process."""
+"""A migrated database to race, kill and measure in, reached from any process."""
 
 import multiprocessing
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import psycopg
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Connection
 
-from portico.db.tables import metadata
+from portico.db.database import connect_database, upgrade
 from portico.db.transaction import Transaction
 
 with warnings.catch_warnings():
@@ -25,29 +24,44 @@ KINDS = ("sqlite", "postgresql")
 PROCESSES = multiprocessing.get_context("forkserver")
 """Processes begin where everything is imported already, and share nothing that is open."""
 _RETRIES = 200
-_PASSING = {"40P01", "40001", "55P03"}
-"""Deadlock, serialisation failure, lock time-out: the transaction is undone and may run again."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """url: "" for SQLite, whose file is in `folder`."""
+
+    folder: Path
+    url: str
+
+    @property
+    def kind(self) -> str:
+        return "postgresql" if self.url else "sqlite"
 
 
 class Place:
     """One connection to the ledger's tables, as the writer has it: one transaction at a time."""
 
-    def __init__(self, url: str) -> None:
-        """url: sqlite:///path, or postgresql+psycopg://..."""
-        self.engine = _engine(url)
-        self.connection: Connection = self.engine.connect()
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.database = connect_database(address.folder, address.url)
+        self.connection: Connection = self.database.connect()
         self.driver: Any = self.connection.connection.driver_connection
         self.retried = 0
 
     def create(self) -> None:
-        with self.engine.begin() as connection:
-            metadata.create_all(connection)
+        upgrade(self.database)
+
+    def begin(self) -> None:
+        if self.address.kind == "sqlite":
+            self.database.backend.begin(self.driver)
+        else:
+            # Without the writers' turns: the ledger's own locks have to be enough.
+            self.driver.execute("BEGIN")
 
     @contextmanager
     def open(self) -> Iterator[Transaction]:
         """A transaction that ends with a commit, or is undone by whatever is raised in it."""
-        if self.connection.dialect.name == "sqlite":
-            self.driver.execute("BEGIN IMMEDIATE")
+        self.begin()
         try:
             yield Transaction(self.connection)
             self.driver.commit()
@@ -61,8 +75,9 @@ class Place:
             try:
                 with self.open() as transaction:
                     return work(transaction)
-            except psycopg.Error as error:
-                if error.sqlstate not in _PASSING:
+            except Exception as error:
+                trouble = self.database.backend.trouble(error)
+                if trouble is None or not trouble.passing:
                     raise
                 self.retried += 1
         raise RuntimeError(f"No luck in {_RETRIES} transactions.")
@@ -72,42 +87,25 @@ class Place:
 
     def close(self) -> None:
         self.connection.close()
-        self.engine.dispose()
 
 
 @contextmanager
-def fresh_url(kind: str) -> Iterator[str]:
-    """The URL of an empty database that is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="portico-ledger-") as folder:
+def fresh(kind: str) -> Iterator[Address]:
+    """A migrated database that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="portico-ledger-") as name:
+        folder = Path(name)
         if kind == "sqlite":
-            yield f"sqlite:///{folder}/ledger.db"
+            yield _migrated(Address(folder, ""))
             return
-        with server_url(Path(folder) / "pg") as url:
-            yield url
+        server = get_server(folder / "pg", cleanup_mode="stop")
+        try:
+            yield _migrated(Address(folder / "data", server.get_uri()))
+        finally:
+            server.cleanup()
 
 
-@contextmanager
-def server_url(folder: Path) -> Iterator[str]:
-    """A PostgreSQL server of our own in `folder`, ended afterwards."""
-    server = get_server(folder, cleanup_mode="stop")
-    try:
-        yield server.get_uri().replace("postgresql:", "postgresql+psycopg:", 1)
-    finally:
-        server.cleanup()
-
-
-def _engine(url: str) -> Engine:
-    if not url.startswith("sqlite"):
-        return create_engine(url, poolclass=NullPool)
-    engine = create_engine(
-        url,
-        poolclass=NullPool,
-        connect_args={"isolation_level": None, "timeout": 60.0, "check_same_thread": False},
-    )
-
-    @event.listens_for(engine, "connect")
-    def _pragmas(connection: Any, _record: object) -> None:
-        for words in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-            connection.execute(f"PRAGMA {words}")
-
-    return engine
+def _migrated(address: Address) -> Address:
+    place = Place(address)
+    place.create()
+    place.close()
+    return address

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from bench.faults.audit import violations
-from bench.faults.place import KINDS, PROCESSES, Place, fresh_url
+from bench.faults.place import KINDS, PROCESSES, Address, Place, fresh
 from portico.db.transaction import Transaction
 from portico.ledger import service
 from portico.ledger.model import Account, Bill, Held, Limit, Posting, Settlement, Wish
@@ -53,7 +53,6 @@ class Race:
 
 def prepare(place: Place, funds: int) -> None:
     """An organisation with `funds` nano-USD."""
-    place.create()
     clearing = Account("cash_clearing", "cash_clearing", "", 0, 0, None, 0, None, NOW_MS)
     entries = (("prepaid:a", funds), ("cash_clearing", -funds))
 
@@ -70,23 +69,24 @@ def bill(net_nano: int) -> Bill:
     return Bill("p", "k", "m", "standard", "completed", "[]", "t", net_nano, net_nano)
 
 
-def run(kind: str, processes: int, attempts: int, funds: int, *, limited: bool = False) -> Race:
-    """One race.  limited: it is the window of a budget that has the funds, its account has more."""
-    with fresh_url(kind) as url:
-        place = Place(url)
-        prepare(place, funds * (10 if limited else 1))
-        started_s = time.perf_counter()
-        cap = funds if limited else None
-        admitted, again = _race(url, processes, attempts, cap)
-        wall_s = time.perf_counter() - started_s
-        name = "limit:b:0" if limited else "prepaid:a"
-        sql = f"SELECT posted_nano, held_nano FROM account WHERE id = '{name}'"
-        ((posted, held),) = place.rows(sql)
-        charged = place.rows("SELECT coalesce(sum(net_nano), 0) FROM charge")[0][0]
-        broken = {law: count for law, count in place.run(violations).items() if count}
-        place.close()
+def run(
+    address: Address, processes: int, attempts: int, funds: int, *, limited: bool = False
+) -> Race:
+    """One race in an empty database.  limited: it is the window of a budget that has the funds,
+    its account has more."""
+    place = Place(address)
+    prepare(place, funds * (10 if limited else 1))
+    started_s = time.perf_counter()
+    admitted, again = _race(address, processes, attempts, funds if limited else None)
+    wall_s = time.perf_counter() - started_s
+    name = "limit:b:0" if limited else "prepaid:a"
+    sql = f"SELECT posted_nano, held_nano FROM account WHERE id = '{name}'"
+    ((posted, held),) = place.rows(sql)
+    charged = place.rows("SELECT coalesce(sum(net_nano), 0) FROM charge")[0][0]
+    broken = {law: count for law, count in place.run(violations).items() if count}
+    place.close()
     return Race(
-        kind + (", a limit" if limited else ""),
+        address.kind + (", a limit" if limited else ""),
         processes,
         processes * attempts,
         funds,
@@ -100,28 +100,32 @@ def run(kind: str, processes: int, attempts: int, funds: int, *, limited: bool =
     )
 
 
-def _race(url: str, processes: int, attempts: int, cap: int | None) -> tuple[int, int]:
+def _race(address: Address, processes: int, attempts: int, cap: int | None) -> tuple[int, int]:
     """(admitted, transactions run again) of all of them."""
     PROCESSES.set_forkserver_preload(["__main__", __name__])
     start = PROCESSES.Barrier(processes)
     results: Any = PROCESSES.Queue()
     racers = [
-        PROCESSES.Process(target=_racer, args=(url, number, attempts, cap, start, results))
+        PROCESSES.Process(target=_racer, args=(address, number, attempts, cap, start, results))
         for number in range(processes)
     ]
     for racer in racers:
         racer.start()
-    found = [results.get(timeout=600) for _ in racers]
     for racer in racers:
         racer.join()
+    if any(racer.exitcode for racer in racers):
+        raise RuntimeError("A process did not come to its end.")
+    found = [results.get() for _ in racers]
     return sum(each[0] for each in found), sum(each[1] for each in found)
 
 
-def _racer(url: str, number: int, attempts: int, cap: int | None, start: Any, results: Any) -> None:
-    place = Place(url)
+def _racer(
+    address: Address, number: int, attempts: int, cap: int | None, start: Any, results: Any
+) -> None:
+    place = Place(address)
     limits = () if cap is None else (Limit("limit:b:0", "key", "k", "day", cap, NOW_MS + 1),)
     admitted = 0
-    start.wait()
+    start.wait(60)
     for first in range(0, attempts, _BATCH):
         wishes = [
             Wish(f"r{number}:{n}", "a", 1, limits, "{}", 60_000)
@@ -143,11 +147,13 @@ def main() -> int:
     parser.add_argument("--attempts", type=int, default=500, help="of each process")
     parser.add_argument("--funds", type=int, default=1000)
     given = parser.parse_args()
-    races = [
-        run(kind, given.processes, given.attempts, given.funds, limited=limited)
-        for kind in KINDS
-        for limited in (False, True)
-    ]
+    races = []
+    for kind in KINDS:
+        for limited in (False, True):
+            with fresh(kind) as address:
+                races.append(
+                    run(address, given.processes, given.attempts, given.funds, limited=limited)
+                )
     if given.json:
         print(json.dumps([asdict(each) | {"exact": each.exact} for each in races]))
     else:

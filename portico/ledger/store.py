@@ -147,9 +147,9 @@ def claim_txns(transaction: Transaction, rows: Sequence[Row]) -> set[str]:
     """The ids of those that were not there and now are: to one of two processes, not to both."""
     if not rows:
         return set()
-    values = ", ".join([places(len(rows[0]))] * len(rows))
+    names, values = ", ".join(txn.columns.keys()), ", ".join([places(len(rows[0]))] * len(rows))
     found = transaction.rows(
-        f"INSERT INTO txn VALUES {values} {_KEEP} RETURNING id",
+        f"INSERT INTO txn ({names}) VALUES {values} {_KEEP} RETURNING id",
         [value for row in sorted(rows) for value in row],
     )
     return {row[0] for row in found}

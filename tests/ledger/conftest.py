@@ -1,26 +1,25 @@
-"""The ledger's tables on both databases; every law starts from empty ones."""
+"""A migrated database for the ledger's laws, which leave no trace in it."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from bench.faults.place import KINDS, Place, fresh_url
+from bench.faults.place import KINDS, Address, Place
+from tests.db.databases import PostgresServer
 from tests.ledger.world import World, undone
 
 
 @pytest.fixture(scope="session", params=KINDS)
-def ledger_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Shared: whoever commits into it empties it."""
-    with fresh_url(request.param) as url:
-        place = Place(url)
-        place.create()
-        place.close()
-        yield url
-
-
-@pytest.fixture(scope="session")
-def place(ledger_url: str) -> Iterator[Place]:
-    opened = Place(ledger_url)
+def place(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Place]:
+    """Shared: nobody commits into it."""
+    url = ""
+    if request.param == "postgresql":
+        postgres: PostgresServer = request.getfixturevalue("postgres")
+        url = postgres.new_url()
+    opened = Place(Address(tmp_path_factory.mktemp("ledger"), url))
+    opened.create()
     yield opened
     opened.close()
 

@@ -5,7 +5,7 @@ uv run pytest tests/ledger/test_mutants.py -v        # the list
 
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -13,10 +13,11 @@ import pytest
 from sqlalchemy import CheckConstraint, Constraint, ForeignKeyConstraint, MetaData, UniqueConstraint
 
 import portico.ledger
-from bench.faults.place import Place
+from bench.faults.place import Address, Place
 from portico.db.tables import metadata
+from tests.ledger.laws_tables import the_past_is_not_changed
 from tests.ledger.mutants import MUTANTS, Mutant
-from tests.ledger.test_laws import LAWS
+from tests.ledger.test_laws import LAWS, Law
 from tests.ledger.world import Rooms, undone
 
 # In the order in which they import one another.
@@ -46,11 +47,15 @@ def rooms_with(mutant: Mutant) -> Rooms:
     return Rooms(**made)
 
 
-def broken_law(place: Place, rooms: Rooms) -> str | None:
-    """The first law that does not hold, if any."""
-    for law in LAWS:
+def broken_law(
+    place: Place, rooms: Rooms, change: str = "", laws: Sequence[Law] = LAWS
+) -> str | None:
+    """The first law that does not hold, if any.  change: SQL to be run, and undone, with each."""
+    for law in laws:
         with undone(place, rooms) as world:
             try:
+                if change:
+                    world.driver.execute(change)
                 law(world)
             except (Exception, pytest.fail.Exception):  # noqa: BLE001  # however it breaks
                 return law.__name__
@@ -59,7 +64,7 @@ def broken_law(place: Place, rooms: Rooms) -> str | None:
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    place = Place(f"sqlite:///{tmp_path_factory.mktemp('mutants')}/ledger.db")
+    place = Place(Address(tmp_path_factory.mktemp("mutants"), ""))
     place.create()
     yield place
     place.close()
@@ -100,17 +105,35 @@ def _constraints(tables: MetaData, table: str) -> list[Constraint]:
     return sorted(tables.tables[table].constraints, key=name)
 
 
-@pytest.mark.parametrize("constraint", constraints())
-def test_a_law_kills_the_tables_without(constraint: str, tmp_path: Path) -> None:
-    table, at = constraints()[constraint]
+# Tables that are made from the metadata have no triggers.
+_WITHOUT_TRIGGERS = [law for law in LAWS if law is not the_past_is_not_changed]
+
+
+@pytest.mark.parametrize("constraint", [None, *constraints()])
+def test_a_law_kills_the_tables_without(constraint: str | None, tmp_path: Path) -> None:
+    """None: nothing is taken away, and all is well."""
     changed = MetaData()
     for each in metadata.tables.values():
         each.to_metadata(changed)
-    changed.tables[table].constraints.remove(_constraints(changed, table)[at])
-    place = Place(f"sqlite:///{tmp_path}/ledger.db")
+    if constraint is not None:
+        table, at = constraints()[constraint]
+        changed.tables[table].constraints.remove(_constraints(changed, table)[at])
+    place = Place(Address(tmp_path, ""))
     try:
-        with place.engine.begin() as connection:
-            changed.create_all(connection)
-        assert broken_law(place, Rooms()) is not None
+        place.database.write(changed.create_all)
+        broken = broken_law(place, Rooms(), laws=_WITHOUT_TRIGGERS)
+        assert (broken is None) == (constraint is None)
     finally:
         place.close()
+
+
+TRIGGERS = [
+    f"{table}_refuses_{verb}"
+    for table in ("txn", "entry", "charge")
+    for verb in ("update", "delete")
+]
+
+
+@pytest.mark.parametrize("trigger", TRIGGERS)
+def test_a_law_kills_the_tables_without_the_trigger(trigger: str, file: Place) -> None:
+    assert broken_law(file, Rooms(), f"DROP TRIGGER {trigger}") is not None

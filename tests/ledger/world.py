@@ -185,8 +185,7 @@ class World:
 @contextmanager
 def undone(place: Place, rooms: Rooms | None = None) -> Iterator[World]:
     """A world that leaves no trace in `place`."""
-    if place.connection.dialect.name == "sqlite":
-        place.driver.execute("BEGIN IMMEDIATE")
+    place.begin()
     try:
         yield World(Transaction(place.connection), place.driver, rooms or Rooms())
     finally:
