@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from portico.db import schema
 from portico.db.database import Database, OldSchema, connect_database, open_database, upgrade
 from portico.db.migrations import HEAD
-from portico.db.postgresql import UrlInvalid
+from portico.db.postgresql import DriverMissing, UrlInvalid
 from portico.db.schema import NewerDatabase
 from portico.db.sqlite import FILE_NAME
 from portico.db.tables import APPEND_ONLY, metadata
@@ -191,3 +192,9 @@ def test_the_command_line_writes_while_a_server_reads(tmp_path: Path) -> None:
     reader.execute("COMMIT")
     assert reader.execute("SELECT id FROM organisation").fetchall() == [("org_1",)]
     reader.close()
+
+
+def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(DriverMissing, match=r"portico\[postgres\]"):
+        open_database(tmp_path, "postgresql://db.example/portico")
