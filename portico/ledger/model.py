@@ -171,11 +171,13 @@ class Posting:
     entries: tuple[Part, ...]
 
     def __post_init__(self) -> None:
-        if sum(amount for _, amount in self.entries) != 0:
+        total_nano, names = 0, set()
+        for account_id, nano in self.entries:
+            if not 0 < abs(nano) <= AMOUNT_MAX_NANO:
+                raise ValueError(f"{self.id} has an amount that is none: {self.entries}.")
+            total_nano += nano
+            names.add(account_id)
+        if total_nano != 0:
             raise ValueError(f"The entries of {self.id} do not sum to zero: {self.entries}.")
-        if len({account for account, _ in self.entries}) != len(self.entries):
+        if len(names) != len(self.entries):
             raise ValueError(f"{self.id} names an account twice: {self.entries}.")
-        if any(amount == 0 for _, amount in self.entries):
-            raise ValueError(f"{self.id} has an entry of nothing: {self.entries}.")
-        if any(abs(amount) > AMOUNT_MAX_NANO for _, amount in self.entries):
-            raise ValueError(f"{self.id} has an amount that no account can take: {self.entries}.")

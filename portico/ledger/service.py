@@ -5,7 +5,7 @@ Every verb may run again after a commit whose fate is unknown: what is there alr
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 from portico.db.transaction import Row, Transaction
 from portico.ledger import receipts, store
@@ -97,19 +97,18 @@ def settle(
 ) -> list[Settled | None]:
     """End holds, once each: None for one that had ended already (or ends twice in this batch: the
     first counts), and nothing is done for it."""
-    opened = store.open_holds(transaction, [each.request_id for each in settlements])
-    due: dict[str, Settlement] = {}
+    first: dict[str, Settlement] = {}
     for each in settlements:
-        if each.request_id in opened:
-            due.setdefault(each.request_id, each)
+        first.setdefault(each.request_id, each)
+    ended = _resolve(transaction, first.values(), now_ms)
+    due = [each for each in first.values() if each.request_id in ended]
     if not due:
         return [None] * len(settlements)
-    _resolve(transaction, due, now_ms)
     moves = _Moves()
     postings: list[Posting] = []
     outcomes: dict[str, Settled] = {}
-    for each in due.values():
-        organisation_id, _, parts = opened[each.request_id]
+    for each in due:
+        organisation_id, parts = ended[each.request_id]
         moves.release(parts)
         if each.bill is None:
             outcomes[each.request_id] = Settled(0, 0)
@@ -124,8 +123,8 @@ def settle(
     moves.write(transaction)
     store.add_txns(transaction, _txn_rows(postings, now_ms))
     store.add_entries(transaction, _entry_rows(postings))
-    owners = {request_id: row[0] for request_id, row in opened.items()}
-    receipts.add(transaction, list(due.values()), owners, outcomes, now_ms)
+    owners = {request_id: row[0] for request_id, row in ended.items()}
+    receipts.add(transaction, due, owners, outcomes, now_ms)
     return [outcomes.pop(each.request_id, None) for each in settlements]
 
 
@@ -259,11 +258,15 @@ class _Moves:
             raise WouldOverdraw(f"An account does not allow its part of {changes}.")
 
 
-def _resolve(transaction: Transaction, due: Mapping[str, Settlement], now_ms: int) -> None:
-    for state in sorted({each.state for each in due.values()}):
-        ids = [each.request_id for each in due.values() if each.state == state]
-        if len(store.resolve_holds(transaction, ids, state, now_ms)) != len(ids):
-            raise RuntimeError(f"Holds that were locked as open have ended: {ids}.")
+def _resolve(
+    transaction: Transaction, settlements: Collection[Settlement], now_ms: int
+) -> dict[str, tuple[str, tuple[Part, ...]]]:
+    """(organisation, parts) by id of the holds that these end."""
+    ended: dict[str, tuple[str, tuple[Part, ...]]] = {}
+    for state in sorted({each.state for each in settlements}):
+        ids = sorted(each.request_id for each in settlements if each.state == state)
+        ended |= store.resolve_holds(transaction, ids, state, now_ms)
+    return ended
 
 
 def _hold_row(wish: Wish, parts: Sequence[Part], owner: str, now_ms: int) -> Row:

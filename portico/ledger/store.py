@@ -113,14 +113,14 @@ def known_holds(transaction: Transaction, ids: Sequence[str]) -> dict[str, Row]:
 
 def resolve_holds(
     transaction: Transaction, ids: Sequence[str], state: str, now_ms: int
-) -> list[str]:
-    """Those of `ids` that were still open and no longer are."""
+) -> dict[str, tuple[str, tuple[Part, ...]]]:
+    """(organisation, parts) by id of those that were still open and no longer are."""
     found = transaction.rows(
         f"UPDATE hold SET state = ?, resolved_at_ms = ? WHERE id IN {places(len(ids))} "
-        "AND state = 'open' RETURNING id",
+        "AND state = 'open' RETURNING id, organisation_id, parts",
         (state, now_ms, *ids),
     )
-    return [row[0] for row in found]
+    return {row[0]: (row[1], _parts.decode(row[2])) for row in found}
 
 
 def widen_holds(transaction: Transaction, raised: dict[str, tuple[int, Sequence[Part]]]) -> int:

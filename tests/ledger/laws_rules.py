@@ -139,8 +139,8 @@ def impossible_amounts_are_refused_when_they_are_named(world: World) -> None:
     for entries, words in (
         ((("x", 1), ("y", -2)), "do not sum to zero"),
         ((("x", 1), ("x", -1)), "names an account twice"),
-        ((("x", 0), ("y", 0)), "an entry of nothing"),
-        ((("x", most + 1), ("y", -most - 1)), "no account can take"),
+        ((("x", 0), ("y", 0)), "an amount that is none"),
+        ((("x", most + 1), ("y", -most - 1)), "an amount that is none"),
     ):
         with refused(words):
             world.posting("t", *entries)
