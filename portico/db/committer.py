@@ -12,7 +12,7 @@ from portico import errors
 from portico.db.backend import Trouble
 from portico.db.database import Database
 from portico.db.lane import Lane
-from portico.db.pending import STOP, TICK, Entry, Pending, Resolved
+from portico.db.pending import STOP, Entry, Pending, Resolved
 from portico.db.session import Session
 from portico.db.spool import RESERVE_BYTES, Spool
 from portico.kit.clock import Clock
@@ -55,14 +55,13 @@ class Loop(Protocol):
 
 
 class Inbox:
-    """From the loop to the thread.  Only what is in `urgent` wakes it."""
+    """From the loop to the thread.  What is in `entries` lies there until a `bell` rings: so one
+    wake-up, which costs both sides more than the rest together, brings all of a turn of the loop.
+    """
 
     def __init__(self) -> None:
-        self.urgent: SimpleQueue[Entry] = SimpleQueue()
-        self.later: deque[Entry] = deque()
-
-    def __len__(self) -> int:
-        return self.urgent.qsize() + len(self.later)
+        self.entries: deque[Entry] = deque()
+        self.bell: SimpleQueue[None] = SimpleQueue()
 
 
 class Committer:
@@ -126,26 +125,25 @@ class Committer:
 
     def _take(self) -> None:
         """Wait for something to do, then take everything that has come meanwhile."""
-        urgent, later = self._inbox.urgent, self._inbox.later
+        bell, entries = self._inbox.bell, self._inbox.entries
         try:
             if self._failing_since_s is None:
-                self._add(urgent.get())
+                bell.get()
                 self._pace()
             else:
-                wait_s = max(0.0, self._next_commit_s - self._clock.monotonic_s())
-                self._add(urgent.get(timeout=wait_s))
+                bell.get(timeout=max(0.0, self._next_commit_s - self._clock.monotonic_s()))
+            while True:  # what has rung meanwhile is for entries that are taken now
+                bell.get_nowait()
         except Empty:
-            return
-        for _ in range(len(later)):
-            self._pending.add(later.popleft())
-        for _ in range(min(urgent.qsize(), _BATCH_ITEMS_MAX)):
-            self._add(urgent.get_nowait())
-
-    def _add(self, entry: Entry) -> None:
-        if entry is STOP:
-            self._stopping = True
-        elif entry is not TICK:
-            self._pending.add(entry)
+            pass
+        for _ in range(min(len(entries), _BATCH_ITEMS_MAX)):
+            entry = entries.popleft()
+            if entry is STOP:
+                self._stopping = True
+            else:
+                self._pending.add(entry)
+        if entries:
+            bell.put(None)
 
     def _pace(self) -> None:
         """A commit costs the same for one row and for fifty: let the others come in."""
@@ -181,9 +179,9 @@ class Committer:
             return
         self._failing_since_s = self._trouble = None
         self._pending = Pending(self._lanes.values())
-        if resolved:
-            self._loop.resolve(resolved)
         self._report()
+        if resolved:  # last: the loop wakes up and wants the interpreter
+            self._loop.resolve(resolved)
 
     def _commit(self, session: Session) -> list[Resolved]:
         """One transaction; what came of it, for those who wait."""

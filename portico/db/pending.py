@@ -11,15 +11,13 @@ from portico.db.lane import Lane, Row
 Change = Callable[[Connection], Any]
 Future = asyncio.Future[Any]
 Entry = tuple[Lane | None, Any, Future | None]
-"""(lane, item, ack), or (None, change, its future), or one of the two below."""
+"""(lane, item, ack), or (None, change, its future), or STOP."""
 
 Resolved = tuple[Future, Any]
 """A future and its result; an exception as result is raised to whoever awaits it."""
 
 STOP: Entry = (None, None, None)
 """The last one."""
-TICK: Entry = (None, False, None)
-"""Nothing but an occasion to look around."""
 
 
 class Batch:
