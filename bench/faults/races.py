@@ -1,15 +1,19 @@
-"""Many processes after the same money: exactly as much is given out as there is.
+"""Many processes after the same money: exactly as much is given out as there is, and what two of
+them do is done once.
 
     uv run python -m bench.faults.races [--json] [--processes 8] [--attempts 500] [--funds 1000]
 
 Every process holds one nano-USD at a time out of one account, in batches of several wishes, and
-settles every second one.  Deadlocks and lock time-outs are tried again, as the writer does.
+settles every second one.  Then all of them end the same holds and post the same top-ups, in
+different orders.  Deadlocks and lock time-outs are tried again, as the writer does.
 """
 
 import argparse
 import json
+import random
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -100,13 +104,77 @@ def run(
     )
 
 
+@dataclass(frozen=True)
+class Doubles:
+    """ended, posted: how often a process was told that it was the one.  once: of so many things
+    that every process did."""
+
+    database: str
+    processes: int
+    once: int
+    ended: int
+    posted: int
+    balance_nano: int
+    again: int
+    wall_s: float
+    violations: dict[str, int]
+
+    @property
+    def exact(self) -> bool:
+        told_once = self.ended == self.posted == self.once
+        # One nano-USD from each top-up, one for each hold, and one was there for each hold.
+        return told_once and self.balance_nano == self.once and not self.violations
+
+
+def run_doubles(address: Address, processes: int, once: int) -> Doubles:
+    """Every process ends the same holds and posts the same top-ups, in an empty database."""
+    place = Place(address)
+    prepare(place, once)
+    wishes = [Wish(f"r{n}", "a", 1, (), "{}", 60_000) for n in range(once)]
+    place.run(partial(service.hold, wishes=wishes, now_ms=NOW_MS, owner="i"))
+    started_s = time.perf_counter()
+    found = _all(address, _doubler, processes, once)
+    wall_s = time.perf_counter() - started_s
+    balance = place.rows("SELECT posted_nano FROM account WHERE id = 'prepaid:a'")[0][0]
+    broken = {law: count for law, count in place.run(violations).items() if count}
+    place.close()
+    ended, posted, again = (sum(each) for each in zip(*found, strict=True))
+    return Doubles(
+        address.kind, processes, once, ended, posted, balance, again, round(wall_s, 2), broken
+    )
+
+
+def _doubler(address: Address, number: int, once: int, start: Any, results: Any) -> None:
+    place = Place(address)
+    order = list(range(once))
+    random.Random(number).shuffle(order)
+    ended = posted = 0
+    start.wait(60)
+    for first in range(0, once, _BATCH):
+        some = order[first : first + _BATCH]
+        ends = [Settlement(f"r{n}", "settled", bill(1)) for n in some]
+        answers = place.run(partial(service.settle, settlements=ends, now_ms=NOW_MS))
+        ended += sum(answer is not None for answer in answers)
+        entries = (("prepaid:a", 1), ("cash_clearing", -1))
+        tops = [Posting(f"top:{n}", "top_up", "a", "", entries) for n in some]
+        posted += sum(place.run(partial(service.post, postings=tops, now_ms=NOW_MS)))
+    results.put((ended, posted, place.retried))
+    place.close()
+
+
 def _race(address: Address, processes: int, attempts: int, cap: int | None) -> tuple[int, int]:
     """(admitted, transactions run again) of all of them."""
+    found = _all(address, _racer, processes, attempts, cap)
+    return sum(each[0] for each in found), sum(each[1] for each in found)
+
+
+def _all(address: Address, work: Callable[..., None], processes: int, *given: Any) -> list[Any]:
+    """What each of so many processes, started at the same moment, puts into its results."""
     PROCESSES.set_forkserver_preload(["__main__", __name__])
     start = PROCESSES.Barrier(processes)
     results: Any = PROCESSES.Queue()
     racers = [
-        PROCESSES.Process(target=_racer, args=(address, number, attempts, cap, start, results))
+        PROCESSES.Process(target=work, args=(address, number, *given, start, results))
         for number in range(processes)
     ]
     for racer in racers:
@@ -115,8 +183,7 @@ def _race(address: Address, processes: int, attempts: int, cap: int | None) -> t
         racer.join()
     if any(racer.exitcode for racer in racers):
         raise RuntimeError("A process did not come to its end.")
-    found = [results.get() for _ in racers]
-    return sum(each[0] for each in found), sum(each[1] for each in found)
+    return [results.get() for _ in racers]
 
 
 def _racer(
@@ -154,17 +221,33 @@ def main() -> int:
                 races.append(
                     run(address, given.processes, given.attempts, given.funds, limited=limited)
                 )
+    doubles = []
+    for kind in KINDS:
+        with fresh(kind) as address:
+            doubles.append(run_doubles(address, given.processes, given.funds))
+    everything: list[Race | Doubles] = [*races, *doubles]
     if given.json:
-        print(json.dumps([asdict(each) | {"exact": each.exact} for each in races]))
+        print(json.dumps([asdict(each) | {"exact": each.exact} for each in everything]))
     else:
-        print("database             attempts  funds  admitted  balance  held  again    s  exact")
-        for each in races:
-            print(
-                f"{each.database:19s} {each.attempts:9d} {each.funds:6d} {each.admitted:9d} "
-                f"{each.balance_nano:8d} {each.held_nano:5d} {each.again:6d} {each.wall_s:4.1f}  "
-                f"{'yes' if each.exact else f'NO {each.violations}'}"
-            )
-    return 0 if all(each.exact for each in races) else 1
+        _print(races, doubles)
+    return 0 if all(each.exact for each in everything) else 1
+
+
+def _print(races: Sequence[Race], doubles: Sequence[Doubles]) -> None:
+    print("database             attempts  funds  admitted  balance  held  again    s  exact")
+    for each in races:
+        print(
+            f"{each.database:19s} {each.attempts:9d} {each.funds:6d} {each.admitted:9d} "
+            f"{each.balance_nano:8d} {each.held_nano:5d} {each.again:6d} {each.wall_s:4.1f}  "
+            f"{'yes' if each.exact else f'NO {each.violations}'}"
+        )
+    print("\ndatabase   processes  things  ended  posted  balance  again    s  exact")
+    for two in doubles:
+        print(
+            f"{two.database:10s} {two.processes:9d} {two.once:7d} {two.ended:6d} "
+            f"{two.posted:7d} {two.balance_nano:8d} {two.again:6d} {two.wall_s:4.1f}  "
+            f"{'yes' if two.exact else f'NO {two.violations}'}"
+        )
 
 
 if __name__ == "__main__":

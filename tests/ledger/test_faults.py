@@ -25,6 +25,12 @@ def test_racing_processes_are_given_exactly_what_there_is(
     assert race.admitted == 100
 
 
+def test_what_several_processes_do_is_done_once(database_url: str, tmp_path: Path) -> None:
+    """A sweeper and an owner end the same holds; a payment is announced to two servers."""
+    found = races.run_doubles(migrated(tmp_path, database_url), processes=3, once=60)
+    assert found.exact, found
+
+
 def test_what_was_acknowledged_outlives_a_kill(database_url: str, tmp_path: Path) -> None:
     found = kills.run(migrated(tmp_path, database_url), kills=6, seed=3)
     assert found.whole, found
