@@ -4,13 +4,15 @@ import json
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from cyclopts import App
+from genai_prices.types import ClauseEquals, ModelInfo, ModelPrice, Provider, Tier, TieredPrices
 from sqlalchemy import insert
 
-from portico.cli import price, terms, words
+from portico.cli import price, price_seed, terms, words
 from portico.db.database import Database, open_database
 from portico.db.tables import organisation
 from portico.kit.clock import SystemClock
@@ -292,6 +294,35 @@ def test_import_without_the_extra_says_how_to_get_it(
     code, out, err = prices("import", "--provider", "openai")
     assert (code, out) == (1, "")
     assert "pip install 'portico[prices]'" in err
+
+
+def listing(**prices: Decimal | TieredPrices | None) -> ModelInfo:
+    return ModelInfo(id="x", match=ClauseEquals(equals="x"), prices=ModelPrice(**prices))
+
+
+def test_a_listed_price_that_cannot_be_kept_exactly_is_left_out(
+    prices: Run, stored: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = listing(
+        input_mtok=Decimal("0.15"),
+        output_mtok=TieredPrices(Decimal("0.6"), [Tier(start=7, price=Decimal("1.2"))]),
+        cache_read_mtok=Decimal("0.1234567891"),
+        cache_write_mtok=None,
+        input_audio_mtok=Decimal(2_000_000),
+        requests_kcount=Decimal("1.5"),
+    )
+    provider = Provider(id="p", name="P", api_pattern="", models=[model])
+    monkeypatch.setattr(price_seed, "_providers", lambda: [provider])
+    _, out, _ = prices("import", "--provider", "p", "--apply", "--author", "ada")
+    assert "cache_read_mtok (123456789.1" in out
+    assert "input_audio_mtok (The price of input_audio is 2000000000000000" in out
+    assert in_force(stored, "x") == {
+        "input_text>0": 150_000_000,
+        "output_text>0": 600_000_000,
+        "output_text>7": 1_200_000_000,
+        "request>0": 1_500_000_000_000,  # $1.50 for a thousand is $0.0015 for one
+    }
+    assert "$0.0015 each" in prices("list")[1]
 
 
 # -- terms ----------------------------------------------------------------------------------------
