@@ -234,6 +234,7 @@ def test_import_compares_with_what_is_here(prices: Run, stored: Database) -> Non
         for row in rows
         if row["tier"] == "standard"
     }
+    assert {row["tier"] for row in rows} == {"standard", "priority", "batch"}  # flex is not listed
     assert standard == {
         ("input_text", 0): ("same", 2 * 10**9),
         ("input_text", 7): ("only here", 9 * 10**9),

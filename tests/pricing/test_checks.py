@@ -36,6 +36,7 @@ def agree(author: str = "me", **wish: Any) -> Fraction:
         {"meter": "request", "nano_per_million": REQUEST_NANO_MAX},
         {"effective_from_ms": NOW_MS},
         {"effective_from_ms": NOW_MS + 400 * DAY_MS},
+        {"effective_from_ms": 2**63 - 1},
         {"above_input_tokens": 200_000},
         {"above_input_tokens": 2**53 - 1},
         {"plan": "gold"},
