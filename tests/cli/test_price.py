@@ -352,7 +352,8 @@ def test_terms_are_shown_before_and_after_they_are_set(agreed: Run, stored: Data
 
 def test_terms_from_a_day_on_stand_below_those_in_force(agreed: Run) -> None:
     agreed("set", "org_1", "--kind", "internal")
-    agreed("set", "org_1", "--kind", "postpaid", "--from", "2099-01-01", "--json")
+    later = ("set", "org_1", "--kind", "postpaid", "--from", "2099-01-01", "--json")
+    assert json.loads(agreed(*later)[1])["kind"] == "postpaid"
     _, out, _ = agreed("show")
     assert ["internal  nothing" in line for line in out.splitlines()] == [False, True, False]
     assert out.rstrip().endswith("2099-01-01 00:00:00")
