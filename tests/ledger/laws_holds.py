@@ -58,6 +58,7 @@ def only_what_is_asked_for_is_locked_and_read(world: World) -> None:
     world.fund("prepaid:b", 10)
     window = world.limit("limit:b:0", 10)
     world.hold(world.wish("r", 1, limits=[window]), world.wish("s", 1))
+    world.fund("promo:a:spent", 0)
     store, transaction = world.rooms.store, world.transaction
     assert [each.id for each in store.lock_funds(transaction, ["a"], [])] == ["prepaid:a"]
     assert [each.id for each in store.lock_funds(transaction, [], ["limit:b:0"])] == ["limit:b:0"]
@@ -272,3 +273,24 @@ def holds_of_the_dead_and_of_the_past_are_stale_oldest_first(world: World) -> No
     assert world.rooms.store.stale_holds(world.transaction, NOW_MS, 1) == [
         ("late", "a", '{"q": 2}')
     ]
+
+
+def an_owner_is_alive_until_it_ends_or_misses_its_beats(world: World) -> None:
+    owners, transaction = world.rooms.owners, world.transaction
+
+    def alive() -> list[tuple[str, int, int]]:
+        return sorted(transaction.rows("SELECT id, started_at_ms, beat_at_ms FROM instance"))
+
+    for name in ("ins_a", "ins_b", "ins_c"):
+        owners.start(transaction, name, NOW_MS)
+    owners.beat(transaction, "ins_a", NOW_MS + 5_000)
+    assert alive()[0] == ("ins_a", NOW_MS, NOW_MS + 5_000)
+    owners.forget(transaction, "ins_c")
+    owners.forget_dead(transaction, NOW_MS + owners.DEAD_AFTER_MS)
+    assert [each[0] for each in alive()] == ["ins_a", "ins_b"]
+    owners.forget_dead(transaction, NOW_MS + owners.DEAD_AFTER_MS + 1)
+    assert [each[0] for each in alive()] == ["ins_a"]
+    owners.beat(transaction, "ins_b", NOW_MS + 90_000)
+    assert [each[0] for each in alive()] == ["ins_a", "ins_b"], "a beat brings it back"
+    owners.forget_others(transaction, "ins_b")
+    assert [each[0] for each in alive()] == ["ins_b"]

@@ -33,6 +33,10 @@ def _receipts(name: str, old: str, new: str = "") -> Mutant:
     return Mutant(f"receipts: {name}", "receipts", old, new)
 
 
+def _owners(name: str, old: str, new: str = "") -> Mutant:
+    return Mutant(f"owners: {name}", "owners", old, new)
+
+
 MUTANTS = [
     # store: every WHERE
     _store(
@@ -176,6 +180,7 @@ MUTANTS = [
     _store("stale: of the living", "owner NOT IN", "owner IN"),
     _store("stale: newest first", "ORDER BY opened_at_ms, id", "ORDER BY opened_at_ms DESC, id"),
     _store("stale: all at once", "LIMIT ?{", "LIMIT 99 + ?{"),
+    _store("funds: spent promos", "kind = 'promo' AND posted_nano > 0", "kind = 'promo'"),
     # service
     _service(
         "hold: again is held again",
@@ -443,5 +448,16 @@ MUTANTS = [
         "another order",
         "    request_id: str\n    organisation_id: str\n",
         "    organisation_id: str\n    request_id: str\n",
+    ),
+    # owners
+    _owners("all end with one", "WHERE id = ?", "WHERE ? IS NOT NULL"),
+    _owners("nobody else is dead", "WHERE id <> ?", "WHERE id = NULL AND id <> ?"),
+    _owners("the one who asks is dead too", "WHERE id <> ?", "WHERE ? IS NOT NULL"),
+    _owners("nobody is dead", "WHERE beat_at_ms < ?", "WHERE ? IS NULL"),
+    _owners("dead a moment early", "beat_at_ms < ?", "beat_at_ms <= ?"),
+    _owners(
+        "a beat is not kept",
+        "SET beat_at_ms = excluded.beat_at_ms",
+        "SET beat_at_ms = instance.beat_at_ms",
     ),
 ]

@@ -21,7 +21,7 @@ from tests.ledger.test_laws import LAWS, Law
 from tests.ledger.world import Rooms, undone
 
 # In the order in which they import one another.
-MODULES = ("model", "rules", "store", "receipts", "service")
+MODULES = ("model", "rules", "store", "receipts", "service", "owners")
 TABLES = ("account", "hold", "txn", "entry", "charge", "chain")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from bench.faults.audit import violations
 from bench.faults.place import Place
 from portico.db.transaction import Transaction
-from portico.ledger import model, receipts, rules, service, store
+from portico.ledger import model, owners, receipts, rules, service, store
 
 NOW_MS = 1_800_000_000_000
 DAY_MS = 86_400_000
@@ -25,6 +25,7 @@ class Rooms:
     store: ModuleType = store
     receipts: ModuleType = receipts
     service: ModuleType = service
+    owners: ModuleType = owners
 
 
 @dataclass
