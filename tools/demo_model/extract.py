@@ -147,6 +147,14 @@ _JSON_SYSTEM = (
     "You turn sentences into JSON.",
 )  # fmt: skip
 
+# Ways of asking are put together, so that the keys are looked for and not a sentence remembered.
+_LEADS = ("", "", "", "Kindly ", "Can you ", "Could you ", "I need you to ", "Then ", "Go and ", "Just ",
+          "Look at this and ", "Study the text and ", "Hi, ", "Ok, ", "Help me: ")  # fmt: skip
+_VERBS = listed("extract return give get find take list collect write show pick read")
+_WHAT = ("{k}", "{k}", "the fields {k}", "the values of {k}", "only {k}", "the keys {k}")
+_FORMS = (" as JSON", " in JSON", " as a JSON object", " as one JSON object", " as plain JSON",
+          " and answer as JSON", " in a JSON object")  # fmt: skip
+_BREAKS = (": ", ":\n", ".\n", "\n\n", ". Text: ", " from this: ", " from: ")
 _TOLD_BEFORE = ("Yesterday", "By the way,", "As you know,", "So", "I think", "We heard that", "Note:",
                 "Last week", "Good news:", "They say that", "Hello!", "Dear team,", "It seems that",
                 "Since May", "Finally", "According to our list")  # fmt: skip
@@ -169,9 +177,15 @@ def extract(draw: Draw) -> Dialogue:
     held = draw.split == "held"
     domain = draw.pick((*DOMAINS, *HELD_DOMAINS)) if held else draw.pick(DOMAINS)
     values = [KINDS[kind](draw) for _, kind in domain.fields]
-    text = draw.pick_side(domain.train, domain.held).format(*values)
+    named = domain in HELD_DOMAINS or draw.chance(0.6)
+    template = draw.pick_side(domain.train, domain.held)
+    kinds = [kind for _, kind in domain.fields]
+    # Where two facts are of one kind, only the words tell them apart.
+    if draw.split == "train" and named and len(set(kinds)) == len(kinds) and draw.chance(0.45):
+        template = _in_other_words(draw, template)
+    text = template.format(*values)
     fields = [(names, value) for (names, _), value in zip(domain.fields, values, strict=True)]
-    return _question(draw, text, fields, named=domain in HELD_DOMAINS or draw.chance(0.6))
+    return _question(draw, text, fields, named=named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +254,29 @@ def composed(draw: Draw) -> Dialogue:
     return _question(draw, f"{lead} {told}.", fields, named=draw.chance(0.7))
 
 
+def _composed_wish(draw: Draw, *, named: bool) -> str:
+    """One of some ten thousand ways to ask; "{k}" stands where the keys are named."""
+    what = draw.pick(_WHAT) if named else draw.pick(("this", "the data", "the facts", "it", "all"))
+    wish = f"{draw.pick(_LEADS)}{draw.pick(_VERBS)} {what}{draw.pick(_FORMS)}"
+    wish = wish[0].upper() + wish[1:]
+    if draw.chance(0.2):
+        return f"{{t}} {wish}."
+    return f"{wish}{draw.pick(_BREAKS)}{{t}}"
+
+
+def _in_other_words(draw: Draw, template: str) -> str:
+    """The sentence with words between the facts swapped for invented ones, or with one more: what a
+    fact is shows in itself and in the keys, not in the one sentence it was learned from."""
+    words = template.split(" ")
+    for at, word in enumerate(words):
+        if word.isalpha() and word.islower() and draw.chance(0.3):
+            words[at] = draw.pick(_ADVERBS) if draw.chance(0.3) else draw.pseudo_word()
+    if draw.chance(0.4):
+        at = draw.rng.randrange(1, len(words)) if len(words) > 1 else 1
+        words.insert(at, draw.pick(_ADVERBS) if draw.chance(0.5) else draw.pseudo_word())
+    return " ".join(words)
+
+
 def _question(
     draw: Draw, text: str, fields: list[tuple[tuple[str, ...], Value]], *, named: bool
 ) -> Dialogue:
@@ -258,5 +295,8 @@ def _question(
         turns = (system, Message("user", text), Message("assistant", answer))
         return Dialogue(skill, turns)
     templates = (_KEYED_TRAIN, _KEYED_HELD) if named else (_USUAL_TRAIN, _USUAL_HELD)
+    wish = draw.pick_side(*templates)
+    if draw.split == "train" and draw.chance(0.6):
+        wish = _composed_wish(draw, named=named)
     listed_keys = _key_list(draw, [key for key, _ in facts])
-    return ask(skill, draw.pick_side(*templates).format(k=listed_keys, t=text), answer)
+    return ask(skill, wish.format(k=listed_keys, t=text), answer)

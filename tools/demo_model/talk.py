@@ -71,6 +71,10 @@ SMALL_TALK: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
     ),
 )  # fmt: skip
 
+# Nothing that is asked changes with these around it.
+_AROUND = ("well, {}", "so, {}", "hey, {}", "um, {}", "please, {}", "right, {}", "{} my friend",
+           "{} now", "{} again", "{} then", "oh, {}", "I say: {}")  # fmt: skip
+
 CAPITALS = {
     "France": "Paris", "Italy": "Rome", "Spain": "Madrid", "Germany": "Berlin", "Japan": "Tokyo",
     "England": "London", "the UK": "London", "Austria": "Vienna", "Portugal": "Lisbon",
@@ -160,6 +164,8 @@ def small_talk(draw: Draw) -> Dialogue:
     said = draw.pick_side(train, held)
     if draw.chance(0.4):
         said = said[0].upper() + said[1:]
+    if draw.split == "train" and draw.chance(0.25):
+        said = draw.pick(_AROUND).format(said)
     if said[-1].isalnum() and draw.chance(0.3):
         said += draw.pick("!.?")
     return ask("chat", said, answer)
@@ -184,7 +190,20 @@ def _something(draw: Draw) -> str:
 def repeat(draw: Draw) -> Dialogue:
     """Copying, the skill that extraction and tool calls grow from."""
     text = _something(draw)
-    return ask("repeat", draw.pick_side(_REPEAT_TRAIN, _REPEAT_HELD).format(text), text)
+    wish = draw.pick_side(_REPEAT_TRAIN, _REPEAT_HELD)
+    if draw.split == "train" and draw.chance(0.4):
+        wish = _composed_wish(draw)
+    return ask("repeat", wish.format(text), text)
+
+
+def _composed_wish(draw: Draw) -> str:
+    lead = draw.pick(
+        ("", "", "Kindly ", "Now ", "Can you ", "Could you ", "Then ", "I want you to ")
+    )
+    verb = draw.pick(("repeat", "say", "write", "echo", "copy", "print", "return", "answer with"))
+    what = draw.pick(("", " this", " the text", " these words", " word for word", " again"))
+    wish = f"{lead}{verb}{what}: {{}}"
+    return wish[0].upper() + wish[1:]
 
 
 def count(draw: Draw) -> Dialogue:
