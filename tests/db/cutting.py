@@ -1,5 +1,6 @@
 """Between a client and PostgreSQL, cutting connections where it hurts most: at the commit."""
 
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -40,23 +41,37 @@ class CuttingProxy:
         self._listening.close()
 
     def _carry(self, client: socket.socket) -> None:
-        """A conversation in turns: what the client sends, then all of the answer."""
         with client, socket.socket(socket.AF_UNIX) as server, suppress(OSError):
             server.connect(self._server)
-            pid = 0
-            while asked := client.recv(1 << 20):
-                cut: Cut = self._choose() if asked.endswith(_COMMIT) else "none"
-                if asked.endswith(_COMMIT):
-                    self.cuts[cut] += 1
-                answer = b""
-                if cut != "before":
-                    server.sendall(asked)
-                    answer = _answer(server)
-                pid = pid or _pid(answer)
-                if cut != "none":
-                    self._kill(pid)
-                    return
-                client.sendall(answer)
+            greeting = b""
+            while True:
+                ready, _, _ = select.select([client, server], [], [])
+                if server in ready:
+                    told = server.recv(1 << 20)
+                    if not _pid(greeting):
+                        greeting += told
+                    client.sendall(told)
+                    if not told:
+                        return
+                if client in ready:
+                    asked = client.recv(1 << 20)
+                    if not asked or not self._ask(server, asked, _pid(greeting)):
+                        return
+
+    def _ask(self, server: socket.socket, asked: bytes, pid: int) -> bool:
+        """Whether the conversation goes on."""
+        if not asked.endswith(_COMMIT):
+            server.sendall(asked)
+            return True
+        cut = self._choose()
+        self.cuts[cut] += 1
+        if cut != "before":
+            server.sendall(asked)
+        if cut == "after":
+            _answer(server)
+        if cut != "none":
+            self._kill(pid)
+        return cut == "none"
 
 
 def _answer(server: socket.socket) -> bytes:
