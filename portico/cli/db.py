@@ -9,7 +9,8 @@ from cyclopts import App, Parameter
 from sqlalchemy.exc import DBAPIError
 
 from portico.cli.output import Exit, console, say_json, stop
-from portico.cli.place import NOT_USABLE, place_of, settings_for
+from portico.cli.place import place_of, settings_for
+from portico.db.backends.base import Unusable
 from portico.db.check import examine
 from portico.db.database import Database, connect_database, upgrade
 from portico.settings import Settings
@@ -30,7 +31,7 @@ def upgrade_tables(*, data_dir: DataDir = None, json: Json = False) -> None:
     try:
         database = connect_database(Path(settings.server.data_dir), settings.database.url)
         before, after = upgrade(database)
-    except (*NOT_USABLE, DBAPIError) as error:
+    except (Unusable, OSError, DBAPIError) as error:
         _cannot(settings, error)
     if json:
         say_json({"before": before, "after": after})
@@ -47,7 +48,7 @@ def check(*, data_dir: DataDir = None, json: Json = False) -> None:
     settings = settings_for(None, server={"data_dir": data_dir})
     try:
         found = examine(_existing(settings))
-    except (*NOT_USABLE, DBAPIError) as error:
+    except (Unusable, OSError, DBAPIError) as error:
         _cannot(settings, error)
     ok = all(each.ok for each in found)
     if json:

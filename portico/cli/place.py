@@ -5,14 +5,10 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from portico.cli.output import Exit, stop
-from portico.db.database import Database, OldSchema, open_database
-from portico.db.postgresql import DriverMissing, UrlInvalid
-from portico.db.schema import NewerDatabase
-from portico.db.sqlite import FILE_NAME
+from portico.db.backends.base import Unusable
+from portico.db.backends.sqlite import FILE_NAME
+from portico.db.database import Database, open_database
 from portico.settings import Settings, SettingsInvalid, load
-
-NOT_USABLE = (NewerDatabase, OldSchema, DriverMissing, UrlInvalid, OSError)
-"""Why a database cannot be opened, in words that need no more."""
 
 
 def settings_for(config: Path | None, **sections: dict[str, object]) -> Settings:
@@ -44,7 +40,7 @@ def database_of(settings: Settings) -> Database:
     data_dir = place_of(settings)
     try:
         return open_database(data_dir, settings.database.url)
-    except NOT_USABLE as error:
+    except (Unusable, OSError) as error:
         stop(Exit.DATA, str(error))
     except DBAPIError as error:
         where = "database.url" if settings.database.url else data_dir / FILE_NAME

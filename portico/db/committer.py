@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from portico import errors
-from portico.db.backend import Trouble
+from portico.db.backends.base import Trouble
 from portico.db.database import Database
 from portico.db.lane import Lane
 from portico.db.pending import STOP, Entry, Pending, Resolved

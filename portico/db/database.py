@@ -8,10 +8,10 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from portico.db import schema
-from portico.db.backend import Backend, Dialect
+from portico.db.backends.base import Backend, Dialect, Unusable
+from portico.db.backends.postgresql import Postgresql
+from portico.db.backends.sqlite import FILE_NAME, Sqlite
 from portico.db.migrations import HEAD
-from portico.db.postgresql import Postgresql
-from portico.db.sqlite import FILE_NAME, Sqlite
 
 T = TypeVar("T")
 
@@ -60,7 +60,7 @@ class Database:
         return result
 
 
-class OldSchema(Exception):
+class OldSchema(Unusable):
     """The tables are not those of this version, and only an operator may change them."""
 
 

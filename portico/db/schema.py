@@ -2,10 +2,11 @@
 
 from sqlalchemy import Connection, inspect
 
+from portico.db.backends.base import Unusable
 from portico.db.migrations import HEAD
 
 
-class NewerDatabase(Exception):
+class NewerDatabase(Unusable):
     """The database was written by a newer Portico; this one must not touch it."""
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from portico.db.backend import Trouble
+from portico.db.backends.base import Trouble
 from portico.db.database import Database
 from portico.db.lane import Lane, Row
 from portico.db.pending import Batch, Pending, Resolved

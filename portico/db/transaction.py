@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table
 
-from portico.db.backend import Dialect
+from portico.db.backends.base import Dialect
 
 Row = tuple[Any, ...]
 """One value per column."""

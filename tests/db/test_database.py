@@ -14,11 +14,11 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from portico.db import schema
+from portico.db.backends.postgresql import DriverMissing, UrlInvalid
+from portico.db.backends.sqlite import FILE_NAME
 from portico.db.database import Database, OldSchema, connect_database, open_database, upgrade
 from portico.db.migrations import HEAD
-from portico.db.postgresql import DriverMissing, UrlInvalid
 from portico.db.schema import NewerDatabase
-from portico.db.sqlite import FILE_NAME
 from portico.db.tables import APPEND_ONLY, metadata
 from tests.db.databases import PostgresServer
 

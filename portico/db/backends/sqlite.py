@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
-from portico.db.backend import Dialect, Trouble, of_driver
+from portico.db.backends.base import Dialect, Trouble, of_driver
 
 log = logging.getLogger(__name__)
 

@@ -9,6 +9,10 @@ from sqlalchemy.exc import DBAPIError
 Dialect = Literal["sqlite", "postgresql"]
 
 
+class Unusable(Exception):
+    """A database cannot be used as it is.  The message says why and what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """Why nothing can be written now, by anybody: not a fault of the row that met it.

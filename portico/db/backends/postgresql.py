@@ -7,7 +7,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 from sqlalchemy.util import immutabledict
 
-from portico.db.backend import Dialect, Trouble, of_driver
+from portico.db.backends.base import Dialect, Trouble, Unusable, of_driver
 
 _TURN = 0x706F_7274_6963_6F00
 """Whoever writes holds this advisory lock (its number spells "portico")."""
@@ -39,11 +39,11 @@ _ROW_TOO_BIG = "54"
 """SQLSTATE class of limits that one row goes beyond: its own fault, not the server's."""
 
 
-class DriverMissing(Exception):
+class DriverMissing(Unusable):
     """psycopg is not installed."""
 
 
-class UrlInvalid(Exception):
+class UrlInvalid(Unusable):
     """`database.url` is not the address of a PostgreSQL database."""
 
 

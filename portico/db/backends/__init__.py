@@ -1,0 +1,1 @@
+"""The databases Portico runs on, behind one protocol."""
