@@ -218,6 +218,9 @@ NOT_PRICED = _entry(
     fault="operator",
     kind="server_error",
 )
+TEST_KEY = _entry(
+    "test_key_not_charged", 400, "Use a simulated model with this key, or a live key."
+)
 UNKNOWN_TIER = _entry(
     "unknown_service_tier", 400, "Use one of the tiers the message names, or leave it out."
 )

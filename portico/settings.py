@@ -163,6 +163,19 @@ class Storage(Struct, frozen=True, forbid_unknown_fields=True):
     ] = 16_777_216
 
 
+class Pricing(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is set aside before a request runs, for organisations that pay."""
+
+    output_tokens_max: Annotated[
+        int,
+        Meta(ge=1, description="Assumed of an answer that neither caller nor model limits."),
+    ] = 16_384
+    window_tokens: Annotated[
+        int,
+        Meta(ge=16, description="Output of a stream that is set aside at a time."),
+    ] = 1_024
+
+
 class Observe(Struct, frozen=True, forbid_unknown_fields=True):
     """Logs and metrics."""
 
@@ -197,6 +210,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     upstream: Upstream = Upstream()
     database: Database = Database()
     storage: Storage = Storage()
+    pricing: Pricing = Pricing()
     observe: Observe = Observe()
     client: Client = Client()
 

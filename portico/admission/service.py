@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from portico import errors
+from portico.admission.holds import Holds, Purse
 from portico.admission.rules import drain_estimate_ms
 from portico.callers.model import Caller
 from portico.kit.clock import Clock
 from portico.kit.leaving import Leaving, Left
+from portico.pricing.offer import Offer
 
 _FIRST_GUESS_RUN_MS = 2_000.0
 _MEAN_WEIGHT = 0.05
@@ -51,9 +53,10 @@ class _Pool:
 
 
 class Permit:
-    """A place to run in.  Given back exactly once, however often it is released."""
+    """A place to run in, and the money set aside.  Given back exactly once, however often it is
+    released; money that is being settled stays where it is."""
 
-    __slots__ = ("_admission", "_caller", "_pool", "_since_s", "queue_ms")
+    __slots__ = ("_admission", "_caller", "_pool", "_since_s", "purse", "queue_ms")
 
     def __init__(
         self, admission: "Admission", pool: _Pool, caller: Caller, since_s: float, queue_ms: int
@@ -63,15 +66,21 @@ class Permit:
         self._caller = caller
         self._since_s = since_s
         self.queue_ms = queue_ms
+        self.purse: Purse | None = None
+        """What was set aside for it; None where nothing had to be."""
 
     def release(self) -> None:
+        if self.purse is not None:
+            self.purse.release()
         admission, self._admission = self._admission, None
         if admission is not None:
             admission.took_back(self._pool, self._caller, self._since_s)
 
 
 class Admission:
-    def __init__(self, limits: QueueLimits, clock: Clock) -> None:
+    def __init__(self, limits: QueueLimits, clock: Clock, holds: Holds | None = None) -> None:
+        """holds: None where nobody ever pays."""
+        self._holds = holds
         self._limits = limits
         self._clock = clock
         self._pools: dict[str, _Pool] = {}
@@ -88,12 +97,32 @@ class Admission:
     def waiting(self) -> int:
         return sum(len(pool.waiting) for pool in self._pools.values())
 
-    async def admit(self, caller: Caller, to: Destination, leaving: Leaving) -> Permit:
-        """A permit, at once or within the queue's deadline.
+    async def admit(
+        self,
+        request_id: str,
+        caller: Caller,
+        to: Destination,
+        offer: Offer | None,
+        leaving: Leaving,
+    ) -> Permit:
+        """A permit, at once or within the queue's deadline, with its worst case on disk.
 
-        Raises: Refusal: concurrency_exceeded (429), overloaded, server_shutting_down,
-        storage_unavailable (503); Left, when the client goes while waiting.
+        offer: what it may cost; None where it costs nothing.
+        Raises: Refusal: concurrency_exceeded, credit_balance_exhausted,
+        funds_held_by_in_flight_requests, ..._spend_limit_exceeded (429); overloaded,
+        server_shutting_down, storage_unavailable (503); Left, when the client goes while waiting.
         """
+        permit = await self._place(caller, to, leaving)
+        if offer is not None and self._holds is not None:
+            # Only now: money that waits in line would keep others from running.
+            try:
+                permit.purse = await self._holds.open(request_id, caller, offer)
+            except BaseException:
+                permit.release()
+                raise
+        return permit
+
+    async def _place(self, caller: Caller, to: Destination, leaving: Leaving) -> Permit:
         self._check_open()
         open_requests = self._open_per_key.get(caller.key_id, 0)
         if open_requests >= caller.concurrency_max:

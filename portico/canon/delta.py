@@ -76,6 +76,9 @@ class Delta(msgspec.Struct):
     meters: the engine's running total for the whole answer; replaces everything counted so far.
     last: the answer is complete with this delta; nothing follows.
     finish: why it ended, of choice 0, once known.
+    cut: why we ended it ourselves, a code of the catalogue; "" where the engine did.
+    charged_nano: what the whole answer cost, set on the last one once that is settled; None where
+      nothing was set aside for it.
     """
 
     raw: bytes = b""
@@ -84,3 +87,5 @@ class Delta(msgspec.Struct):
     meters: Meters | None = None
     last: bool = False
     finish: str = ""
+    cut: str = ""
+    charged_nano: int | None = None

@@ -59,6 +59,7 @@ class Prompt:
     input_tokens_guess: bytes / 4, for scheduling and for estimates; never a bound.
     needs: what the model and engine must be able to do.
     conversation: reads the canon form when an engine needs it (pass-through never does).
+    service_tier: what it is to be priced as: standard, flex, priority or batch.
     hints: request headers an engine may obey (the simulated one does), lower-case names.
     warnings: what was changed or dropped, for the `portico-warnings` header.
     """
@@ -74,5 +75,6 @@ class Prompt:
     input_tokens_guess: int
     needs: frozenset[Feature]
     conversation: Callable[[], Conversation]
+    service_tier: str = "standard"
     hints: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)

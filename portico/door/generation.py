@@ -12,9 +12,8 @@ from portico.door.decoding import decoded
 from portico.door.dialect import Dialect, Writer
 from portico.door.exchange import Exchange
 from portico.door.lines import JSON, line
-from portico.door.server import DRAIN_LIMIT
 from portico.kit.clock import Clock
-from portico.kit.leaving import Left
+from portico.kit.leaving import DRAINED, Left
 
 log = structlog.get_logger("portico.door")
 
@@ -83,13 +82,19 @@ class Visit:
         data = writer.write(delta)
         if not prompt.stream:
             if delta.last:
-                exchange.reply(200, self._lines(JSON, prompt), data)
+                lines = self._lines(JSON, prompt)
+                if delta.charged_nano is not None:
+                    lines += b"portico-cost-nano-usd: %d\r\n" % delta.charged_nano
+                exchange.reply(200, lines, data)
             return
         if not data and not delta.last:
             return
         if not exchange.started:
             exchange.open(200, self._lines(_STREAM, prompt))
         if delta.last:
+            if delta.charged_nano is not None:
+                # A comment: known only now, when no header can follow, and no client trips over it.
+                data = b": portico-cost-nano-usd %d\n\n%b" % (delta.charged_nano, data)
             exchange.end(data)
         else:
             await exchange.write(data)
@@ -137,7 +142,7 @@ class Generation:
         try:
             await journey.serve(visit, visit, self._rooms)
         except Left:
-            if exchange.leaving.reason != DRAIN_LIMIT:
+            if exchange.leaving.reason != DRAINED:
                 raise
             self._break_off(
                 exchange,

@@ -11,11 +11,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from portico.door.connection import Connection
 from portico.door.edge import Edge
+from portico.kit.leaving import DRAINED
 
 log = structlog.get_logger("portico.door")
-
-DRAIN_LIMIT = "the server is shutting down"
-"""Why a client is left when the drain limit is reached."""
 
 _SETTLE_S_MAX = 10.0
 _FLUSH_S_MAX = 2.0
@@ -133,4 +131,4 @@ class Server(uvicorn.Server):
     def _cut(self) -> None:
         for connection in list(self.server_state.connections):
             if isinstance(connection, Connection):
-                connection.cut(DRAIN_LIMIT)
+                connection.cut(DRAINED)

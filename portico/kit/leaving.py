@@ -10,6 +10,9 @@ each on every request, a tenth of the whole relay; this one costs under 1 us
 import asyncio
 from types import TracebackType
 
+DRAINED = "drained"
+"""The reason when it is us who leave: this server stops."""
+
 
 class Left(Exception):
     """They had left before the scope was entered."""

@@ -9,6 +9,8 @@ Outcome = Literal[
     "running",  # admitted, not ended yet; found at start-up it belonged to a killed process
     "completed",
     "client_gone",  # hung up, or stopped reading
+    "drained",  # cut off by our own shutdown
+    "out_of_funds",  # the next window of a stream could not be set aside
     "refused",  # the engine found the request wrong: nothing generated
     "upstream_failed",
     "killed",  # closed by the sweeper after the process died

@@ -13,6 +13,7 @@ from typing import Protocol
 import msgspec
 
 from portico import errors
+from portico.admission.holds import Purse
 from portico.callers.model import Caller
 from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
@@ -20,9 +21,11 @@ from portico.canon.usage import Usage
 from portico.db.lane import Row
 from portico.db.writer import Writer
 from portico.kit.clock import Clock
+from portico.ledger.model import Settled, Settlement
+from portico.metering.bill import settlement_of
 from portico.metering.model import Outcome
 from portico.metering.rules import finish_word, storable
-from portico.metering.store import USAGE, close_abandoned
+from portico.metering.store import UsageLane, close_abandoned
 
 _TICK_S = 0.25
 _CHECKPOINT_S = 2.0
@@ -44,6 +47,9 @@ class Queued(Protocol):
 
     @property
     def queue_ms(self) -> int: ...
+
+    @property
+    def purse(self) -> Purse | None: ...
 
 
 class Observer(Protocol):
@@ -89,6 +95,9 @@ class OpenRecord:
         "ending",
         "id",
         "model",
+        "purse",
+        "settled",
+        "settlement",
         "usage",
     )
 
@@ -102,6 +111,12 @@ class OpenRecord:
         self.ending: tuple[Outcome, float] | None = None
         """How it ended and when (monotonic seconds)."""
         self.checkpoint_due_s = now_s
+        self.purse = permit.purse
+        """What was set aside; None where nothing had to be."""
+        self.settlement: Settlement | None = None
+        """What becomes of it, once the record has ended."""
+        self.settled: Settled | None = None
+        """What came of that; None while it is under way, or where it could only be spooled."""
         self._caller = caller
         self._clock = clock
         self._dialect = prompt.dialect
@@ -129,6 +144,29 @@ class OpenRecord:
             usage.finish = delta.finish
         if delta.last:
             usage.completed = True
+
+    @property
+    def output_tokens(self) -> int:
+        """Generated so far."""
+        usage = self.usage
+        told = 0 if usage.told is None else usage.told.output_tokens
+        return told + usage.counted_output
+
+    def end(self, outcome: Outcome, now_s: float) -> None:
+        """Nothing changes after this; what was set aside is on its way to be settled."""
+        purse = self.purse
+        if purse is not None:
+            purse.resolved = True
+            usage, caller = self.usage, self._caller
+            self.settlement = settlement_of(
+                self.id,
+                outcome,
+                purse.offer.quote,
+                usage.meters() if usage.started else None,
+                caller.project_id,
+                caller.key_id,
+            )
+        self.ending = (outcome, now_s)  # last: the writer's thread reads what goes with it
 
     @property
     def ttft_ms(self) -> int | None:
@@ -171,10 +209,11 @@ class Metering:
         self._observer = observer
         self._clock = clock
         self._open: dict[str, OpenRecord] = {}
-        self._settling: deque[tuple[float, asyncio.Future[None]]] = deque()
+        self._settling: deque[tuple[float, asyncio.Future[Settled | None]]] = deque()
+        self._lane = UsageLane(clock)
         self._owed: list[OpenRecord] = []
         """Ended, but the writer had no room: put again with every tick."""
-        writer.add_lane(USAGE)
+        writer.add_lane(self._lane)
 
     @property
     def open_count(self) -> int:
@@ -188,7 +227,7 @@ class Metering:
         """
         record = OpenRecord(arrival, caller, prompt, permit, self._clock)
         if prompt.stream:
-            self._writer.put_later(USAGE, record)
+            self._writer.put_later(self._lane, record)
             record.checkpoint_due_s += _CHECKPOINT_S
         self._open[record.id] = record
         self._observer.admitted(prompt.model)
@@ -203,7 +242,7 @@ class Metering:
         """
         now_s = self._clock.monotonic_s()
         if record.ending is None:
-            record.ending = (outcome, now_s)
+            record.end(outcome, now_s)
             self._open.pop(record.id, None)
             meters = record.usage.meters()
             self._observer.settled(
@@ -211,12 +250,14 @@ class Metering:
             )
         durable = self._writer.ack()
         try:
-            self._writer.put(USAGE, record, durable)
+            self._writer.put(self._lane, record, durable)
         except errors.Refusal:
             self._owed.append(record)
             raise
         self._settling.append((now_s, durable))
-        await durable
+        settled = await durable
+        if settled is not None:
+            record.settled = settled
 
     async def recover(self, started_before_ms: int | None = None) -> int:
         """Close what an earlier process left running; how many.  Before the first `open`.
@@ -239,11 +280,11 @@ class Metering:
     def checkpoint(self, now_s: float) -> None:
         """Queue the state of every open record that is due by `now_s`.  Raises: Refusal."""
         while self._owed:
-            self._writer.put(USAGE, self._owed[-1])
+            self._writer.put(self._lane, self._owed[-1])
             self._owed.pop()
         for record in self._open.values():
             if record.checkpoint_due_s <= now_s:
-                self._writer.put(USAGE, record)
+                self._writer.put(self._lane, record)
                 record.checkpoint_due_s = now_s + _CHECKPOINT_S
 
     def _release_overdue(self, now_s: float) -> None:

@@ -1,15 +1,19 @@
 """Usage records: how they are written (by the writer's thread) and read (by readers)."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
 from sqlalchemy import Connection, Row, Select, func, literal_column, or_, select, update
 
-from portico.canon.usage import Meters
+from portico.canon.usage import NOTHING, Meters
 from portico.db.tables import usage_record
 from portico.db.transaction import Row as TableRow
-from portico.db.transaction import Transaction
+from portico.db.transaction import Transaction, places
+from portico.kit.clock import Clock
+from portico.ledger import service as ledger
+from portico.ledger.model import Settled, Settlement
 from portico.metering.model import GroupBy, Question, Totals, UsageRecord
 
 _RUNNING = usage_record.c.outcome == literal_column("'running'")
@@ -17,6 +21,8 @@ _RUNNING = usage_record.c.outcome == literal_column("'running'")
 _DAY_MS = 86_400_000
 _HOUR_MS = 3_600_000
 _OUTCOME_AT = list(usage_record.columns.keys()).index("outcome")
+_COLUMNS = len(usage_record.columns)
+_settlement = msgspec.json.Decoder(Settlement)
 _METERS = [usage_record.c[name] for name in Meters.__struct_fields__]
 
 
@@ -28,30 +34,73 @@ _REPLACE = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a record says of a request that nobody ended."""
+
+    project_id: str
+    key_id: str
+    meters: Meters
+
+    @property
+    def started(self) -> bool:
+        return self.meters != NOTHING
+
+
 class Recordable(Protocol):
+    @property
+    def settlement(self) -> Settlement | None:
+        """What becomes of its hold; None while it runs, and where nothing was set aside."""
+        ...
+
     def row(self) -> TableRow:
         """As it is now, in the table's order."""
         ...
 
 
 class UsageLane:
-    """Records, as they stand when they are written: see `db.lane.Lane`."""
+    """Records, as they stand when they are written, and the holds of those that have ended: see
+    `db.lane.Lane`.  One commit has both, so neither is ever seen without the other."""
 
     name = "usage"
 
-    def write(self, transaction: Transaction, items: Sequence[Recordable]) -> Sequence[None]:
-        self.restore(transaction, [record.row() for record in items])
-        return [None] * len(items)
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def write(
+        self, transaction: Transaction, items: Sequence[Recordable]
+    ) -> Sequence[Settled | None]:
+        settlements = [each.settlement for each in items]
+        settled = self._settle(transaction, [each for each in settlements if each is not None])
+        transaction.insert(usage_record, _latest([each.row() for each in items]), _REPLACE)
+        return [None if each is None else settled.get(each.request_id) for each in settlements]
 
     def keep(self, item: Recordable) -> TableRow | None:
+        """The row, and behind it the settlement as JSON, or ""."""
         row = item.row()
-        return row if _has_ended(row) else None
+        if not _has_ended(row):
+            return None
+        settlement = item.settlement
+        return (*row, "" if settlement is None else msgspec.json.encode(settlement).decode())
 
     def restore(self, transaction: Transaction, rows: Sequence[TableRow]) -> None:
-        transaction.insert(usage_record, _latest(rows), _REPLACE)
+        kept = [row[_COLUMNS:] for row in rows]
+        self._settle(
+            transaction, [_settlement.decode(each[0]) for each in kept if each and each[0]]
+        )
+        transaction.insert(usage_record, _latest([row[:_COLUMNS] for row in rows]), _REPLACE)
 
-
-USAGE = UsageLane()
+    def _settle(
+        self, transaction: Transaction, settlements: Sequence[Settlement]
+    ) -> dict[str, Settled]:
+        if not settlements:
+            return {}
+        answers = ledger.settle(transaction, settlements, self._clock.wall_ms())
+        return {
+            each.request_id: answer
+            for each, answer in zip(settlements, answers, strict=True)
+            if answer is not None
+        }
 
 
 def _latest(rows: Sequence[TableRow]) -> list[TableRow]:
@@ -75,6 +124,16 @@ def close_abandoned(connection: Connection, started_before_ms: int | None = None
     if started_before_ms is not None:
         query = query.where(usage_record.c.started_at_ms < started_before_ms)
     return connection.execute(query.values(outcome="killed", estimated=1)).rowcount
+
+
+def checkpoints(transaction: Transaction, ids: Sequence[str]) -> dict[str, Checkpoint]:
+    """By id, as the records stand."""
+    names = ", ".join(Meters.__struct_fields__)
+    found = transaction.rows(
+        f"SELECT id, project_id, key_id, {names} FROM usage_record WHERE id IN {places(len(ids))}",
+        ids,
+    )
+    return {row[0]: Checkpoint(row[1], row[2], Meters(*row[3:])) for row in found}
 
 
 def totals(connection: Connection, question: Question) -> Totals:

@@ -16,6 +16,8 @@ class Routes:
     model: str
     deployments: tuple[Deployment, ...]
     places: int
+    context_tokens: int | None
+    """Of the roomiest of them, input and output together; None when one does not say."""
 
 
 class Routing:
@@ -53,4 +55,7 @@ class Routing:
 
 
 def _routes(model: str, deployments: tuple[Deployment, ...]) -> Routes:
-    return Routes(model, deployments, sum(d.engine.abilities.concurrency_max for d in deployments))
+    abilities = [deployment.engine.abilities for deployment in deployments]
+    contexts = [each.context_tokens for each in abilities]
+    roomiest = None if None in contexts else max((c or 0 for c in contexts), default=None)
+    return Routes(model, deployments, sum(a.concurrency_max for a in abilities), roomiest)

@@ -35,12 +35,14 @@ def enter(
     admission: Admission, to: To | None = None, leaving: Leaving | None = None
 ) -> "asyncio.Task[Permit]":
     loop = asyncio.get_running_loop()
-    return loop.create_task(admission.admit(caller(), to or To(), leaving or Leaving()))
+    return loop.create_task(
+        admission.admit("req_1", caller(), to or To(), None, leaving or Leaving())
+    )
 
 
 async def test_a_free_place_is_taken_at_once() -> None:
     admission = room()
-    permit = await admission.admit(caller(), To(), Leaving())
+    permit = await admission.admit("req_1", caller(), To(), None, Leaving())
     assert (admission.running, permit.queue_ms) == (1, 0)
     permit.release()
     assert admission.running == 0
@@ -48,8 +50,8 @@ async def test_a_free_place_is_taken_at_once() -> None:
 
 async def test_a_place_is_given_back_once() -> None:
     admission = room()
-    permit = await admission.admit(caller(), To(places=2), Leaving())
-    await admission.admit(caller(), To(places=2), Leaving())
+    permit = await admission.admit("req_1", caller(), To(places=2), None, Leaving())
+    await admission.admit("req_1", caller(), To(places=2), None, Leaving())
     permit.release()
     permit.release()
     assert admission.running == 1
@@ -57,7 +59,7 @@ async def test_a_place_is_given_back_once() -> None:
 
 async def test_first_come_first_served() -> None:
     admission = room()
-    first = await admission.admit(caller(), To(), Leaving())
+    first = await admission.admit("req_1", caller(), To(), None, Leaving())
     second, third = enter(admission), enter(admission)
     await asyncio.sleep(0)
     assert admission.waiting == 2
@@ -71,7 +73,7 @@ async def test_first_come_first_served() -> None:
 
 async def test_a_newcomer_does_not_overtake_the_line() -> None:
     admission = room()
-    first = await admission.admit(caller(), To(), Leaving())
+    first = await admission.admit("req_1", caller(), To(), None, Leaving())
     second = enter(admission)
     await asyncio.sleep(0)
     first.release()  # the place now belongs to `second`, which has not run yet
@@ -82,9 +84,9 @@ async def test_a_newcomer_does_not_overtake_the_line() -> None:
 
 async def test_429_when_one_key_takes_more_than_its_share() -> None:
     admission = room()
-    await admission.admit(caller(concurrency_max=1), To(places=9), Leaving())
+    await admission.admit("req_1", caller(concurrency_max=1), To(places=9), None, Leaving())
     with pytest.raises(errors.Refusal) as caught:
-        await admission.admit(caller(concurrency_max=1), To(places=9), Leaving())
+        await admission.admit("req_1", caller(concurrency_max=1), To(places=9), None, Leaving())
     refusal = caught.value
     assert (refusal.status, refusal.code) == (429, "concurrency_exceeded")
     assert (refusal.value, refusal.limit) == (1, 1)
@@ -93,11 +95,11 @@ async def test_429_when_one_key_takes_more_than_its_share() -> None:
 
 async def test_503_when_the_line_is_full() -> None:
     admission = room(requests_max=1)
-    first = await admission.admit(caller(), To(), Leaving())
+    first = await admission.admit("req_1", caller(), To(), None, Leaving())
     waiting = enter(admission)
     await asyncio.sleep(0)
     with pytest.raises(errors.Refusal) as caught:
-        await admission.admit(caller(), To(), Leaving())
+        await admission.admit("req_1", caller(), To(), None, Leaving())
     assert (caught.value.status, caught.value.code) == (503, "overloaded")
     assert caught.value.retry_after_ms is not None
     first.release()
@@ -107,9 +109,9 @@ async def test_503_when_the_line_is_full() -> None:
 
 async def test_503_when_the_wait_is_over_its_deadline() -> None:
     admission = room(wait_s_max=0.01)
-    first = await admission.admit(caller(), To(), Leaving())
+    first = await admission.admit("req_1", caller(), To(), None, Leaving())
     with pytest.raises(errors.Refusal, match=r"none of 1 places came free in 0\.01 s"):
-        await admission.admit(caller(), To(), Leaving())
+        await admission.admit("req_1", caller(), To(), None, Leaving())
     assert admission.waiting == 0
     first.release()
     assert (admission.running, admission._open_per_key) == (0, {})
@@ -117,7 +119,7 @@ async def test_503_when_the_wait_is_over_its_deadline() -> None:
 
 async def test_a_waiting_client_that_leaves_frees_its_place_in_the_line() -> None:
     admission = room()
-    first = await admission.admit(caller(), To(), Leaving())
+    first = await admission.admit("req_1", caller(), To(), None, Leaving())
     leaving = Leaving()
     waiting = enter(admission, leaving=leaving)
     await asyncio.sleep(0)
@@ -131,7 +133,7 @@ async def test_a_waiting_client_that_leaves_frees_its_place_in_the_line() -> Non
 
 async def test_a_client_that_leaves_as_its_turn_comes_hands_the_place_on() -> None:
     admission = room()
-    first = await admission.admit(caller(), To(), Leaving())
+    first = await admission.admit("req_1", caller(), To(), None, Leaving())
     leaving = Leaving()
     gone, next_one = enter(admission, leaving=leaving), enter(admission)
     await asyncio.sleep(0)
@@ -147,11 +149,11 @@ async def test_503_while_draining_and_while_usage_cannot_be_recorded() -> None:
     admission = room()
     admission.storage_refusal = errors.STORAGE_UNAVAILABLE("disk full", retry_after_ms=5000)
     with pytest.raises(errors.Refusal, match="disk full"):
-        await admission.admit(caller(), To(), Leaving())
+        await admission.admit("req_1", caller(), To(), None, Leaving())
     admission.storage_refusal = None
     admission.draining = True
     with pytest.raises(errors.Refusal, match="shutting down"):
-        await admission.admit(caller(), To(), Leaving())
+        await admission.admit("req_1", caller(), To(), None, Leaving())
 
 
 @settings(max_examples=60, deadline=None)

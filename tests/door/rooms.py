@@ -82,6 +82,9 @@ class Books:
             raise errors.INVALID_KEY("This key is unknown.")
         return CALLER
 
+    def offer(self, caller: Caller, prompt: Prompt, context_tokens: int | None) -> None:
+        """Nothing costs anything here."""
+
     def open(self, arrival: Any, caller: Caller, prompt: Prompt, permit: Any) -> "Entry":
         self.opened.append(arrival.request_id)
         return Entry()
@@ -102,6 +105,7 @@ class Entry:
         self.started = False
         self.tokens = 0
         self.deployment = ""
+        self.purse = self.settled = None
 
     def count(self, delta: Delta) -> None:
         self.started = True
@@ -133,7 +137,7 @@ def rooms(books: Books, engine: Scripted) -> Rooms:
     admission = Admission(QueueLimits(10, 5.0), SystemClock())
     routing = Routing([Deployment("test/m", "m", engine, "us", 0)])
     both: Any = books
-    return Rooms(callers=both, routing=routing, admission=admission, metering=both)
+    return Rooms(callers=both, routing=routing, admission=admission, metering=both, counter=both)
 
 
 def says(*pieces: bytes) -> Script:

@@ -69,7 +69,7 @@ async def test_at_the_drain_limit_a_stream_is_told_and_settled() -> None:
         scene.server.stop()
         assert b"".join([chunk async for chunk in wire.chunks()]) == b"one !server_shutting_down"
         assert await wire.rest() == b""
-        assert house.books.settled == [("client_gone", 1)]
+        assert house.books.settled == [("drained", 1)]
         assert house.engine.running == 0
 
 
@@ -84,7 +84,7 @@ async def test_before_its_first_delta_it_is_a_503() -> None:
         scene.server.stop()
         answer = await wire.answer()
         assert (answer.status, answer.code) == (503, "server_shutting_down")
-        assert house.books.settled == [("client_gone", 0)]
+        assert house.books.settled == [("drained", 0)]
 
 
 async def test_a_second_stop_does_not_wait_for_the_drain_limit() -> None:
@@ -96,7 +96,7 @@ async def test_a_second_stop_does_not_wait_for_the_drain_limit() -> None:
         scene.server.stop()
         scene.server.stop()
         assert b"".join([chunk async for chunk in wire.chunks()]) == b"one !server_shutting_down"
-        assert house.books.settled == [("client_gone", 1)]
+        assert house.books.settled == [("drained", 1)]
 
 
 async def test_a_body_still_on_its_way_is_not_waited_for_beyond_the_limit() -> None:

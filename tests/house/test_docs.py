@@ -52,9 +52,10 @@ def test_no_page_for_an_error_that_is_gone() -> None:
 
 
 def calls_in_app(name: str) -> list[list[str]]:
-    """The texts among the arguments of every `name(...)` or `something.name(...)` in portico/app.py."""
+    """The texts among the arguments of every `name(...)` or `something.name(...)` in portico/app/."""
     found = []
-    for node in ast.walk(ast.parse((ROOT / "portico" / "app.py").read_text())):
+    files = sorted((ROOT / "portico" / "app").glob("*.py"))
+    for node in (node for file in files for node in ast.walk(ast.parse(file.read_text()))):
         if isinstance(node, ast.Call):
             called = node.func
             if name == (called.attr if isinstance(called, ast.Attribute) else ast.unparse(called)):

@@ -23,14 +23,17 @@ script = st.builds(
 )
 scripts = st.lists(script, min_size=1, max_size=3)
 hang_up = st.none() | st.integers(1, 4)
+funds = st.none() | st.integers(0, 5)
 
 # Worth trying every time: chance does not have to find them.
-TELLING: list[tuple[list[Script], int | None]] = [
-    ([Script(2, fails_at=0), Script(1)], None),
-    ([Script(2, fails_at=1), Script(1)], None),
-    ([Script(1, fails_at=0, how="silent")], None),
-    ([Script(4)], 1),
-    ([Script(0)], None),
+TELLING: list[tuple[list[Script], int | None, int | None]] = [
+    ([Script(2, fails_at=0), Script(1)], None, None),
+    ([Script(2, fails_at=1), Script(1)], None, None),
+    ([Script(1, fails_at=0, how="silent")], None, None),
+    ([Script(4)], 1, None),
+    ([Script(0)], None, None),
+    ([Script(4)], None, 1),
+    ([Script(4), Script(4)], None, 0),
 ]
 
 
@@ -47,8 +50,15 @@ def check(world: World) -> None:
     if outcome == "completed":
         assert world.ended == "answered"
         assert len(world.sent) == world.produced
-        assert facts[-1].startswith("sent"), "the end is sent last"
+        assert facts[-1] == f"sent {world.sent[0]}", "the engine's own end is sent last"
         assert sum(fact.startswith("sent") for fact in facts[settled_at:]) == 1
+        if world.pays_for is not None:
+            assert world.produced - 1 <= world.pays_for, "nothing runs on money that is not there"
+    elif outcome == "out_of_funds":
+        assert world.ended == "answered"
+        assert facts[-1] == "sent length: credit_balance_exhausted", "and it is said why"
+        assert world.pays_for is not None
+        assert world.produced > world.pays_for, "and not before it is true"
     else:
         assert world.ended != "answered"
         assert not any(fact.startswith("sent") for fact in facts[settled_at:])
@@ -65,16 +75,17 @@ def check(world: World) -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(scripts, hang_up)
+@given(scripts, hang_up, funds)
 def test_every_admitted_request_is_settled_once_for_what_was_generated(
-    scripts: list[Script], hangs_up_after: int | None
+    scripts: list[Script], hangs_up_after: int | None, pays_for: int | None
 ) -> None:
-    check(World(portico.journey, scripts, hangs_up_after).live())
+    check(World(portico.journey, scripts, hangs_up_after, pays_for).live())
 
 
 def test_failover_before_the_first_delta() -> None:
     world = World(portico.journey, [Script(2, fails_at=0), Script(1)]).live()
     assert world.facts == [
+        "priced",
         "admitted",
         "opened record",
         "a opened",
@@ -129,8 +140,20 @@ MUTANTS = {
         "        return Delta(raw=b'a')",
     ),
     "a hang-up counts as completed": (
-        'outcome = "completed" if final is not None else "client_gone"',
-        'outcome = "completed"',
+        'return "drained" if leaving.reason == DRAINED else "client_gone"',
+        'return "completed"',
+    ),
+    "a cut answer counts as completed": (
+        'return "out_of_funds" if final.cut else "completed"',
+        'return "completed"',
+    ),
+    "a stream goes on without money": (
+        "            await record.purse.cover(record.output_tokens)\n",
+        "            pass\n",
+    ),
+    "a cut answer is tried elsewhere": (
+        "            record.count(final)\n            break\n",
+        "            record.count(final)\n",
     ),
 }
 
@@ -157,11 +180,11 @@ def test_the_law_kills(name: str) -> None:
         suppress_health_check=list(HealthCheck),
         report_multiple_bugs=False,
     )
-    @given(scripts, hang_up)
-    def law(scripts: list[Script], hangs_up_after: int | None) -> None:
-        check(World(journey, scripts, hangs_up_after).live())
+    @given(scripts, hang_up, funds)
+    def law(scripts: list[Script], hangs_up_after: int | None, pays_for: int | None) -> None:
+        check(World(journey, scripts, hangs_up_after, pays_for).live())
 
-    for scripts_told, hang_up_told in TELLING:
-        law = example(scripts_told, hang_up_told)(law)
+    for told in TELLING:
+        law = example(*told)(law)
     with pytest.raises((AssertionError, ValueError, BaseExceptionGroup)):
         law()

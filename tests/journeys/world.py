@@ -6,6 +6,7 @@ from types import ModuleType
 from typing import Any
 
 from portico import errors
+from portico.admission.holds import OutOfFunds
 from portico.callers.model import Caller
 from portico.canon.delta import Delta
 from portico.canon.prompt import Conversation, Prompt
@@ -48,6 +49,8 @@ class World:
     journey: ModuleType
     scripts: list[Script]
     hangs_up_after: int | None = None
+    pays_for: int | None = None
+    """Output tokens the caller has money for; None: nothing is charged."""
     facts: list[str] = field(default_factory=list)
     settled: list[tuple[str, int]] = field(default_factory=list)
     produced: int = 0
@@ -61,7 +64,7 @@ class World:
     async def _live(self) -> None:
         self.leaving = Leaving()
         rooms: Any = type("Rooms", (), {})()
-        rooms.callers = rooms.routing = rooms.admission = rooms.metering = self
+        rooms.callers = rooms.routing = rooms.admission = rooms.metering = rooms.counter = self
         task = asyncio.get_running_loop().create_task(self.journey.serve(self, self, rooms))
         try:
             await asyncio.wait_for(task, 5)
@@ -80,6 +83,9 @@ class World:
         return PROMPT
 
     async def send(self, delta: Delta) -> None:
+        if delta.cut:
+            self.facts.append(f"sent {delta.finish}: {delta.cut}")
+            return
         self.facts.append(f"sent {delta.raw.decode()}")
         self.sent.append(delta.raw.decode())
         if self.hangs_up_after == len(self.sent):
@@ -95,9 +101,15 @@ class World:
         engines = [
             ScriptedEngine(self, name, s) for name, s in zip("abc", self.scripts, strict=False)
         ]
-        return Routes("m", tuple(Deployment(e.name, "m", e, "us", 0) for e in engines), 1)
+        deployments = tuple(Deployment(e.name, "m", e, "us", 0) for e in engines)
+        return Routes("m", deployments, 1, None)
 
-    async def admit(self, caller: Caller, to: Routes, leaving: Leaving) -> "World":
+    def offer(self, caller: Caller, prompt: Prompt, context_tokens: int | None) -> None:
+        self.facts.append("priced")
+
+    async def admit(
+        self, request_id: str, caller: Caller, to: Routes, offer: None, leaving: Leaving
+    ) -> "World":
         self.facts.append("admitted")
         return self
 
@@ -107,7 +119,7 @@ class World:
     # metering
     def open(self, arrival: Any, caller: Caller, prompt: Prompt, permit: Any) -> "Record":
         self.facts.append("opened record")
-        return Record()
+        return Record(self.pays_for)
 
     async def settle(self, record: "Record", outcome: str) -> None:
         self.settled.append((outcome, record.usage.meters().output_tokens))
@@ -116,13 +128,30 @@ class World:
 
 
 class Record:
-    def __init__(self) -> None:
+    settled = None
+
+    def __init__(self, pays_for: int | None) -> None:
         self.usage = Usage()
         self.deployment = ""
+        self.purse = None if pays_for is None else Purse(pays_for)
+
+    @property
+    def output_tokens(self) -> int:
+        return self.usage.counted_output
 
     def count(self, delta: Delta) -> None:
         self.usage.started = True
         self.usage.counted_output += delta.output_tokens
+
+
+@dataclass
+class Purse:
+    pays_for: int
+
+    async def cover(self, output_tokens: int) -> None:
+        await asyncio.sleep(0)
+        if output_tokens > self.pays_for:
+            raise OutOfFunds(errors.CREDIT_EXHAUSTED("No more."))
 
 
 class ScriptedEngine:

@@ -3,6 +3,7 @@
 import itertools
 from dataclasses import dataclass
 
+from portico.admission.holds import Purse
 from portico.callers.model import Caller
 from portico.canon.delta import Delta
 from portico.canon.prompt import Conversation, Prompt
@@ -38,6 +39,7 @@ class Arrival:
 @dataclass
 class Permit:
     queue_ms: int = 0
+    purse: Purse | None = None
 
 
 def open_one(metering: Metering, caller: Caller = CALLER, request_id: str = "") -> OpenRecord:

@@ -157,11 +157,11 @@ def test_without_the_wheel(serve: Serve, tmp_path: Path) -> None:
     program = tmp_path / "no_wheel.py"
     program.write_text(
         "import functools, sys\n"
-        "import portico.app\n"
+        "import portico.app.engines\n"
         "from portico.cli.main import main\n"
         "from portico.engines.embedded.wheel import probe_wheel\n"
         "broken = (sys.executable, '-c', 'print(\"no wheel for this system\"); exit(1)')\n"
-        "portico.app.probe_wheel = functools.partial(probe_wheel, broken)\n"
+        "portico.app.engines.probe_wheel = functools.partial(probe_wheel, broken)\n"
         "main()\n"
     )
     served = serve("--simulated", program=(str(program),))

@@ -51,6 +51,7 @@ def parse(body: bytes, hints: dict[str, str]) -> Prompt:
         needs=frozenset(needs),
         conversation=partial(_converse, body),
         hints=hints,
+        service_tier=_tier(request),
         warnings=warnings,
     )
 
@@ -71,6 +72,13 @@ def _check_rest(request: ChatRequest, needs: set[Feature]) -> None:
         rules.check_metadata(request.metadata)
     if request.logprobs:
         needs.add("logprobs")
+
+
+def _tier(request: PlainChat | ChatRequest) -> str:
+    """What it is priced as.  Left out, "auto" and "default" are the standard; so are tiers that only
+    their inventor sells."""
+    asked = request.service_tier if isinstance(request, ChatRequest) else None
+    return asked if asked in ("flex", "priority") else "standard"
 
 
 def _wants_usage(request: PlainChat | ChatRequest) -> bool:

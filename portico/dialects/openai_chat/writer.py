@@ -86,12 +86,17 @@ class StreamWriter:
         """Choices begun, and the tool calls each has made."""
         self._finished: set[int] = set()
         self._running = _Running()
+        self._relayed = False
+        """The engine's own chunks are out: every choice has begun there."""
+        self._cut = ""
 
     def write(self, delta: Delta) -> bytes:
         """The events for `delta`; after the one with `last`, nothing may follow."""
         self._running.count(delta)
         if delta.raw:
+            self._relayed = True
             return delta.raw
+        self._cut = delta.cut
         written = [part for event in delta.events for part in self._write_event(event)]
         if delta.last:
             written += self._write_end()
@@ -117,6 +122,8 @@ class StreamWriter:
         if choice in self._calls:
             return []
         self._calls[choice] = set()
+        if self._relayed:
+            return []
         return [self._chunk(choice, {"role": "assistant", "content": "", "refusal": None})]
 
     def _call(self, event: ToolCallBegan | ToolArguments) -> dict[str, Any]:
@@ -155,6 +162,8 @@ class StreamWriter:
         reason: str | None = None,
     ) -> bytes:
         body = {"index": choice, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
+        if self._cut and reason is not None:
+            body["portico_stop_reason"] = self._cut
         return frame(self._start + b',"choices":[' + _encode(body) + b"]" + self._end)
 
 

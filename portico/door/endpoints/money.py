@@ -4,7 +4,7 @@ Amounts are nano-USD (a thousand millionth of a dollar) as strings: JSON readers
 2**53.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -21,7 +21,7 @@ class Standings(Protocol):
     async def of(self, caller: Caller) -> Standing: ...
 
 
-AskPrices = Callable[[Caller], Awaitable[Sequence[Price]]]
+AskPrices = Callable[[Caller], Sequence[Price]]
 """What the caller's organisation would pay today, discounts left out."""
 TermsOf = Callable[[Caller], str]
 
@@ -69,7 +69,7 @@ class Money:
 
     async def prices(self, exchange: Exchange, _: str) -> None:
         caller = await self._caller(exchange)
-        prices = await self._prices(caller)
+        prices = self._prices(caller)
         answer_json(
             exchange,
             200,

@@ -1,0 +1,132 @@
+"""The routes, and what stands behind each."""
+
+import asyncio
+from collections.abc import Sequence
+
+from portico import journey
+from portico.app.storage import Books
+from portico.db.readers import Readers
+from portico.dialects.openai_chat import errors as chat_errors
+from portico.dialects.openai_chat.parse import parse
+from portico.dialects.openai_chat.writer import writer_for
+from portico.door.dialect import Dialect
+from portico.door.dispatch import Dispatch
+from portico.door.edge import Edge
+from portico.door.endpoints import Health, MetricsPage, Models, Usage
+from portico.door.endpoints.money import Money
+from portico.door.generation import Generation
+from portico.door.limits import EdgeLimits
+from portico.door.routes import Route, Routes
+from portico.kit.clock import Clock
+from portico.metering import reports
+from portico.metering.model import GroupBy, Question, Totals
+from portico.observe.metrics import CONTENT_TYPE, Metrics
+from portico.routing.fleet import Fleet
+from portico.settings import Settings
+
+OPENAI_CHAT = Dialect(
+    parse=parse,
+    writer=writer_for,
+    envelope=chat_errors.render,
+    headers=chat_errors.headers,
+    event=chat_errors.stream_error,
+)
+
+
+class Door:
+    """The endpoints and what they are made of."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        rooms: journey.Rooms,
+        books: Books,
+        readers: Readers,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
+        self._rooms = rooms
+
+        async def ask_usage(question: Question, by: GroupBy) -> dict[str, Totals]:
+            return await readers.run(lambda connection: reports.groups(connection, question, by))
+
+        chat = Generation(
+            OPENAI_CHAT,
+            rooms,
+            clock,
+            body_bytes_max=settings.edge.body_bytes_max,
+            compression=settings.edge.compression,
+        )
+        models = Models(rooms.callers, rooms.routing.models)
+        usage = Usage(rooms.callers, ask_usage, clock)
+        money = Money(
+            rooms.callers,
+            books.standings,
+            lambda caller: books.prices.terms_of(caller.organisation_id).kind,
+            lambda caller: books.prices.in_force(caller.organisation_id),
+        )
+        health = Health(self._unready)
+        page = MetricsPage(metrics.render, CONTENT_TYPE, settings.observe.metrics_token)
+        routes = Routes(
+            [
+                Route("POST", "/v1/chat/completions", chat.handle),
+                Route("GET", "/v1/models", models.all),
+                Route("GET", "/v1/models/{id}", models.one),
+                Route("GET", "/v1/usage", usage.own),
+                Route("GET", "/v1/balance", money.balance),
+                Route("GET", "/v1/limits", money.limits),
+                Route("GET", "/v1/prices", money.prices),
+                Route("GET", "/healthz", health.alive),
+                Route("GET", "/health", health.alive),
+                Route("GET", "/", health.alive),
+                Route("GET", "/readyz", health.ready),
+                Route("GET", "/metrics", page.show),
+            ]
+        )
+        self.edge = Edge(
+            Dispatch(routes, OPENAI_CHAT.render, metrics).serve,
+            OPENAI_CHAT.render,
+            metrics,
+            edge_limits(settings),
+            clock,
+            hosts_allowed=frozenset(
+                host.lower().encode() for host in settings.server.hosts_allowed
+            ),
+            logs_from_status=100 if settings.observe.access_log else 500,
+        )
+
+    def _unready(self) -> Sequence[str]:
+        """Why no request should be sent here."""
+        admission, models = self._rooms.admission, self._rooms.routing.models()
+        reasons = []
+        if admission.draining:
+            reasons.append("shutting down")
+        if admission.storage_refusal is not None:
+            reasons.append(admission.storage_refusal.message)
+        if not any(d.engine.ready for deployments in models.values() for d in deployments):
+            reasons.append("no engine is ready")
+        return reasons
+
+    def add_gauges(self, metrics: Metrics, fleet: Fleet) -> None:
+        admission, metering = self._rooms.admission, self._rooms.metering
+        metrics.gauge("requests_running", "Requests holding a place.", lambda: admission.running)
+        metrics.gauge("requests_waiting", "Requests in line.", lambda: admission.waiting)
+        metrics.gauge("records_open", "Usage records not settled.", lambda: metering.open_count)
+        metrics.gauge("tasks", "Tasks on the event loop.", lambda: len(asyncio.all_tasks()))
+        metrics.gauge("deployments", "Deployments served.", lambda: fleet.size)
+        metrics.gauge("deployments_ready", "Those ready now.", lambda: fleet.ready)
+
+
+def edge_limits(settings: Settings) -> EdgeLimits:
+    edge = settings.edge
+    return EdgeLimits(
+        headers_max=edge.headers_max,
+        header_bytes_max=edge.header_bytes_max,
+        header_read_s=edge.header_read_s,
+        body_bytes_max=edge.body_bytes_max,
+        body_read_s=edge.body_read_s,
+        write_idle_s=edge.write_idle_s,
+        keep_alive_s=edge.keep_alive_s,
+        connections_max=edge.connections_max,
+        connections_per_ip_max=edge.connections_per_ip_max,
+    )

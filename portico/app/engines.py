@@ -1,0 +1,151 @@
+"""Engines of our own, registered upstreams, and the transport to both."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from sqlalchemy.exc import DBAPIError
+
+from portico.app.failure import CannotStart
+from portico.engines.embedded.child import ModelToServe, StartFailed
+from portico.engines.embedded.engine import EmbeddedEngine, start_embedded
+from portico.engines.embedded.threads import usable_cores
+from portico.engines.embedded.wheel import probe_wheel
+from portico.engines.simulated.engine import fleet as simulated_fleet
+from portico.engines.transport.base import Deadlines, Limits, Transport
+from portico.engines.transport.native import NativeTransport
+from portico.engines.transport.tls import trusting
+from portico.kit.clock import Clock
+from portico.kit.tasks import Tasks
+from portico.routing.fleet import Fleet, Wish
+from portico.routing.model import Deployment, Registration
+from portico.routing.registry import Registry
+from portico.settings import Settings
+
+DEMO_MODEL = Path(__file__).parents[1] / "engines" / "embedded" / "data" / "portico-demo-q8_0.gguf"
+DEMO_NAME = "portico-demo"
+_FOLLOW_EVERY_S = 2.0
+_TINY = (
+    f"{DEMO_NAME} is a very small demo model; connect a real one with --model FILE.gguf or "
+    "--upstream URL"
+)
+log = logging.getLogger(__name__)
+
+
+def transport_of(settings: Settings) -> Transport:
+    upstream = settings.upstream
+    try:
+        tls = trusting(Path(upstream.ca_file)) if upstream.ca_file else None
+    except OSError as error:
+        raise CannotStart("settings", f"upstream.ca_file: {upstream.ca_file}: {error}.") from error
+    if upstream.transport == "native":
+        return NativeTransport(Limits(connections=upstream.connections_max), tls)
+    from portico.engines.transport.fallback import FallbackTransport  # noqa: PLC0415 - aiohttp is 20 MB that only this choice needs
+
+    return FallbackTransport(
+        Limits(connections=upstream.connections_max), tls, upstream.proxy or None
+    )
+
+
+async def own_engines(
+    settings: Settings,
+    simulated: bool,
+    fleet: Fleet,
+    transport: Transport,
+    clock: Clock,
+    tasks: Tasks,
+    stack: AsyncExitStack,
+) -> list[str]:
+    """Start the embedded and the simulated engines.  Gives what the banner should note."""
+    now_s = clock.wall_ms() // 1000
+    notes: list[str] = []
+    if settings.engine.enabled:
+        wheel = await probe_wheel()
+        if not wheel.usable and settings.engine.model:
+            raise CannotStart("engine", wheel.problem, wheel.remedy)
+        if not wheel.usable:
+            notes.append(f"no embedded engine: {wheel.problem} {wheel.remedy}")
+        else:
+            model = _model_to_serve(settings)
+            engine = await _start_embedded(model, transport, clock, deadlines(settings))
+            stack.push_async_callback(engine.close)
+            tasks.start(engine.run())
+            own = Deployment(f"embedded/{model.alias}", model.alias, engine, "portico", now_s)
+            fleet.add_own([own])
+            notes += [_TINY] if model.path == DEMO_MODEL else []
+    if simulated:
+        fleet.add_own(
+            Deployment(f"simulated/{name}", name, engine, "portico", now_s)
+            for name, engine in simulated_fleet(clock)
+        )
+    return notes
+
+
+def _model_to_serve(settings: Settings) -> ModelToServe:
+    wanted = settings.engine
+    path = Path(wanted.model) if wanted.model else DEMO_MODEL
+    alias = wanted.name or (path.stem if wanted.model else DEMO_NAME)
+    return ModelToServe(
+        path=path,
+        alias=alias,
+        parallel=wanted.parallel,
+        context_tokens=wanted.context_tokens,
+        threads=wanted.threads or (usable_cores() if wanted.model else 1),
+        share_prefix_cache=wanted.share_prefix_cache,
+        memory_limit_bytes=wanted.memory_bytes_max or None,
+    )
+
+
+async def _start_embedded(
+    model: ModelToServe, transport: Transport, clock: Clock, deadlines: Deadlines
+) -> EmbeddedEngine:
+    try:
+        return await start_embedded(model, transport, clock, deadlines)
+    except StartFailed as error:
+        raise CannotStart(
+            "engine",
+            f"the model {model.path} cannot be served: {error.detail}",
+            "Check the file with --model, or serve another server with --upstream URL.",
+        ) from error
+
+
+def _wishes(settings: Settings, registered: Sequence[Registration]) -> list[Wish]:
+    """What the operator wants served: from settings, then from `portico model add`."""
+    wishes = [Wish(url, settings.upstream.api_key) for url in settings.upstream.urls]
+    for registration in registered:
+        named = registration.credential_env
+        # Named by the operator at run time, so it cannot be a setting.
+        api_key = os.environ.get(named, "") if named else ""  # noqa: TID251
+        wishes.append(
+            Wish(registration.location, api_key, registration.model, registration.upstream_model)
+        )
+    return wishes
+
+
+async def follow_once(
+    settings: Settings, fleet: Fleet, registry: Registry, patience_s: float = 0.0
+) -> list[str]:
+    """What is not served, and why."""
+    registered = await asyncio.to_thread(registry.list)
+    missing = await fleet.follow(_wishes(settings, registered), patience_s)
+    return [
+        f"{wish.model or wish.base_url} is not served yet: {why}" for wish, why in missing.items()
+    ]
+
+
+async def follow(settings: Settings, fleet: Fleet, registry: Registry) -> None:
+    """Notice what `portico model` changes, and upstreams that come up."""
+    while True:
+        await asyncio.sleep(_FOLLOW_EVERY_S)
+        try:
+            await follow_once(settings, fleet, registry)
+        except DBAPIError as error:
+            log.warning("the registered models cannot be read now: %s", error.orig)
+
+
+def deadlines(settings: Settings) -> Deadlines:
+    upstream = settings.upstream
+    return Deadlines(upstream.connect_s, upstream.first_byte_s, upstream.idle_s, upstream.total_s)

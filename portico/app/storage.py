@@ -1,0 +1,179 @@
+"""The data directory, the database, the keys, and what is written while serving."""
+
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.exc import DBAPIError
+
+from portico import errors
+from portico.accounts.model import KeyWish
+from portico.accounts.service import open_accounts
+from portico.admission.budgets import Budgets
+from portico.admission.holds import Holds
+from portico.admission.service import Admission, QueueLimits
+from portico.admission.standing import Standings
+from portico.app.failure import CannotStart
+from portico.callers.pepper import Pepper, PepperLost
+from portico.db.backends.postgresql import DriverMissing, UrlInvalid
+from portico.db.committer import WriterLimits
+from portico.db.database import Database, OldSchema, open_database
+from portico.db.lock import AlreadyServing, ServerLock
+from portico.db.readers import Readers
+from portico.db.schema import NewerDatabase
+from portico.db.writer import Writer
+from portico.kit.clock import Clock
+from portico.kit.ids import new_id
+from portico.metering.service import Metering
+from portico.metering.sweeper import Sweeper
+from portico.observe.metrics import Metrics
+from portico.pricing.counter import Counter
+from portico.pricing.service import Prices
+from portico.settings import Settings
+
+log = logging.getLogger(__name__)
+_HOLD_MARGIN_MS = 600_000
+"""A hold outlives the longest request by this; then it belongs to the sweeper."""
+_ABANDONED_AFTER_S = 3_600.0
+"""On a shared database: added to twice the longest request, before its record counts as left over."""
+
+
+@contextmanager
+def locked(settings: Settings) -> Iterator[ServerLock]:
+    data_dir = Path(settings.server.data_dir)
+    lock = ServerLock(data_dir)
+    try:
+        lock.take()
+    except AlreadyServing as error:
+        # Several may share a PostgreSQL; `portico ask` then finds the first one here.
+        if not settings.database.url:
+            raise CannotStart("data", str(error)) from error
+    except OSError as error:
+        raise CannotStart(
+            "data",
+            f"the data directory {data_dir} cannot be used: {error.strerror or error}.",
+            "Choose a folder you may write to with --data-dir.",
+        ) from error
+    try:
+        yield lock
+    finally:
+        lock.release()
+
+
+def opened_database(settings: Settings) -> Database:
+    """Blocking."""
+    data_dir = Path(settings.server.data_dir)
+    url = settings.database.url
+    try:
+        return open_database(data_dir, url)
+    except DBAPIError as error:
+        if url:
+            raise CannotStart(
+                "data",
+                f"the database of database.url cannot be reached: {error.orig}.",
+                "Check the address, and that PostgreSQL runs and lets this user in.",
+            ) from error
+        raise CannotStart(
+            "data",
+            f"the database {data_dir / 'portico.db'} cannot be opened: {error.orig}.",
+            "Run `portico doctor`; restore the file from a backup if it is damaged.",
+        ) from error
+    except (OldSchema, UrlInvalid, DriverMissing) as error:
+        raise CannotStart("data", str(error)) from error
+    except (OSError, NewerDatabase) as error:
+        raise CannotStart("data", f"{data_dir}: {error}") from error
+
+
+def opened_accounts(
+    settings: Settings, database: Database, clock: Clock
+) -> tuple[tuple[Pepper, ...], str | None]:
+    """Blocking.  The peppers, and the key of a very first start."""
+    data_dir = Path(settings.server.data_dir)
+    wish = KeyWish("First key", concurrency_max=settings.queue.key_concurrency)
+    try:
+        peppers, issued = open_accounts(database, data_dir, clock, wish)
+    except (DBAPIError, OSError, PepperLost) as error:
+        raise CannotStart("data", f"the keys in {data_dir} cannot be used: {error}") from error
+    return peppers, None if issued is None else issued.secret
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What is written while serving, and who decides what is."""
+
+    admission: Admission
+    metering: Metering
+    counter: Counter
+    prices: Prices
+    standings: Standings
+    follow: tuple[Callable[[], Coroutine[Any, Any, None]], ...]
+    """Work beside the road, to be started once the door opens."""
+
+
+@asynccontextmanager
+async def recording(
+    settings: Settings, database: Database, readers: Readers, metrics: Metrics, clock: Clock
+) -> AsyncIterator[Books]:
+    """The writer's thread and what it writes, closed after every journey has ended."""
+    limits = WriterLimits(
+        free_bytes_min=settings.storage.free_bytes_min,
+        spool_reserve_bytes=settings.storage.reserve_bytes,
+    )
+
+    def on_health(refusal: errors.Refusal | None) -> None:
+        admission.storage_refusal = refusal
+
+    try:
+        writer = Writer(database, clock, on_health, limits)
+    except OSError as error:
+        raise CannotStart(
+            "data", f"there is no room for records in {database.data_dir}: {error.strerror}."
+        ) from error
+    owner = new_id("inst")
+    # Its lane comes first: what is settled frees money for what is held in the same commit.
+    metering = Metering(writer, clock, metrics)
+    budgets = Budgets(readers, clock)
+    holds = Holds(writer, budgets, clock, owner, ttl_ms=_longest_ms(settings) + _HOLD_MARGIN_MS)
+    admission = Admission(queue_limits(settings), clock, holds)
+    sweeper = Sweeper(writer, clock, owner, alone=not settings.database.url)
+    prices = Prices(readers, clock)
+    counter = Counter(
+        prices,
+        output_tokens_max=settings.pricing.output_tokens_max,
+        window_tokens=settings.pricing.window_tokens,
+    )
+    writer.start()
+    try:
+        swept = await sweeper.start()
+        await metering.recover(_abandoned_before_ms(settings, clock))
+        if swept:
+            log.warning(
+                "left open by a dead process: %d holds settled, %d given back",
+                swept.settled,
+                swept.voided,
+            )
+        follow = (metering.run, budgets.run, prices.run, sweeper.run)
+        yield Books(admission, metering, counter, prices, Standings(readers, budgets), follow)
+        await sweeper.leave()
+    finally:
+        await writer.close()
+
+
+def _longest_ms(settings: Settings) -> int:
+    """The longest a request may take, from its admission to its end."""
+    return round(1000 * (settings.upstream.total_s + settings.server.drain_s))
+
+
+def _abandoned_before_ms(settings: Settings, clock: Clock) -> int | None:
+    """Wall clock.  None: whatever runs, runs in a process that is dead."""
+    if not settings.database.url:
+        return None
+    longest_s = settings.queue.wait_s + settings.upstream.total_s
+    return clock.wall_ms() - round(1000 * (2 * longest_s + _ABANDONED_AFTER_S))
+
+
+def queue_limits(settings: Settings) -> QueueLimits:
+    return QueueLimits(settings.queue.requests_max, settings.queue.wait_s)

@@ -1,0 +1,69 @@
+"""What a request may cost, asked before it runs."""
+
+from typing import Protocol
+
+from portico import errors
+from portico.canon.prompt import Prompt
+from portico.pricing.offer import Offer, offer
+from portico.pricing.rules import bound
+from portico.pricing.service import Prices
+
+
+class Payer(Protocol):
+    """What pricing needs to know about a caller."""
+
+    @property
+    def organisation_id(self) -> str: ...
+
+    @property
+    def mode(self) -> str: ...
+
+
+class Counter:
+    """
+    output_tokens_max: assumed of an answer whose length neither the caller nor the model limits.
+    window_tokens: how much of a stream's output is set aside at a time.
+    """
+
+    def __init__(self, prices: Prices, *, output_tokens_max: int, window_tokens: int) -> None:
+        self._prices = prices
+        self._output_tokens_max = output_tokens_max
+        self._window_tokens = window_tokens
+
+    def offer(self, payer: Payer, prompt: Prompt, context_tokens: int | None) -> Offer | None:
+        """What to set aside; None where nothing can be charged.
+
+        context_tokens: of the model, input and output together; None when it does not say.
+        Raises: Refusal: unknown_service_tier, test_key_not_charged (400); model_not_priced,
+        storage_unavailable (503).
+        """
+        terms = self._prices.terms_of(payer.organisation_id)
+        if terms.kind == "internal":
+            return None
+        try:
+            quoted = self._prices.quote(prompt.model, prompt.service_tier, terms)
+        except errors.Refusal as refusal:
+            if payer.mode == "test" and refusal.entry is errors.NOT_PRICED:
+                return None
+            raise
+        if payer.mode == "test":
+            raise errors.TEST_KEY(
+                f"The model {prompt.model!r} costs money, and a test key never spends any.",
+                field="model",
+                value=prompt.model,
+            )
+        output_tokens = prompt.output_tokens_max or self._output_tokens_max
+        if context_tokens is not None:
+            output_tokens = min(output_tokens, context_tokens)
+        made = offer(
+            quoted.quote,
+            quoted.text,
+            bound,
+            # No token is shorter than a byte, and the JSON around a message is longer than what a
+            # template puts around it.
+            input_tokens_max=len(prompt.body),
+            output_tokens_max=output_tokens,
+            choices=prompt.choices,
+            window_tokens=self._window_tokens if prompt.stream else None,
+        )
+        return made if made.worst_nano else None
