@@ -126,8 +126,10 @@ class Purse:
                 gained_nano * self.offer.window_tokens // max(1, self.offer.window_nano)
             )
         elif answer is not None and output_tokens >= self.covers_tokens:
-            # What is held already is used to its end first.
-            raise OutOfFunds(self._holds.refusal(answer, self.offer.window_nano))
+            # What is held already is used to its end first; it is no money that may come back.
+            in_flight_nano = max(0, answer.in_flight_nano - self.held.amount_nano)
+            short = replace(answer, in_flight_nano=in_flight_nano)
+            raise OutOfFunds(self._holds.refusal(short, self.offer.window_nano))
 
 
 class Holds:
