@@ -112,17 +112,17 @@ async def _start_embedded(
         ) from error
 
 
-def _wishes(settings: Settings, registered: Sequence[Registration]) -> list[Wish]:
+def wishes(settings: Settings, registered: Sequence[Registration]) -> list[Wish]:
     """What the operator wants served: from settings, then from `portico model add`."""
-    wishes = [Wish(url, settings.upstream.api_key) for url in settings.upstream.urls]
+    found = [Wish(url, settings.upstream.api_key) for url in settings.upstream.urls]
     for registration in registered:
         named = registration.credential_env
         # Named by the operator at run time, so it cannot be a setting.
         api_key = os.environ.get(named, "") if named else ""  # noqa: TID251
-        wishes.append(
+        found.append(
             Wish(registration.location, api_key, registration.model, registration.upstream_model)
         )
-    return wishes
+    return found
 
 
 async def follow_once(
@@ -130,7 +130,7 @@ async def follow_once(
 ) -> list[str]:
     """What is not served, and why."""
     registered = await asyncio.to_thread(registry.list)
-    missing = await fleet.follow(_wishes(settings, registered), patience_s)
+    missing = await fleet.follow(wishes(settings, registered), patience_s)
     return [
         f"{wish.model or wish.base_url} is not served yet: {why}" for wish, why in missing.items()
     ]

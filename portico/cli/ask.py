@@ -46,6 +46,9 @@ def ask(
     model: Annotated[str | None, Parameter(help="Model to ask; the first one if left out.")] = None,
     system: Annotated[str | None, Parameter(help="A system message before the question.")] = None,
     max_tokens: Annotated[int | None, Parameter(help="Longest answer, in tokens.")] = None,
+    temperature: Annotated[
+        float, Parameter(help="Chance in the choice of words; 0 takes the likeliest each time.")
+    ] = 0.0,
     base_url: Annotated[str | None, Parameter(help="Another server than the local one.")] = None,
     api_key: Annotated[
         str | None, Parameter(help="Key to use; a short-lived one if local.")
@@ -59,7 +62,7 @@ def ask(
     )
     messages = [{"role": "system", "content": system}] if system else []
     messages.append({"role": "user", "content": question})
-    body: dict[str, Any] = {"messages": messages, "stream": True}
+    body: dict[str, Any] = {"messages": messages, "stream": True, "temperature": temperature}
     body["stream_options"] = {"include_usage": True}
     if max_tokens is not None:
         body["max_completion_tokens"] = max_tokens

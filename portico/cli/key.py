@@ -55,9 +55,22 @@ def create(
 
 
 @app.command(name="list")
-def list_all(*, data_dir: DataDir = None, json: Json = False) -> None:
-    """Every key, oldest first, without its secret."""
-    keys = database_of(settings_for(None, server={"data_dir": data_dir})).read(list_keys)
+def list_all(
+    *,
+    all: Annotated[
+        bool, Parameter(negative="", help="Also those that are revoked or expired.")
+    ] = False,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """The keys that open the door, oldest first, without their secrets.
+
+    A key is never forgotten, because usage records name it: --all shows those of the past too,
+    among them one for each `portico ask`.
+    """
+    found = database_of(settings_for(None, server={"data_dir": data_dir})).read(list_keys)
+    now_ms = SystemClock().wall_ms()
+    keys = [key for key in found if all or _opens(key, now_ms)]
     if json:
         say_json({"keys": [_shown(key) for key in keys]})
         return
@@ -68,6 +81,9 @@ def list_all(*, data_dir: DataDir = None, json: Json = False) -> None:
             for key in keys
         ],
     )
+    if len(keys) < len(found):
+        past = len(found) - len(keys)
+        console.print(f"{past} revoked or expired not shown; --all shows them.", style="dim")
 
 
 @app.command
@@ -99,10 +115,14 @@ def _day(epoch_ms: int) -> str:
     return f"{datetime.fromtimestamp(epoch_ms / 1000, UTC):%Y-%m-%d %H:%M}"
 
 
+def _opens(key: Key, now_ms: int) -> bool:
+    return key.revoked_at_ms is None and (key.expires_at_ms is None or key.expires_at_ms > now_ms)
+
+
 def _state(key: Key) -> str:
     if key.revoked_at_ms is not None:
         return f"revoked {_day(key.revoked_at_ms)}"
     if key.expires_at_ms is None:
         return "active"
-    expired = key.expires_at_ms <= SystemClock().wall_ms()
-    return f"{'expired' if expired else 'until'} {_day(key.expires_at_ms)}"
+    ends = "until" if _opens(key, SystemClock().wall_ms()) else "expired"
+    return f"{ends} {_day(key.expires_at_ms)}"

@@ -1,62 +1,51 @@
-"""The one command line."""
+"""The one command line.
 
-import sys
-from dataclasses import asdict
+A command is loaded when it is typed: `key list` does without the server, and the server's rooms
+take longer to load than most commands take to run.
+"""
+
 from importlib.metadata import version
-from pathlib import Path
-from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
-from portico.cli import db, key, model, price, terms
-from portico.cli.ask import ask
-from portico.cli.doctor import Check, examine
-from portico.cli.output import Exit, console, say_json
-from portico.cli.place import settings_for
-from portico.cli.serve import serve
-from portico.cli.usage import usage
+COMMANDS = {
+    "serve": (
+        "portico.cli.serve:serve",
+        "Serve a model to developers: keys, limits, streaming, metering.\n\n"
+        "Without --model and --upstream it serves the demo model, which is very small.",
+    ),
+    "ask": (
+        "portico.cli.ask:ask",
+        "Stream an answer from the running server, then say what it took.",
+    ),
+    "key": ("portico.cli.key:app", "Create, list and revoke API keys."),
+    "model": (
+        "portico.cli.model:app",
+        "Register, list and forget engines behind model names.",
+    ),
+    "price": ("portico.cli.price:app", "List, set and import what models cost."),
+    "terms": ("portico.cli.terms:app", "Show and set how organisations pay."),
+    "usage": (
+        "portico.cli.usage:usage",
+        "Tokens of every request that has ended, from the durable records.",
+    ),
+    "db": ("portico.cli.db:app", "The database: bring it up to date, check it."),
+    "doctor": (
+        "portico.cli.doctor:doctor",
+        "Check everything Portico needs, and say how to fix what is missing.\n\n"
+        "Every upstream of the settings and of `portico model add` is asked for its models.",
+    ),
+}
+"""Where each command is, and its help: said here as well as there, so that `portico --help` loads
+none of them."""
 
 app = App(
     name="portico",
     help="The front door to a model: an API that SDKs speak, with keys, limits and metering.",
-    version=version("portico"),
+    version=lambda: version("portico"),
 )
-app.command(serve)
-app.command(ask)
-app.command(key.app)
-app.command(model.app)
-app.command(price.app)
-app.command(terms.app)
-app.command(usage)
-app.command(db.app)
-
-
-@app.command
-def doctor(
-    *,
-    port: Annotated[int | None, Parameter(help="Port the server would use.")] = None,
-    data_dir: Annotated[str | None, Parameter(help="Folder of the server's data.")] = None,
-    config: Annotated[Path | None, Parameter(help="Settings file.")] = None,
-    json: Annotated[bool, Parameter(negative="", help="Print JSON.")] = False,
-) -> None:
-    """Check everything Portico needs, and say how to fix what is missing."""
-    settings = settings_for(config, server={"port": port, "data_dir": data_dir})
-    checks: list[Check] = []
-    for check in examine(settings):
-        checks.append(check)
-        if not json:
-            _show(check)
-    ok = all(check.ok for check in checks)
-    if json:
-        say_json({"ok": ok, "checks": [asdict(check) for check in checks]})
-    sys.exit(Exit.OK if ok else Exit.FAILED)
-
-
-def _show(check: Check) -> None:
-    word = "ok  " if check.ok else "FAIL"
-    console.print(f"{word}  {check.name:<9} {check.says}", markup=False)
-    if not check.ok:
-        console.print(f"                -> {check.fix}", markup=False)
+for name, (place, says) in COMMANDS.items():
+    app.command(place, name=name, help=says)
 
 
 def main() -> None:

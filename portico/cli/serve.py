@@ -1,6 +1,8 @@
 """`portico serve`: the whole platform on one machine."""
 
+import shlex
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +12,7 @@ from cyclopts import Parameter
 from portico.app import CannotStart, Running, run
 from portico.cli.output import Exit, console, errors, say_json, stop
 from portico.cli.place import settings_for
+from portico.cli.typed import as_typed
 from portico.observe import log
 from portico.settings import Settings
 
@@ -43,7 +46,8 @@ def serve(
         upstream={"urls": upstream or None},
     )
     log.configure(settings.observe.log_level, settings.observe.log_format)
-    greet: Callable[[Running], None] = _greet_json if json else _greet
+    beside = "" if data_dir is None else f" --data-dir {shlex.quote(data_dir)}"
+    greet: Callable[[Running], None] = _greet_json if json else partial(_greet, beside)
     try:
         uvloop.run(_serve(settings, simulated, greet, quiet=json))
     except CannotStart as error:
@@ -75,28 +79,29 @@ def _greet_json(running: Running) -> None:
     say_json(banner)
 
 
-def _greet(running: Running) -> None:
-    models = running.models
+def _greet(beside: str, running: Running) -> None:
+    """beside: the flag that other commands need to find this server."""
+    models, portico = running.models, as_typed()
     shown = ", ".join(models[:4]) + (f" and {len(models) - 4} more" if len(models) > 4 else "")
     say = [
         f"Portico is ready at {running.base_url} ({running.start_ms} ms)",
-        f"  models   {shown or 'none yet: portico model add'}",
+        f"  models   {shown or f'none yet: {portico} model add{beside}'}",
     ]
     if running.first_key:
         say.append(f"  API key  {running.first_key}  (shown only now; keep it safe)")
     else:
-        say.append("  API key  the ones you have; `portico key create` makes another")
+        say.append(f"  API key  the ones you have; `{portico} key create{beside}` makes another")
     say += [f"  note     {note}" for note in running.notes]
     key = running.first_key or "$PORTICO_KEY"
     name = models[0] if models else "MODEL"
     say += [
         "",
         "Try it:",
-        '  portico ask "What is Portico?"',
+        f'  {portico} ask "What is Portico?"{beside}',
         f"  curl {running.base_url}/chat/completions -H 'Authorization: Bearer {key}' \\",
         f"""    -d '{{"model": "{name}", "messages": [{{"role": "user", "content": "Hello"}}]}}'""",
         "",
-        "Ctrl-C stops it, after the answers under way.",
+        "Ctrl-C stops it, after the answers under way; a second Ctrl-C stops it at once.",
     ]
     for line in say:
         console.print(line, markup=False)

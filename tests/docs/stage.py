@@ -35,6 +35,7 @@ class Stage:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PORTICO_SERVER_PORT": "0",
             "COLUMNS": "120",
+            "UV_RUN_RECURSION_DEPTH": "1",  # pages type `uv run portico`, and are told to
         }
         self._env.pop("PYTHONDONTWRITEBYTECODE", None)  # or every command compiles everything
 

@@ -1,6 +1,6 @@
 """Find out what one model at one server can do, and whether its streams may pass as bytes.
 
-Run when a deployment is added, at start, and by `portico doctor`.  Costs one tiny answer.
+Run when a deployment is added, at start, and by `portico doctor --generate`.  Costs one tiny answer.
 Nothing is raised for a server that is down or odd: the profile says so and is the cautious one.
 """
 

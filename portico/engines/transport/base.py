@@ -62,6 +62,9 @@ class Origin:
     host: str
     port: int
 
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.host}:{self.port}"
+
 
 @dataclass(slots=True)
 class Call:

@@ -1,0 +1,55 @@
+"""`portico key`, run."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from portico.accounts.model import KeyWish
+from portico.accounts.service import create_key, open_accounts, revoke_key
+from portico.cli import key
+from portico.db.database import open_database
+from portico.kit.clock import SystemClock
+
+List = Callable[..., str]
+
+
+@pytest.fixture
+def listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> List:
+    """What `key list` says of a first key, one that ran out, and one that was revoked."""
+    database, clock = open_database(tmp_path), SystemClock()
+    peppers, _ = open_accounts(database, tmp_path, clock)
+    database.write(lambda c: create_key(c, peppers, clock, KeyWish("of the past", expires_at_ms=1)))
+    asked = database.write(lambda c: create_key(c, peppers, clock, KeyWish("portico ask")))
+    database.write(lambda c: revoke_key(c, asked.key.id, clock))
+
+    def said(*typed: str) -> str:
+        with pytest.raises(SystemExit) as ended:
+            key.app(["list", *typed, "--data-dir", str(tmp_path)])
+        assert ended.value.code == 0
+        return capsys.readouterr().out
+
+    return said
+
+
+def test_keys_of_the_past_are_left_out_and_said_to_be(listed: List) -> None:
+    said = listed()
+    assert "First key" in said
+    assert "portico ask" not in said
+    assert "of the past" not in said
+    assert "2 revoked or expired not shown; --all" in said
+
+
+def test_all_shows_them_with_their_state(listed: List) -> None:
+    said = listed("--all")
+    (asked,) = (line for line in said.splitlines() if "portico ask" in line)
+    assert "revoked" in asked
+    assert "expired 1970-01-01" in said
+    assert "not shown" not in said
+
+
+def test_json_holds_the_same_keys(listed: List) -> None:
+    names = [each["name"] for each in json.loads(listed("--json"))["keys"]]
+    assert names == ["First key"]
+    assert len(json.loads(listed("--json", "--all"))["keys"]) == 3
