@@ -96,10 +96,18 @@ class Purse:
         window_tokens = self.offer.window_tokens
         if not window_tokens or 2 * (self.covers_tokens - output_tokens) > window_tokens:
             return
-        if self.held.amount_nano < self.offer.worst_nano and self._more is None:
-            self._more = self._holds.ask_for_more(self._wish, self._next_nano(output_tokens))
-        if self._more is not None and (self._more.done() or output_tokens >= self.covers_tokens):
-            await self._take(output_tokens)
+        try:
+            if self.held.amount_nano < self.offer.worst_nano and self._more is None:
+                self._more = self._holds.ask_for_more(self._wish, self._next_nano(output_tokens))
+            if self._more is not None and (
+                self._more.done() or output_tokens >= self.covers_tokens
+            ):
+                await self._take(output_tokens)
+        except errors.Refusal:
+            # The database is away: what runs may finish, and what it costs above its hold is the
+            # operator's loss.  It is asked again a window later.
+            self._more = None
+            self.covers_tokens += window_tokens
 
     def release(self) -> None:
         """Give back what was never settled.  Without effect after a settlement."""
