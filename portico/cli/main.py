@@ -24,6 +24,9 @@ COMMANDS = {
         "Register, list and forget engines behind model names.",
     ),
     "price": ("portico.cli.price:app", "List, set and import what models cost."),
+    "credit": ("portico.cli.credit:app", "Grant credit, set credit limits, see what is left."),
+    "budget": ("portico.cli.budget:app", "Cap what a key, project or organisation may spend."),
+    "ledger": ("portico.cli.ledger:app", "Audit the books, and export what was charged."),
     "terms": ("portico.cli.terms:app", "Show and set how organisations pay."),
     "usage": (
         "portico.cli.usage:usage",

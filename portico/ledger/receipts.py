@@ -1,6 +1,6 @@
 """Receipts: one per charged request, each with the hash of the one before it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -105,3 +105,27 @@ def _row(
         previous,
         hashed,
     )
+
+
+def stored(transaction: Transaction) -> Iterator[tuple[Receipt, bytes, bytes]]:
+    """(receipt, hash of the one before it, its own hash), chain by chain, oldest first."""
+    for row in store.charges(transaction):
+        request_id, owner, sequence, project, key, model, tier, outcome, lines, terms = row[:10]
+        listed, net, absorbed, charged_at_ms, previous, hashed = row[10:]
+        receipt = Receipt(
+            request_id=request_id,
+            organisation_id=owner,
+            sequence=sequence,
+            project_id=project,
+            key_id=key,
+            model=model,
+            tier=tier,
+            outcome=outcome,
+            lines=msgspec.Raw(lines.encode()),
+            terms_id=terms,
+            list_nano=str(listed),
+            net_nano=str(net),
+            absorbed_nano=str(absorbed),
+            charged_at_ms=charged_at_ms,
+        )
+        yield receipt, bytes(previous), bytes(hashed)

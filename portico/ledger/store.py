@@ -212,3 +212,12 @@ def stale_holds(transaction: Transaction, now_ms: int, most: int) -> list[tuple[
         (now_ms, most),
     )
     return [(row[0], row[1], row[2]) for row in found]
+
+
+def charges(transaction: Transaction) -> list[Row]:
+    """Every charge, chain by chain, oldest first."""
+    return transaction.rows(
+        "SELECT id, organisation_id, sequence, project_id, key_id, model, tier, outcome, lines, "
+        "terms_id, list_nano, net_nano, absorbed_nano, charged_at_ms, previous_hash, hash "
+        "FROM charge ORDER BY organisation_id, sequence"
+    )

@@ -1,1 +1,0 @@
-"""Nouns of billing."""

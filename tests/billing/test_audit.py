@@ -1,0 +1,147 @@
+"""The audit finds exactly what is wrong: each invariant is broken once, by hand, and it alone fails."""
+
+from collections.abc import Callable
+
+import pytest
+
+from portico.admission.rules import window_ms
+from portico.billing.audit import INVARIANTS, audit
+from portico.billing.credits import Credit, grant
+from portico.billing.exports import jsonl, lines_csv
+from portico.db.database import Database
+from portico.db.transaction import Transaction
+from portico.ledger.model import Limit
+from tests.billing.books import DAY_MS, NOW_MS, Books
+
+START_MS, END_MS = window_ms("day", NOW_MS)
+LIMIT = Limit(f"limit:bud:{START_MS}", "key", "key_1", "day", 500, END_MS)
+
+
+@pytest.fixture
+def books(database: Database) -> Books:
+    """Money came in, two requests were charged, one still runs."""
+    made = Books(database)
+    made.do(lambda t: grant(t, Credit("g", "org_1", 1_000, "paid", None, ""), NOW_MS))
+    for number in (1, 2, 3):
+        made.hold(f"req_{number}", 50, LIMIT)
+    made.charge("req_1")
+    made.charge("req_2")
+    return made
+
+
+def violations(books: Books, now_ms: int = NOW_MS) -> dict[str, tuple[str, ...]]:
+    verdicts = books.do(lambda t: audit(t, now_ms))
+    return {verdict.id: verdict.examples for verdict in verdicts if verdict.violations}
+
+
+def test_books_that_are_right_pass(books: Books) -> None:
+    verdicts = books.do(lambda t: audit(t, NOW_MS))
+    assert [verdict.id for verdict in verdicts] == [name for name, _, _ in INVARIANTS]
+    assert sum(verdict.violations for verdict in verdicts) == 0
+    assert all(verdict.checked for verdict in verdicts)
+
+
+def test_empty_books_pass(database: Database) -> None:
+    assert violations(Books(database)) == {}
+
+
+def test_a_hold_that_outlives_its_time_is_found(books: Books) -> None:
+    assert violations(books, NOW_MS + DAY_MS) == {"R4": ("req_3",)}
+
+
+def _lift(transaction: Transaction, table: str) -> None:
+    """Take the triggers away that keep a table as it is."""
+    if transaction.dialect == "postgresql":
+        transaction.run(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
+        return
+    for (name,) in transaction.rows(
+        "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?", (table,)
+    ):
+        transaction.run(f"DROP TRIGGER {name}")
+
+
+def planted(table: str, sql: str) -> Callable[[Transaction], None]:
+    def plant(transaction: Transaction) -> None:
+        _lift(transaction, table)
+        assert transaction.run(sql) == 1
+
+    return plant
+
+
+@pytest.mark.parametrize(
+    ("table", "sql", "found"),
+    [
+        (
+            "entry",
+            "UPDATE entry SET amount_nano = 11 WHERE txn_id = 'settle:req_1' "
+            "AND account_id = 'revenue'",
+            {"R1": ("settle:req_1",), "R2": ("revenue",)},
+        ),
+        (
+            "account",
+            "UPDATE account SET posted_nano = posted_nano + 1 WHERE id = 'prepaid:org_1'",
+            {"R2": ("prepaid:org_1",)},
+        ),
+        (
+            "account",
+            f"UPDATE account SET posted_nano = posted_nano + 1 WHERE id = '{LIMIT.account_id}'",
+            {"R2": (LIMIT.account_id,)},
+        ),
+        (
+            "account",
+            "UPDATE account SET held_nano = held_nano + 1 WHERE id = 'prepaid:org_1'",
+            {"R3": ("prepaid:org_1",)},
+        ),
+        (
+            "hold",
+            "UPDATE hold SET state = 'settled' WHERE id = 'req_3'",
+            {"R3": (LIMIT.account_id, "prepaid:org_1"), "R5": ("req_3",)},
+        ),
+        ("hold", "UPDATE hold SET state = 'void' WHERE id = 'req_1'", {"R5": ("req_1",)}),
+        (
+            "charge",
+            "UPDATE charge SET outcome = 'client_gone' WHERE id = 'req_1'",
+            {"R10": ("req_1",)},
+        ),
+        (
+            "charge",
+            "UPDATE charge SET previous_hash = hash WHERE id = 'req_2'",
+            {"R10": ("req_2",)},
+        ),
+        (
+            "charge",
+            "UPDATE charge SET list_nano = 11 WHERE id = 'req_1'",
+            {"R10": ("req_1",), "R11": ("req_1",)},
+        ),
+        (
+            "charge",
+            "UPDATE charge SET absorbed_nano = 1 WHERE id = 'req_2'",
+            {"R10": ("req_2",), "R11": ("req_2",)},
+        ),
+        ("chain", "UPDATE chain SET sequence = 3", {"R10": ("org_1",)}),
+    ],
+)
+def test_what_is_wrong_is_found_and_nothing_else(
+    books: Books, table: str, sql: str, found: dict[str, tuple[str, ...]]
+) -> None:
+    books.do(planted(table, sql))
+    assert violations(books) == found
+
+
+def test_a_charge_that_was_taken_out_is_missed(books: Books) -> None:
+    books.do(planted("charge", "DELETE FROM charge WHERE id = 'req_1'"))
+    assert violations(books) == {
+        "R2": (LIMIT.account_id,),
+        "R5": ("req_1",),
+        "R10": ("req_2",),
+    }
+
+
+def test_exports_are_the_charges_and_nothing_else(books: Books) -> None:
+    lines = books.do(lambda t: list(jsonl(t, None, 0, END_MS)))
+    assert [line.count("settle") for line in lines] == [0, 0]
+    assert ['"req_1"' in lines[0], '"req_2"' in lines[1]] == [True, True]
+    rows = books.do(lambda t: list(lines_csv(t, "org_1", 0, END_MS)))
+    assert len(rows) == 3
+    assert books.do(lambda t: list(jsonl(t, "org_2", 0, END_MS))) == []
+    assert books.do(lambda t: list(jsonl(t, None, 0, NOW_MS))) == [], "the end is not included"
