@@ -15,9 +15,10 @@ class Refusal(Exception):
 
     field, value, limit: what was wrong, what it was, what it may be; None where there is none.
     retry_after_ms: when trying again makes sense; None when it never does.
+    remedy: what to do; the entry's own words where this case has none of its own.
     """
 
-    __slots__ = ("entry", "field", "limit", "message", "retry_after_ms", "value")
+    __slots__ = ("entry", "field", "limit", "message", "remedy", "retry_after_ms", "value")
 
     def __init__(
         self,
@@ -28,6 +29,7 @@ class Refusal(Exception):
         value: Any = None,
         limit: Any = None,
         retry_after_ms: int | None = None,
+        remedy: str = "",
     ) -> None:
         super().__init__(message)
         self.entry = entry
@@ -36,6 +38,7 @@ class Refusal(Exception):
         self.value = value
         self.limit = limit
         self.retry_after_ms = retry_after_ms
+        self.remedy = remedy or entry.remedy
 
     @property
     def code(self) -> str:
@@ -45,6 +48,11 @@ class Refusal(Exception):
     def status(self) -> int:
         return self.entry.status
 
+    @property
+    def told(self) -> str:
+        """What people read: what is wrong and, unless that says it already, what to do."""
+        return self.message if self.entry.says_all else f"{self.message} {self.remedy}"
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -53,6 +61,8 @@ class Entry:
     kind: the error type in OpenAI's envelope; other dialects map it in their own `errors.py`.
     retryable: may the very same request succeed later?  Where not, SDKs are told so
       (`x-should-retry: false`).
+    says_all: its messages end in the rule that was broken ("...; it must be at least 1."), so that
+      the remedy after them would only repeat it.
     """
 
     code: str
@@ -61,6 +71,7 @@ class Entry:
     kind: str
     retryable: bool
     remedy: str
+    says_all: bool = False
 
     def __call__(
         self,
@@ -70,9 +81,16 @@ class Entry:
         value: Any = None,
         limit: Any = None,
         retry_after_ms: int | None = None,
+        remedy: str = "",
     ) -> Refusal:
         return Refusal(
-            self, message, field=field, value=value, limit=limit, retry_after_ms=retry_after_ms
+            self,
+            message,
+            field=field,
+            value=value,
+            limit=limit,
+            retry_after_ms=retry_after_ms,
+            remedy=remedy,
         )
 
 
@@ -89,21 +107,22 @@ def _entry(
     fault: Fault = "caller",
     kind: str = _BAD,
     retryable: bool = False,
+    says_all: bool = False,
 ) -> Entry:
-    entry = Entry(code, status, fault, kind, retryable, remedy)
+    entry = Entry(code, status, fault, kind, retryable, remedy, says_all)
     CATALOGUE[code] = entry
     return entry
 
 
 # At the edge
-BAD_REQUEST = _entry("bad_request", 400, "Send well-formed HTTP/1.1.")
+BAD_REQUEST = _entry("bad_request", 400, "Send well-formed HTTP/1.1.", says_all=True)
 BAD_HOST = _entry("bad_host", 400, "Send exactly one Host header, naming this server.")
 HEADERS_TOO_LARGE = _entry(
     "headers_too_large", 431, "Send fewer or shorter headers; put long data in the body."
 )
 NOT_FOUND = _entry("not_found", 404, "Check the path; API paths start with /v1.")
 METHOD_NOT_ALLOWED = _entry(
-    "method_not_allowed", 405, "Use one of the methods in the Allow header."
+    "method_not_allowed", 405, "Use one of the methods in the Allow header.", says_all=True
 )
 BODY_TOO_LARGE = _entry(
     "body_too_large", 413, "Send a smaller body, or ask the operator to raise the limit."
@@ -123,25 +142,33 @@ MISSING_KEY = _entry(
     "missing_api_key", 401, "Send your key as `Authorization: Bearer pk_live_...`."
 )
 INVALID_KEY = _entry(
-    "invalid_api_key", 401, "Check the key for missing characters, or create a new one."
+    "invalid_api_key", 401, "Check it for missing characters, or create a new one."
 )
-KEY_REVOKED = _entry("api_key_revoked", 401, "Use another key: this one was revoked.")
-KEY_EXPIRED = _entry("api_key_expired", 401, "Create a new key: this one has expired.")
+KEY_REVOKED = _entry("api_key_revoked", 401, "Use another key; a revoked one never comes back.")
+KEY_EXPIRED = _entry("api_key_expired", 401, "Create a new key.")
 TWO_CREDENTIALS = _entry("two_credentials", 400, "Send one key, in one place.")
 
 # The body
-INVALID_JSON = _entry("invalid_json", 400, "Send a valid JSON document in UTF-8.")
-NOT_AN_OBJECT = _entry("body_not_an_object", 400, "Send a JSON object.")
-JSON_TOO_DEEP = _entry("json_too_deep", 400, "Nest the body less deeply.")
-MISSING_FIELD = _entry("missing_field", 400, "Add the field.")
-INVALID_TYPE = _entry("invalid_type", 400, "Send the field with the type the message names.")
-INVALID_VALUE = _entry("invalid_value", 400, "Use one of the values the message names.")
-OUT_OF_RANGE = _entry("out_of_range", 400, "Stay within the limit the message names.")
-LONE_SURROGATE = _entry("lone_surrogate", 400, "Remove the half emoji: text must be valid Unicode.")
-INVALID_SCHEMA = _entry(
-    "invalid_json_schema", 400, "Correct the schema at the place the message names."
+INVALID_JSON = _entry("invalid_json", 400, "Send a valid JSON document in UTF-8.", says_all=True)
+NOT_AN_OBJECT = _entry("body_not_an_object", 400, "Send a JSON object.", says_all=True)
+JSON_TOO_DEEP = _entry("json_too_deep", 400, "Nest the body less deeply.", says_all=True)
+MISSING_FIELD = _entry("missing_field", 400, "Add it.")
+INVALID_TYPE = _entry(
+    "invalid_type", 400, "Send the field with the type the message names.", says_all=True
 )
-INVALID_MEDIA = _entry("invalid_media", 400, "Send the file as a valid base64 `data:` URL.")
+INVALID_VALUE = _entry(
+    "invalid_value", 400, "Use one of the values the message names.", says_all=True
+)
+OUT_OF_RANGE = _entry(
+    "out_of_range", 400, "Stay within the limit the message names.", says_all=True
+)
+LONE_SURROGATE = _entry(
+    "lone_surrogate", 400, "Send whole characters: mostly an emoji was cut in two."
+)
+INVALID_SCHEMA = _entry(
+    "invalid_json_schema", 400, "Correct the schema at the place the message names.", says_all=True
+)
+INVALID_MEDIA = _entry("invalid_media", 400, "Check the file, and encode it anew.")
 MEDIA_TOO_LARGE = _entry("media_too_large", 413, "Send a smaller file.")
 MEDIA_URL_REFUSED = _entry(
     "media_url_not_supported", 400, "Send the file inline as a base64 `data:` URL."
@@ -155,15 +182,13 @@ UNSUPPORTED_FEATURE = _entry(
 CONTEXT_LENGTH = _entry(
     "context_length_exceeded", 400, "Shorten the messages, or ask for fewer output tokens."
 )
-POISON_REQUEST = _entry(
-    "poison_request", 400, "Change the request: this exact one has crashed the engine twice."
-)
+POISON_REQUEST = _entry("poison_request", 400, "Change the request, or ask another model.")
 
 # Room to run
 CONCURRENCY = _entry(
     "concurrency_exceeded",
     429,
-    "Keep fewer requests open at once, or wait for `Retry-After`.",
+    "Wait for `Retry-After`, or until one of them has ended.",
     kind="rate_limit_error",
     retryable=True,
 )
@@ -222,14 +247,14 @@ TEST_KEY = _entry(
     "test_key_not_charged", 400, "Use a simulated model with this key, or a live key."
 )
 UNKNOWN_TIER = _entry(
-    "unknown_service_tier", 400, "Use one of the tiers the message names, or leave it out."
+    "unknown_service_tier", 400, "Leave 'service_tier' out, or ask for one that is offered."
 )
 
 # Whoever generates
 ENGINE_UNAVAILABLE = _entry(
     "engine_unavailable",
     503,
-    "Try again shortly; operators: `portico doctor` says why no engine is ready.",
+    "Try again shortly; operators: `portico doctor` and the server's log say why.",
     fault="operator",
     kind="server_error",
     retryable=True,
@@ -237,7 +262,7 @@ ENGINE_UNAVAILABLE = _entry(
 UPSTREAM_FAILED = _entry(
     "upstream_failed",
     502,
-    "Try again.  Nothing is charged for an answer that never began.",
+    "Try again; a failed answer is not charged, whether it had begun or not.",
     fault="upstream",
     kind="server_error",
     retryable=True,
@@ -253,7 +278,7 @@ UPSTREAM_TIMEOUT = _entry(
 UPSTREAM_BUSY = _entry(
     "upstream_busy",
     503,
-    "Wait for `Retry-After`: the engine behind this model limits its callers.",
+    "Wait for `Retry-After` and try again.",
     fault="upstream",
     kind="server_error",
     retryable=True,
@@ -261,7 +286,8 @@ UPSTREAM_BUSY = _entry(
 UPSTREAM_REFUSED = _entry(
     "upstream_refused",
     400,
-    "The engine refused the request; its words are in the message.",
+    "Change what the engine's words in the message name.",
+    says_all=True,
 )
 
 INTERNAL = _entry(

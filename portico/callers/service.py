@@ -90,7 +90,7 @@ class Callers:
         if not credential:
             raise errors.MISSING_KEY("The request has no API key.")
         if mode_of(credential) is None:
-            raise errors.INVALID_KEY("This is not a Portico API key: it is mistyped or cut short.")
+            raise errors.INVALID_KEY("This is not a Portico API key.")
         if credential not in self._looking:
             self._look_up(credential)
         asked_s = self._clock.monotonic_s()

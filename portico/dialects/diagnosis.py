@@ -76,6 +76,7 @@ def malformed(body: bytes, error: Exception) -> Refusal:
             if isinstance(value, str) and not value.isascii() and _has_surrogate(value):
                 return _surrogate(path, value)
     what = str(error).removeprefix("JSON is malformed: ")
+    what = what.replace("Input data was truncated", "it ends too early")
     if isinstance(error, UnicodeDecodeError):
         what = _bad_byte(body)
     if not body.strip():
@@ -182,8 +183,9 @@ def wrong_type(path: str, value: Any, types: list[str]) -> Refusal:
 
 def not_one_of(path: str, value: Any, options: list[Any]) -> Refusal:
     listed = ", ".join(shown(option) for option in options)
+    rule = f"it must be one of: {listed}" if options else "the request has none to choose from"
     return errors.INVALID_VALUE(
-        f"{path!r} is {shown(value)}; it must be one of: {listed}.",
+        f"{path!r} is {shown(value)}; {rule}.",
         field=path,
         value=brief(value),
         limit=options,

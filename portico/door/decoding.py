@@ -75,6 +75,7 @@ def codings_of(content_encoding: bytes, *, allowed: bool) -> list[str]:
                 "here.",
                 field="Content-Encoding",
                 limit=sorted(set(_NAMES.values())) if allowed else [],
+                remedy="" if allowed else "Send the body uncompressed.",
             )
         codings.append(_NAMES[name])
     return codings

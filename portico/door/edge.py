@@ -92,7 +92,8 @@ class Edge:
             )
         if here > self.limits.connections_per_ip_max and address not in self._uncapped:
             return errors.CONCURRENCY(
-                f"Your address has {here - 1} connections open.",
+                f"Your address has {here - 1} connections open; it may have "
+                f"{self.limits.connections_per_ip_max}.",
                 value=here - 1,
                 limit=self.limits.connections_per_ip_max,
                 retry_after_ms=1_000,

@@ -72,9 +72,10 @@ class Routes:
 
     def _unknown(self, method: str, path: str) -> errors.Refusal:
         meant = self._meant(path)
-        hint = f"  Did you mean {meant}?  Set the SDK's base URL to end in /v1." if meant else ""
         return errors.NOT_FOUND(
-            f"There is nothing at {method} {_shown(path)}.{hint}", value=_shown(path)
+            f"There is nothing at {method} {_shown(path)}.",
+            value=_shown(path),
+            remedy=f"Did you mean {meant}?  An SDK's base URL ends in /v1." if meant else "",
         )
 
     def _meant(self, path: str) -> str:

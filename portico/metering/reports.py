@@ -67,5 +67,7 @@ def _read_cursor(cursor: str) -> tuple[int, str]:
         return int(started_at_ms), record_id
     except (ValueError, binascii.Error) as error:
         raise errors.INVALID_VALUE(
-            "'cursor' is not one this server gave out.", field="cursor", value=cursor
+            "'cursor' is not one this server gave out; it must be the last page's.",
+            field="cursor",
+            value=cursor,
         ) from error

@@ -52,7 +52,7 @@ def test_an_unknown_path_is_refused_with_what_was_meant(path: str, meant: str) -
     with pytest.raises(errors.Refusal) as refused:
         ROUTES.find("POST", path)
     assert refused.value.code == "not_found"
-    assert (f"Did you mean {meant}?" in refused.value.message) == bool(meant)
+    assert (f"Did you mean {meant}?" in refused.value.told) == bool(meant)
 
 
 def test_a_wrong_method_is_told_the_right_ones() -> None:

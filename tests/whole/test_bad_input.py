@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from typing import Any
 
 import pytest
@@ -102,6 +103,25 @@ BAD: dict[str, tuple[bytes | dict[str, Any], int, str, str | None]] = {
 }
 
 
+def said_twice(message: str) -> list[str]:
+    """Runs of three words that come again; what a caller wrote is left out."""
+    ours = re.sub(r"'[^']*'|\"[^\"]*\"|`[^`]*`|\S*/\S*", "", message.lower())
+    spoken = re.findall(r"[a-z-]+", ours)
+    runs = [" ".join(three) for three in zip(spoken, spoken[1:], spoken[2:], strict=False)]
+    return sorted({run for run in runs if runs.count(run) > 1})
+
+
+def reads_well(message: str) -> None:
+    assert said_twice(message) == [], message
+    assert "the message names" not in message, "a message does not speak of itself"
+    assert message[-1] in ".?", message
+
+
+def test_what_is_said_twice_is_found() -> None:
+    assert said_twice("It is 0; it must be at least 1. So: it must be at least 1.")
+    assert not said_twice("'n' is 0; it must be at least 1.")
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_4xx(served: Served, name: str) -> None:
     body, status, code, field = BAD[name]
@@ -113,6 +133,7 @@ def test_4xx(served: Served, name: str) -> None:
     if field is not None:
         assert (error["param"] or "").startswith(field), error
     assert headers["x-request-id"]
+    reads_well(error["message"])
     assert headers["x-should-retry"] == "false"
 
 
@@ -142,7 +163,7 @@ def test_never_a_5xx(served: Served, changes: dict[str, Any]) -> None:
     if status != 200:
         error = json.loads(answer)["error"]
         assert error["code"]
-        assert error["message"]
+        assert said_twice(error["message"]) == []
 
 
 @settings(
@@ -161,18 +182,23 @@ def test_never_a_5xx_for_any_bytes(served: Served, body: bytes) -> None:
 def test_404_with_a_remedy(served: Served, path: str, status: int) -> None:
     got, _, body = get(served, path)
     assert got == status
-    assert "/v1" in json.loads(body)["error"]["message"]
+    message = json.loads(body)["error"]["message"]
+    assert "/v1" in message
+    reads_well(message)
 
 
 def test_405_names_the_methods(served: Served) -> None:
-    status, headers, _ = get(served, "/v1/chat/completions")
+    status, headers, body = get(served, "/v1/chat/completions")
     assert (status, headers["allow"]) == (405, "POST")
+    reads_well(json.loads(body)["error"]["message"])
 
 
 def test_401_without_a_key(served: Served) -> None:
     for path in ("/v1/models", "/v1/usage"):
         status, _, body = get(served, path, key="")
-        assert (status, json.loads(body)["error"]["code"]) == (401, "missing_api_key")
+        error = json.loads(body)["error"]
+        assert (status, error["code"]) == (401, "missing_api_key")
+        reads_well(error["message"])
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/health", "/"])

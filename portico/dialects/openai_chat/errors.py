@@ -38,13 +38,13 @@ def headers(refusal: Refusal) -> Headers:
 def _error(refusal: Refusal) -> dict[str, Any]:
     entry = refusal.entry
     return {
-        "message": _writable(f"{refusal.message} {entry.remedy}"),
+        "message": _writable(refusal.told),
         "type": entry.kind,
         "param": None if refusal.field is None else _writable(refusal.field),
         "code": entry.code,
         "value": _plain(refusal.value),
         "limit": _plain(refusal.limit),
-        "remedy": entry.remedy,
+        "remedy": refusal.remedy,
         "doc": f"docs/errors/{entry.code}.md",
     }
 

@@ -87,7 +87,7 @@ def _wants_usage(request: PlainChat | ChatRequest) -> bool:
         return False
     if request.stream is not True:
         raise errors.INVALID_VALUE(
-            "'stream_options' is set, but 'stream' is not true.",
+            "'stream_options' is set, but 'stream' is not true; leave it out, or set 'stream'.",
             field="stream_options",
             value="an object",
             limit="stream: true",

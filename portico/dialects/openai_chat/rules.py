@@ -130,7 +130,8 @@ def check_function_call(request: ChatRequest) -> None:
 def check_sampling(request: ChatRequest) -> None:
     if request.top_logprobs and not request.logprobs:
         raise errors.INVALID_VALUE(
-            f"'top_logprobs' is {request.top_logprobs}, but 'logprobs' is not true.",
+            f"'top_logprobs' is {request.top_logprobs}, but 'logprobs' is not true; leave it out, "
+            "or set 'logprobs'.",
             field="top_logprobs",
             value=request.top_logprobs,
             limit="logprobs: true",

@@ -42,5 +42,8 @@ class MetricsPage:
         if self._token:
             shown = credential_of(exchange.headers, b"").encode("latin-1")
             if not hmac.compare_digest(shown, self._token):
-                raise errors.INVALID_KEY("Metrics need the operator's metrics token.")
+                raise errors.INVALID_KEY(
+                    "Metrics are shown for the operator's metrics token alone.",
+                    remedy="Send it as `Authorization: Bearer <observe.metrics_token>`.",
+                )
         exchange.reply(200, self._lines, self._render())

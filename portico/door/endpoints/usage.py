@@ -42,7 +42,9 @@ class Usage:
             since_ms = max(0, until_ms - _DEFAULT_SPAN_MS)
         if since_ms >= until_ms:
             raise errors.OUT_OF_RANGE(
-                "'since' must be earlier than 'until'.", field="since", value=given.get("since")
+                f"'since' is {given.get('since', '')[:200]!r}; it must be earlier than 'until'.",
+                field="since",
+                value=given.get("since"),
             )
         by = _group(given)
         groups = await self._ask(Question(caller.project_id, since_ms, until_ms), by)

@@ -17,7 +17,7 @@ def test_the_envelope() -> None:
     assert json.loads(render(refusal)) == snapshot(
         {
             "error": {
-                "message": "'n' is 0; it must be at least 1. Stay within the limit the message names.",
+                "message": "'n' is 0; it must be at least 1.",
                 "type": "invalid_request_error",
                 "param": "n",
                 "code": "out_of_range",
@@ -37,7 +37,8 @@ def test_every_refusal_can_be_told(code: str) -> None:
     error = json.loads(render(refusal))["error"]
     assert {"message", "type", "param", "code"} <= set(error)
     assert error["code"] == code
-    assert entry.remedy in error["message"]
+    assert error["message"] == "Something." + ("" if entry.says_all else f" {entry.remedy}")
+    assert error["remedy"] == entry.remedy
     check_framing([stream_error(refusal)])
     told = dict(headers(refusal))
     if entry.retryable:
@@ -46,10 +47,20 @@ def test_every_refusal_can_be_told(code: str) -> None:
         assert told == {b"x-should-retry": b"false"}
 
 
+def test_a_remedy_of_its_own_takes_the_place_of_the_entrys() -> None:
+    error = json.loads(render(errors.NOT_FOUND("Not here.", remedy="Look there.")))["error"]
+    assert (error["message"], error["remedy"]) == ("Not here. Look there.", "Look there.")
+
+
+def test_a_stream_that_broke_is_not_told_that_it_never_began() -> None:
+    event = stream_error(errors.UPSTREAM_FAILED("The engine broke off.")).decode()
+    assert "not charged, whether it had begun or not" in event
+
+
 def test_text_that_cannot_be_written_is_shown_as_its_escape() -> None:
     refusal = errors.INVALID_VALUE("\ud83d", field="a\ud83d", value="b\ud83d", limit=["c\ud83d"])
     error = json.loads(render(refusal))["error"]
-    assert error["message"].startswith("\\ud83d ")
+    assert error["message"] == "\\ud83d"
     assert (error["param"], error["value"], error["limit"]) == (
         "a\\ud83d",
         "b\\ud83d",
