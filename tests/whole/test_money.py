@@ -9,12 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
 
 from portico.db.database import Database, connect_database
-from portico.db.transaction import Transaction
-from portico.ledger import service as ledger
-from portico.ledger.model import Account, Posting
 from tests.whole.conftest import Served
 from tests.whole.wire import Wire, ask, eventually, get, question
 
@@ -39,17 +35,8 @@ class Bank:
         return self.database.read(lambda c: c.exec_driver_sql(sql).scalar())
 
     def grant(self, nano: int) -> None:
-        owner = self.organisation
-
-        def post(connection: Connection) -> None:
-            transaction = Transaction(connection)
-            ledger.open_account(transaction, ledger.prepaid(owner, 1))
-            clearing = Account("cash_clearing:test", "cash_clearing", "", 0, 0, None, 0, None, 1)
-            ledger.open_account(transaction, clearing)
-            entries = (("cash_clearing:test", -nano), (f"prepaid:{owner}", nano))
-            ledger.post(transaction, [Posting(f"topup:{nano}", "topup", owner, "", entries)], 1)
-
-        self.database.write(post)
+        usd = f"{nano // 10**9}.{nano % 10**9:09d}"
+        self._served.cli("credit", "grant", self.organisation, "--usd", usd)
 
     def balance(self) -> dict[str, Any]:
         status, _, body = get(self._served, "/v1/balance")
@@ -59,14 +46,8 @@ class Bank:
 
     def check(self) -> None:
         """What must always be true when nothing runs."""
-        assert self.one("SELECT count(*) FROM hold WHERE state = 'open'") == 0
-        assert self.one("SELECT coalesce(sum(held_nano), 0) FROM account") == 0
-        assert self.one("SELECT coalesce(sum(amount_nano), 0) FROM entry") == 0
-        paid = self.one(
-            "SELECT coalesce(sum(-amount_nano), 0) FROM entry JOIN txn ON txn.id = entry.txn_id "
-            "WHERE txn.kind = 'charge' AND account_id LIKE 'prepaid:%'"
-        )
-        assert paid == self.one("SELECT coalesce(sum(net_nano), 0) FROM charge")
+        eventually(lambda: self.one("SELECT count(*) FROM hold WHERE state = 'open'") == 0)
+        assert self._served.cli("ledger", "audit")["ok"]
         uneven = self.one(
             "SELECT count(*) FROM charge JOIN usage_record USING (id) WHERE absorbed_nano = 0 AND "
             f"net_nano <> input_text * {IN_NANO} + output_text * {OUT_NANO}"
@@ -200,4 +181,23 @@ def test_what_a_killed_server_left_open_is_settled_by_the_next_one(
     serve("--simulated", data_dir=served.data_dir, env=LIGHT)
     assert bank.one("SELECT outcome FROM charge") == "killed"
     assert bank.one("SELECT output_text FROM usage_record") == generated
+    bank.check()
+
+
+def test_a_budget_is_never_overspent(paying: Paying) -> None:
+    served, bank = paying(10 * CENT)
+    served.cli(
+        "budget", "set", "organisation", bank.organisation, "--period", "day", "--usd", "0.001"
+    )
+    eventually(lambda: bool(json.loads(get(served, "/v1/limits")[2])["budgets"]))
+    told = []
+    while not told or told[-1] == 200:
+        status, _, body = ask(served, model="sim-lorem", messages=question("hi"), max_tokens=20)
+        told.append(status)
+    assert told[-1] == 429
+    assert json.loads(body)["error"]["code"] == "organization_spend_limit_exceeded"
+    (budget,) = json.loads(get(served, "/v1/limits")[2])["budgets"]
+    spent = int(budget["spent_nano_usd"])
+    assert 0 < spent <= 1_000_000
+    assert int(budget["remaining_nano_usd"]) == 1_000_000 - spent
     bank.check()
