@@ -53,6 +53,7 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     add("--window-s", type=float, help="seconds measured per turn (default 2, quick 0.5)")
     add("--streams", type=int, help="streams in `stream` (default 1000, quick 100)")
     add("--idle", type=int, help="streams in `idle` (default 1000, quick 100)")
+    add("--rate", type=int, default=200, help="requests/s in `rate` (default %(default)s)")
     add("--cores", default="", metavar="SERVER,UPSTREAM,LOAD", help="default: the first three")
     add("--max", action="append", default=[], metavar="SCENARIO=RATIO",
         help="exit 1 if Portico or a candidate is above this times nginx; "
@@ -76,6 +77,7 @@ def chosen_scenarios(args: argparse.Namespace) -> list[Scenario]:
         window_s=args.window_s or (0.5 if args.quick else 2.0),
         streams=args.streams or few,
         idle=args.idle or few,
+        rate_per_s=args.rate,
     )
     limited = [rules.limit(text).scenario for text in args.max]
     for name in (*args.scenario, *limited):

@@ -4,14 +4,14 @@ import json
 import socket
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.model import MODELS, BenchError, Contender
 from lab.tools import BUILD, program
 
 KEY = "sk-bench"
-NAMES = ("nginx", "portico", "litellm", "portkey")
+NAMES = ("nginx", "portico", "portico-paid", "litellm", "portkey")
 LITELLM = BUILD / "litellm-venv" / "bin" / "litellm"
 PORTKEY = BUILD / "portkey" / "node_modules" / "@portkey-ai" / "gateway"
 HOW_TO_INSTALL = {
@@ -98,6 +98,22 @@ def portico(ground: Ground) -> Contender:
     )
 
 
+def portico_paid(ground: Ground) -> Contender:
+    """The same for an organisation that pays: every request sets money aside on disk before it is
+    sent on, within a budget, and is charged when it ends."""
+    data = ground.folder / "portico-paid-data"
+    script = Path(__file__).with_name("paying.py")
+    return replace(
+        portico(ground),
+        name="portico-paid",
+        command=tuple(
+            str(data) if word.endswith("portico-data") else word for word in portico(ground).command
+        ),
+        then=(sys.executable, str(script), str(data)),
+        judged=False,
+    )
+
+
 def litellm(ground: Ground) -> Contender:
     """One worker, no database, a master key, models listed one by one (a wildcard costs twice)."""
     port = free_port()
@@ -138,7 +154,13 @@ def portkey(ground: Ground) -> Contender:
     )
 
 
-MAKERS = {"nginx": nginx, "portico": portico, "litellm": litellm, "portkey": portkey}
+MAKERS = {
+    "nginx": nginx,
+    "portico": portico,
+    "portico-paid": portico_paid,
+    "litellm": litellm,
+    "portkey": portkey,
+}
 
 
 def custom(

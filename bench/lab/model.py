@@ -61,6 +61,7 @@ class Contender:
     are no part of the relay.  It starts in `folder`, or where the bench was started.
     A slow peer gets `load_share` of the streams and of the fixed rate, and `idle_share` of the idle
     streams: all of them would measure its queue instead of its cost.
+    `then` runs once it is ready, to make it what is to be measured.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Contender:
     load_share: float = 1.0
     idle_share: float = 1.0
     start_s: float = 30.0
+    then: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +171,15 @@ def image_body(model: str) -> bytes:
     return json.dumps({"model": model, "messages": [turn], "max_tokens": 60}).encode()
 
 
-def scenarios(*, quick: bool, window_s: float, streams: int, idle: int) -> dict[str, Scenario]:
+def scenarios(
+    *, quick: bool, window_s: float, streams: int, idle: int, rate_per_s: int = 200
+) -> dict[str, Scenario]:
     """Every scenario by name, in the order they run: idle first, on memory nobody has used yet."""
     warm_s = 0.2 if quick else 0.5
     every = (
         Scenario("idle", SILENT, "stream", idle, warm_s + idle / 500, 1.0 if quick else 3.0),
         Scenario("json", ANSWER, "request", 32, warm_s, window_s),
-        Scenario("rate", ANSWER, "request", 32, warm_s, window_s, rate_per_s=200),
+        Scenario("rate", ANSWER, "request", 32, warm_s, window_s, rate_per_s=rate_per_s),
         Scenario("stream", PACED, "chunk", streams, warm_s + streams / 500, window_s),
         Scenario("burst", FAST, "chunk", 64, warm_s, window_s),
         Scenario("big", ANSWER, "request", 4, warm_s, window_s, megabyte=True),

@@ -128,6 +128,8 @@ class Stage:
             ready = self.banner(contender.name, said, contender.start_s, "base_url")
             url, key = str(ready["base_url"]), str(ready["api_key"])
             pid = int(str(ready["pid"]))
+        if contender.then:
+            subprocess.run(contender.then, check=True, timeout=contender.start_s)
         self.wait_for(contender, url, said)
         server = Server(
             name=contender.name,
