@@ -118,12 +118,16 @@ async def _serve(
     ready: Callable[[], None],
 ) -> None:
     """Until a signal; a second one ends it at once."""
-    server = Server(
-        edge, drain_s=settings.server.drain_s, on_stop=partial(setattr, admission, "draining", True)
-    )
+    drain_s = settings.server.drain_s
+    server = Server(edge, drain_s=drain_s, on_stop=partial(setattr, admission, "draining", True))
+
+    def stop() -> None:
+        _say_what_is_open(admission.running + admission.waiting, server.should_exit, drain_s)
+        server.stop()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, server.stop)
+        loop.add_signal_handler(number, stop)
     async with asyncio.TaskGroup() as group:
         group.create_task(server.serve([listening]))
         await server.listening()
@@ -134,6 +138,22 @@ async def _serve(
         # were under way, and found them all alive.
         gc.set_threshold(_YOUNG_OBJECTS)
         ready()
+
+
+def _say_what_is_open(answers: int, again: bool, drain_s: float) -> None:
+    """At once: whoever stops a server that goes on waiting must know why, and what to do."""
+    if not answers:
+        return
+    open_now = "1 answer is" if answers == 1 else f"{answers} answers are"
+    if again:
+        log.warning("%s cut off now; what they have made is recorded", open_now)
+    else:
+        log.warning(
+            "stopping: %s under way and may take %g s more; a second Ctrl-C or SIGTERM cuts off "
+            "what is left",
+            open_now,
+            drain_s,
+        )
 
 
 def _broken_off(failure: BaseException) -> None:

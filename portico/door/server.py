@@ -66,16 +66,20 @@ class Server(uvicorn.Server):
         self._on_stop = on_stop
         self._listening = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._patience: asyncio.Timeout | None = None
+        """Open while answers under way may go on."""
 
     async def listening(self) -> None:
         """Returns once connections are accepted."""
         await self._listening.wait()
 
     def stop(self) -> None:
-        """Take no new work and end once what is under way is answered.  A second call ends it
-        now.  Safe as a signal handler of the loop."""
+        """Take no new work and end once what is under way is answered.  A second call cuts it off
+        now; it is still settled.  Safe as a signal handler of the loop."""
         if self.should_exit:
             self.force_exit = True
+            if self._patience is not None:
+                self._patience.reschedule(asyncio.get_running_loop().time())
             self._cut()
             return
         self._edge.draining = True
@@ -105,11 +109,13 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Listening goes on while answers finish, so that newcomers get an honest 503."""
-        await self._quiet(self._drain_s)
+        self._patience = asyncio.timeout(0 if self.force_exit else self._drain_s)
+        await self._quiet(self._patience)
+        self._patience = None
         for server in self.servers:
             server.close()
         self._cut()
-        await self._quiet(_SETTLE_S_MAX)
+        await self._quiet(asyncio.timeout(_SETTLE_S_MAX))
         if self.server_state.tasks:
             log.error("answers did not end", count=len(self.server_state.tasks))
         for connection in list(self.server_state.connections):
@@ -121,12 +127,12 @@ class Server(uvicorn.Server):
         for server in self.servers:
             await server.wait_closed()
 
-    async def _quiet(self, wait_s: float) -> None:
-        """Until no answer is under way, `wait_s` at most."""
-        loop = asyncio.get_running_loop()
-        until_s = loop.time() + wait_s
-        while self.server_state.tasks and not self.force_exit and loop.time() < until_s:
-            await asyncio.wait(list(self.server_state.tasks), timeout=until_s - loop.time())
+    async def _quiet(self, patience: asyncio.Timeout) -> None:
+        """Until no answer is under way, or patience ends."""
+        with contextlib.suppress(TimeoutError):
+            async with patience:
+                while self.server_state.tasks:
+                    await asyncio.wait(list(self.server_state.tasks))
 
     def _cut(self) -> None:
         for connection in list(self.server_state.connections):

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+import structlog.testing
 
 from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
@@ -97,6 +98,44 @@ async def test_a_second_stop_does_not_wait_for_the_drain_limit() -> None:
         scene.server.stop()
         assert b"".join([chunk async for chunk in wire.chunks()]) == b"one !server_shutting_down"
         assert house.books.settled == [("drained", 1)]
+
+
+async def test_two_stops_in_a_row_still_wait_for_the_settlement() -> None:
+    house = House(held(asyncio.Event()))
+    with structlog.testing.capture_logs() as said:
+        async with house.open(drain_s=3_600) as scene:
+            wire = await scene.connect()
+            await wire.send(STREAM)
+            await wire.answer(head_only=True)
+            scene.server.stop()
+            scene.server.stop()
+            await wire.rest()
+    assert said == [], "nobody was given up"
+    assert house.books.settled == [("drained", 1)]
+
+
+async def test_a_second_stop_does_not_wait_for_an_answer_that_cannot_be_cut(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("portico.door.server._SETTLE_S_MAX", 0)
+    arrived, release = asyncio.Event(), asyncio.Event()
+
+    async def deaf(_: Exchange) -> None:
+        arrived.set()
+        await release.wait()
+
+    with structlog.testing.capture_logs() as said:
+        async with serving(deaf, drain_s=3_600) as scene:
+            wire = await scene.connect()
+            await wire.send(request())
+            await arrived.wait()
+            scene.server.stop()
+            for _ in range(10):  # turns of the loop, in which it begins to wait
+                await asyncio.sleep(0)
+            scene.server.stop()
+            assert await wire.rest() == b""
+            release.set()
+    assert [each["event"] for each in said] == ["answers did not end"]
 
 
 async def test_a_body_still_on_its_way_is_not_waited_for_beyond_the_limit() -> None:
