@@ -94,8 +94,8 @@ async def answer(
         with client.leaving:
             final = await generate(deployments, prompt, client, record)
         outcome = ended(final, client.leaving)
-    except Left:
-        outcome = "client_gone"
+    except Left:  # before anything was asked for
+        outcome = ended(None, client.leaving)
     except errors.Refusal:
         outcome = "refused"
         raise

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import portico.journey
+from portico.kit.leaving import DRAINED
 from tests.journeys.world import Script, World
 
 failing = st.none() | st.integers(0, 4)
@@ -102,6 +103,13 @@ def test_failover_before_the_first_delta() -> None:
 def test_a_refusal_by_the_engine_is_not_tried_elsewhere() -> None:
     world = World(portico.journey, [Script(2, fails_at=0, how="caller"), Script(1)]).live()
     assert (world.ended, world.settled) == ("upstream_refused", [("refused", 0)])
+
+
+@pytest.mark.parametrize(("reason", "outcome"), [("hung up", "client_gone"), (DRAINED, "drained")])
+def test_who_left_is_on_the_record_even_if_nothing_was_asked_for(reason: str, outcome: str) -> None:
+    world = World(portico.journey, [Script(1)], leaves_when_admitted=reason).live()
+    assert (world.ended, world.settled) == ("left", [(outcome, 0)])
+    assert "a opened" not in world.facts
 
 
 MUTANTS = {

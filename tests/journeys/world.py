@@ -51,6 +51,8 @@ class World:
     hangs_up_after: int | None = None
     pays_for: int | None = None
     """Output tokens the caller has money for; None: nothing is charged."""
+    leaves_when_admitted: str = ""
+    """The reason for leaving before any engine is asked; "": stays."""
     facts: list[str] = field(default_factory=list)
     settled: list[tuple[str, int]] = field(default_factory=list)
     produced: int = 0
@@ -119,6 +121,8 @@ class World:
     # metering
     def open(self, arrival: Any, caller: Caller, prompt: Prompt, permit: Any) -> "Record":
         self.facts.append("opened record")
+        if self.leaves_when_admitted:
+            self.leaving.leave(self.leaves_when_admitted)
         return Record(self.pays_for)
 
     async def settle(self, record: "Record", outcome: str) -> None:
