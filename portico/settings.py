@@ -36,6 +36,10 @@ class Server(Struct, frozen=True, forbid_unknown_fields=True):
     ] = 120.0
 
 
+Origin = Annotated[str, Meta(pattern=r"^(\*|https?://[^/?#\s]+)$")]
+"""Scheme, host and perhaps port, as browsers send it: nothing behind, or it would never match."""
+
+
 class Edge(Struct, frozen=True, forbid_unknown_fields=True):
     """What a client may send, and how slowly."""
 
@@ -52,12 +56,22 @@ class Edge(Struct, frozen=True, forbid_unknown_fields=True):
     body_read_s: Annotated[
         float, Meta(gt=0, description="From the end of the headers to the end of the body.")
     ] = 60.0
+    body_bytes_per_s_min: Annotated[
+        int, Meta(ge=0, description="Mean pace a body must keep after `body_grace_s`; 0 asks none.")
+    ] = 1_024
+    body_grace_s: Annotated[
+        float, Meta(gt=0, description="How long a body may take to find its pace.")
+    ] = 5.0
     write_idle_s: Annotated[
         float, Meta(gt=0, description="How long a client may stop reading its answer.")
     ] = 30.0
     keep_alive_s: Annotated[
         float, Meta(gt=0, description="How long an idle connection stays open.")
     ] = 65.0
+    linger_s: Annotated[
+        float,
+        Meta(gt=0, description="How long a refused connection is read, so that it sees why."),
+    ] = 2.0
     connections_max: Annotated[int, Meta(ge=1, description="Open client connections.")] = 10_000
     connections_per_ip_max: Annotated[
         int, Meta(ge=1, description="Open client connections from one address.")
@@ -65,6 +79,13 @@ class Edge(Struct, frozen=True, forbid_unknown_fields=True):
     compression: Annotated[
         bool, Meta(description="Accept bodies in gzip, deflate, br and zstd.")
     ] = True
+    origins_allowed: Annotated[
+        tuple[Origin, ...],
+        Meta(
+            description="Web pages whose scripts may call this server (CORS), such as "
+            "https://app.example; * allows any, empty none.  A key in a page is everybody's key."
+        ),
+    ] = ()
 
 
 class Queue(Struct, frozen=True, forbid_unknown_fields=True):
@@ -123,6 +144,18 @@ class Upstream(Struct, frozen=True, forbid_unknown_fields=True):
     api_key: Annotated[
         str, Meta(description="Key sent to the servers in `urls`; better in the environment.")
     ] = ""
+    models: Annotated[
+        tuple[str, ...],
+        Meta(description="Models to serve of those that the `urls` list; empty takes all."),
+    ] = ()
+    models_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Models taken from one server's list when `models` names none; each is tried "
+            "with a tiny answer, which may cost money.",
+        ),
+    ] = 16
     transport: Annotated[
         Literal["native", "aiohttp"],
         Meta(description="The HTTP client; aiohttp is for HTTP proxies and odd TLS."),

@@ -41,6 +41,7 @@ def test_the_environment_is_typed() -> None:
         ("server = 1\n", r"must be a section"),
         ("[server\n", "not valid TOML"),
         ('[observe]\nlog_level = "loud"\n', "observe.log_level is 'loud'"),
+        ('[edge]\norigins_allowed = ["https://a.example/"]\n', "edge.origins_allowed is"),
     ],
 )
 def test_a_mistake_in_the_file_is_named(tmp_path: Path, toml: str, says: str) -> None:
@@ -72,3 +73,9 @@ def test_every_setting_can_come_from_the_environment() -> None:
     names = [environment_name(s, k) for s, kind in SECTIONS.items() for k in kind.__struct_fields__]
     assert len(names) == len(set(names))
     assert "PORTICO_EDGE_BODY_BYTES_MAX" in names
+
+
+def test_origins_are_written_as_browsers_send_them() -> None:
+    named = "https://app.example,http://localhost:3000,*"
+    loaded = load(environment={"PORTICO_EDGE_ORIGINS_ALLOWED": named})
+    assert loaded.edge.origins_allowed == ("https://app.example", "http://localhost:3000", "*")

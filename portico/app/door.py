@@ -16,6 +16,7 @@ from portico.door.endpoints import Health, MetricsPage, Models, Usage
 from portico.door.endpoints.money import Money
 from portico.door.generation import Generation
 from portico.door.limits import EdgeLimits
+from portico.door.origins import Origins
 from portico.door.routes import Route, Routes
 from portico.kit.clock import Clock
 from portico.metering import reports
@@ -84,7 +85,7 @@ class Door:
             ]
         )
         self.edge = Edge(
-            Dispatch(routes, OPENAI_CHAT.render, metrics).serve,
+            Dispatch(routes, OPENAI_CHAT.render, metrics, origins(settings)).serve,
             OPENAI_CHAT.render,
             metrics,
             edge_limits(settings),
@@ -117,6 +118,12 @@ class Door:
         metrics.gauge("deployments_ready", "Those ready now.", lambda: fleet.ready)
 
 
+def origins(settings: Settings) -> Origins | None:
+    """None: no page is let in, and no request is looked at for it."""
+    allowed = settings.edge.origins_allowed
+    return Origins(frozenset(allowed)) if allowed else None
+
+
 def edge_limits(settings: Settings) -> EdgeLimits:
     edge = settings.edge
     return EdgeLimits(
@@ -125,8 +132,11 @@ def edge_limits(settings: Settings) -> EdgeLimits:
         header_read_s=edge.header_read_s,
         body_bytes_max=edge.body_bytes_max,
         body_read_s=edge.body_read_s,
+        body_bytes_per_s_min=edge.body_bytes_per_s_min,
+        body_grace_s=edge.body_grace_s,
         write_idle_s=edge.write_idle_s,
         keep_alive_s=edge.keep_alive_s,
+        linger_s=edge.linger_s,
         connections_max=edge.connections_max,
         connections_per_ip_max=edge.connections_per_ip_max,
     )

@@ -114,7 +114,8 @@ async def _start_embedded(
 
 def wishes(settings: Settings, registered: Sequence[Registration]) -> list[Wish]:
     """What the operator wants served: from settings, then from `portico model add`."""
-    found = [Wish(url, settings.upstream.api_key) for url in settings.upstream.urls]
+    upstream = settings.upstream
+    found = [Wish(url, upstream.api_key, among=upstream.models) for url in upstream.urls]
     for registration in registered:
         named = registration.credential_env
         # Named by the operator at run time, so it cannot be a setting.

@@ -67,8 +67,15 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
         transport = transport_of(settings)
         stack.push_async_callback(transport.close)
         routing, registry = Routing(), Registry(database, clock)
-        connections_max = settings.upstream.connections_max
-        fleet = Fleet(routing, transport, tasks, clock, deadlines(settings), connections_max)
+        fleet = Fleet(
+            routing,
+            transport,
+            tasks,
+            clock,
+            deadlines(settings),
+            concurrency_max=settings.upstream.connections_max,
+            models_max=settings.upstream.models_max,
+        )
         notes = await own_engines(settings, simulated, fleet, transport, clock, tasks, stack)
         notes += await follow_once(settings, fleet, registry, _UPSTREAM_PATIENCE_S)
         # Last of all: a key made by a start that then failed would never have been seen.

@@ -5,7 +5,10 @@ from portico.door.exchange import Exchange
 from portico.door.lines import line
 from portico.door.routes import Routes
 
-_EXPOSED = "x-request-id, portico-warnings, openai-processing-ms, retry-after, retry-after-ms"
+_EXPOSED = (
+    "x-request-id, portico-warnings, portico-cost-nano-usd, openai-processing-ms, retry-after, "
+    "retry-after-ms"
+)
 _REMEMBERED_S = 600
 
 

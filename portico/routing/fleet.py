@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from portico.engines.openai_compatible.engine import OpenAICompatible
-from portico.engines.openai_compatible.probe import probe
+from portico.engines.openai_compatible.probe import try_stream
 from portico.engines.openai_compatible.server import Server, server_at
-from portico.engines.openai_compatible.survey import survey
+from portico.engines.openai_compatible.survey import Survey, survey
 from portico.engines.transport.base import Deadlines, Transport
 from portico.kit.clock import Clock
 from portico.kit.tasks import Tasks
@@ -21,25 +21,31 @@ from portico.routing.model import Deployment
 from portico.routing.service import Routing
 
 _log = logging.getLogger(__name__)
+_NAMED_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
     """An upstream that should be served.
 
-    model: the name developers use; "" takes every model of the server under its own name.
+    model: the name developers use; "" takes models of the server under their own names.
     upstream_model: what the server calls it.
+    among: names of the models to take where `model` is "", as far as it lists them; empty takes
+      the first ones it lists.
     """
 
     base_url: str
     api_key: str = field(default="", repr=False)
     model: str = ""
     upstream_model: str = ""
+    among: tuple[str, ...] = ()
 
 
 class Fleet:
     """
     concurrency_max: requests at once for an upstream that does not say how many it runs.
+    models_max: models taken from a server's list where none are named: each is tried with a tiny
+      answer, and a public server lists hundreds.
     """
 
     def __init__(
@@ -49,7 +55,9 @@ class Fleet:
         tasks: Tasks,
         clock: Clock,
         deadlines: Deadlines,
+        *,
         concurrency_max: int,
+        models_max: int,
     ) -> None:
         self._routing = routing
         self._transport = transport
@@ -57,6 +65,7 @@ class Fleet:
         self._clock = clock
         self._deadlines = deadlines
         self._concurrency_max = concurrency_max
+        self._models_max = models_max
         self._own: list[Deployment] = []
         self._wishes: list[Wish] = []
         self._reached: dict[Wish, list[Deployment]] = {}
@@ -114,26 +123,45 @@ class Fleet:
             self._answered.set()
         if wish in self._reached:
             self._problems.pop(wish, None)
+            if problem:  # said once: what serves anything is not asked again
+                _log.warning("%s is served in part: %s", wish.model or wish.base_url, problem)
         elif self._problems.get(wish) != problem:
             self._problems[wish] = problem
             _log.warning("%s is not served yet: %s", wish.model or wish.base_url, problem)
 
     async def _ask(self, wish: Wish) -> str:
-        """What is wrong, if nothing came of it."""
+        """What is not served, and why; "" when all is."""
         try:
             server = server_at(wish.base_url, wish.api_key, deadlines=self._deadlines)
         except ValueError as error:
             return f"{error}."
-        if wish.model:
-            return await self._try(wish, server, wish.model, wish.upstream_model)
         surveyed = await survey(self._transport, server)
-        names = [model.name for model in surveyed.models]
-        problems = await asyncio.gather(*(self._try(wish, server, name, name) for name in names))
-        return surveyed.problem or "; ".join(filter(None, problems)) or "it offers no model."
+        if surveyed.problem:
+            return surveyed.problem
+        if wish.model:
+            return await self._try(wish, server, surveyed, wish.model, wish.upstream_model)
+        names, left_out = self._choice(wish, [model.name for model in surveyed.models])
+        problems = await asyncio.gather(
+            *(self._try(wish, server, surveyed, name, name) for name in names)
+        )
+        return "  ".join(filter(None, [*problems, left_out]))
 
-    async def _try(self, wish: Wish, server: Server, model: str, upstream_model: str) -> str:
-        profile = await probe(
-            self._transport, server, upstream_model, concurrency_max=self._concurrency_max
+    def _choice(self, wish: Wish, listed: list[str]) -> tuple[list[str], str]:
+        """The models to try, and what is to be said about the others."""
+        if not wish.among:
+            return listed[: self._models_max], not_tried(listed[self._models_max :])
+        named = [name for name in listed if name in wish.among]
+        return named, "" if named else "It lists none of the models in upstream.models."
+
+    async def _try(
+        self, wish: Wish, server: Server, surveyed: Survey, model: str, upstream_model: str
+    ) -> str:
+        profile = await try_stream(
+            self._transport,
+            server,
+            surveyed,
+            upstream_model,
+            concurrency_max=self._concurrency_max,
         )
         if profile.problem:
             return profile.problem
@@ -152,3 +180,15 @@ class Fleet:
             self._reached.setdefault(wish, []).append(deployment)
             self._publish()
         return ""
+
+
+def not_tried(models: Sequence[str]) -> str:
+    """The sentence that names what was left out, "" when nothing was."""
+    if not models:
+        return ""
+    shown = ", ".join(models[:_NAMED_MAX])
+    more = f" and {len(models) - _NAMED_MAX} more" if len(models) > _NAMED_MAX else ""
+    return (
+        f"Not tried and not served: {shown}{more}; name the models you want in upstream.models, or "
+        "raise upstream.models_max."
+    )
