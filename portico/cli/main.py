@@ -23,11 +23,17 @@ COMMANDS = {
         "portico.cli.model:app",
         "Register, list and forget engines behind model names.",
     ),
-    "price": ("portico.cli.price:app", "List, set and import what models cost."),
-    "credit": ("portico.cli.credit:app", "Grant credit, set credit limits, see what is left."),
-    "budget": ("portico.cli.budget:app", "Cap what a key, project or organisation may spend."),
-    "ledger": ("portico.cli.ledger:app", "Audit the books, and export what was charged."),
-    "terms": ("portico.cli.terms:app", "Show and set how organisations pay."),
+    "price": ("portico.cli.money.price:app", "List, set and import what models cost."),
+    "credit": (
+        "portico.cli.money.credit:app",
+        "Grant credit, set credit limits, see what is left.",
+    ),
+    "budget": (
+        "portico.cli.money.budget:app",
+        "Cap what a key, project or organisation may spend.",
+    ),
+    "ledger": ("portico.cli.money.ledger:app", "Audit the books, and export what was charged."),
+    "terms": ("portico.cli.money.terms:app", "Show and set how organisations pay."),
     "usage": (
         "portico.cli.usage:usage",
         "Tokens of every request that has ended, from the durable records.",

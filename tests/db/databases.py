@@ -21,7 +21,8 @@ from portico.db.tables import metadata
 _TEMPLATE = "migrated"
 _SHAPE = (
     "SELECT (SELECT count(*) FROM pg_class), (SELECT count(*) FROM pg_proc), "
-    "(SELECT count(*) FROM pg_trigger), (SELECT min(version_num) FROM alembic_version)"
+    "(SELECT string_agg(tgenabled::text, '' ORDER BY oid) FROM pg_trigger), "
+    "(SELECT min(version_num) FROM alembic_version)"
 )
 # Past the triggers of the append-only tables; deleting few rows is cheaper than truncating.
 _WIPE = "SET session_replication_role = replica; " + "; ".join(
@@ -54,7 +55,7 @@ class PostgresServer:
 
     def give_back(self, url: str) -> None:
         """Emptied for the next test: a copy of the template takes ten times as long.  One whose
-        tables, functions or triggers were changed is dropped."""
+        tables, functions or triggers were changed or switched off is dropped."""
         name = make_url(url).database
         self.do(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
         with psycopg.connect(url, autocommit=True) as connection:

@@ -12,7 +12,8 @@ from cyclopts import App
 from genai_prices.types import ClauseEquals, ModelInfo, ModelPrice, Provider, Tier, TieredPrices
 from sqlalchemy import insert
 
-from portico.cli import price, price_seed, terms, words
+from portico.cli import words
+from portico.cli.money import price, price_seed, terms
 from portico.db.database import Database, open_database
 from portico.db.tables import organisation
 from portico.kit.clock import SystemClock

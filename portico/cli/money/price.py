@@ -7,9 +7,9 @@ import msgspec
 from cyclopts import App, Parameter
 
 from portico.admission.rules import dollars
+from portico.cli.money.price_seed import ExtraMissing, Seed, providers, seeds
 from portico.cli.output import Exit, console, errors, say_json, say_table, stop
 from portico.cli.place import database_of, settings_for
-from portico.cli.price_seed import ExtraMissing, Seed, providers, seeds
 from portico.cli.words import NANO_DIGITS, Unreadable, login, moment, moment_ms, scaled
 from portico.db.database import Database
 from portico.kit.clock import SystemClock
