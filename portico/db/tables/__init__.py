@@ -1,0 +1,36 @@
+"""Every table, once.  The same definitions serve SQLite (STRICT) and PostgreSQL.
+
+Ids are text, random and typed (`key_...`).  Times are milliseconds since the Unix epoch.
+Booleans are 0 or 1, because STRICT tables know no other way.  A change here needs a migration;
+the suite compares the two.
+"""
+
+from portico.db.tables.base import metadata
+from portico.db.tables.ledger import account, budget, chain, charge, entry, hold, instance, txn
+from portico.db.tables.metering import usage_record
+from portico.db.tables.pricing import price, terms
+from portico.db.tables.routing import deployment
+from portico.db.tables.tenants import api_key, organisation, project
+
+__all__ = [
+    "APPEND_ONLY",
+    "account",
+    "api_key",
+    "budget",
+    "chain",
+    "charge",
+    "deployment",
+    "entry",
+    "hold",
+    "instance",
+    "metadata",
+    "organisation",
+    "price",
+    "project",
+    "terms",
+    "txn",
+    "usage_record",
+]
+
+APPEND_ONLY = ("price", "terms", "txn", "entry", "charge")
+"""Tables whose rows the database refuses to change or delete."""
