@@ -5,6 +5,7 @@ Booleans are 0 or 1, because STRICT tables know no other way.  A change here nee
 the suite compares the two.
 """
 
+from portico.db.tables.alerts import alert, attempt, audit_run, claim, delivery, signed_head
 from portico.db.tables.base import metadata
 from portico.db.tables.ledger import account, budget, chain, charge, entry, hold, instance, txn
 from portico.db.tables.metering import usage_record
@@ -15,10 +16,15 @@ from portico.db.tables.tenants import api_key, organisation, project
 __all__ = [
     "APPEND_ONLY",
     "account",
+    "alert",
     "api_key",
+    "attempt",
+    "audit_run",
     "budget",
     "chain",
     "charge",
+    "claim",
+    "delivery",
     "deployment",
     "entry",
     "hold",
@@ -27,10 +33,21 @@ __all__ = [
     "organisation",
     "price",
     "project",
+    "signed_head",
     "terms",
     "txn",
     "usage_record",
 ]
 
-APPEND_ONLY = ("price", "terms", "txn", "entry", "charge")
+APPEND_ONLY = (
+    "price",
+    "terms",
+    "txn",
+    "entry",
+    "charge",
+    "signed_head",
+    "audit_run",
+    "alert",
+    "attempt",
+)
 """Tables whose rows the database refuses to change or delete."""
