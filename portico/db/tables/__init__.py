@@ -9,6 +9,15 @@ from portico.db.tables.alerts import alert, attempt, audit_run, claim, delivery,
 from portico.db.tables.base import metadata
 from portico.db.tables.ledger import account, budget, chain, charge, entry, hold, instance, txn
 from portico.db.tables.metering import usage_record
+from portico.db.tables.payments import (
+    dispute,
+    payer,
+    payment_event,
+    payment_freeze,
+    recharge,
+    top_up,
+    top_up_refund,
+)
 from portico.db.tables.pricing import price, terms
 from portico.db.tables.routing import deployment
 from portico.db.tables.tenants import api_key, organisation, project
@@ -26,15 +35,22 @@ __all__ = [
     "claim",
     "delivery",
     "deployment",
+    "dispute",
     "entry",
     "hold",
     "instance",
     "metadata",
     "organisation",
+    "payer",
+    "payment_event",
+    "payment_freeze",
     "price",
     "project",
+    "recharge",
     "signed_head",
     "terms",
+    "top_up",
+    "top_up_refund",
     "txn",
     "usage_record",
 ]
