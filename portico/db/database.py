@@ -44,6 +44,16 @@ class Database:
         with self.connect() as connection:
             return query(connection)
 
+    def snapshot(self, query: Callable[[Connection], T]) -> T:
+        """As `read`, for a query of many statements: all of them see the same moment."""
+        with self.connect() as connection:
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            self.backend.begin_snapshot(driver)
+            result = query(connection)
+            driver.rollback()
+        return result
+
     def write(self, change: Callable[[Connection], T]) -> T:
         """Run `change` in a transaction of its own.  Blocking, like `read`; safe beside a running
         server, which waits for its turn.

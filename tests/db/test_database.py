@@ -77,6 +77,16 @@ def test_a_change_that_fails_leaves_nothing(database: Database) -> None:
     assert database.read(_ids) == []
 
 
+def test_a_snapshot_sees_one_moment_and_nobody_waits_for_it(database: Database) -> None:
+    def look(connection: Connection) -> tuple[list[str], list[str]]:
+        before = _ids(connection)
+        database.write(lambda c: c.exec_driver_sql(_INSERT))
+        return before, _ids(connection)
+
+    assert database.snapshot(look) == ([], [])
+    assert database.read(_ids) == ["org_1"]
+
+
 _ROWS = {
     "price": "'p', 'm', 'input_text', 'standard', '', 0, 1, 0, 'me', 0",
     "terms": "'t', 'org_1', 'prepaid', '', 1, 1, '[]', '', 0, 'me', 0",

@@ -44,6 +44,11 @@ class Backend(Protocol):
         """Start a writing transaction.  They take turns, here and in every other process."""
         ...
 
+    def begin_snapshot(self, driver: Any) -> None:
+        """Start a transaction that sees one moment, whatever is written meanwhile, and makes
+        nobody wait."""
+        ...
+
     def only_reads(self, connection: Connection) -> None:
         """From now on `connection` refuses to write."""
         ...

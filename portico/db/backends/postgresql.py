@@ -90,6 +90,9 @@ class Postgresql:
         # One text, one trip to the server.
         driver.execute(f"BEGIN; SELECT pg_advisory_xact_lock({_TURN})")
 
+    def begin_snapshot(self, driver: Any) -> None:
+        driver.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
     def only_reads(self, connection: Connection) -> None:
         connection.exec_driver_sql("SET default_transaction_read_only = on")
 

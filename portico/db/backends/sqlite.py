@@ -62,6 +62,9 @@ class Sqlite:
     def begin(self, driver: Any) -> None:
         driver.execute("BEGIN IMMEDIATE")
 
+    def begin_snapshot(self, driver: Any) -> None:
+        driver.execute("BEGIN DEFERRED")
+
     def only_reads(self, connection: Connection) -> None:
         connection.exec_driver_sql("PRAGMA query_only = ON")
 
