@@ -19,6 +19,7 @@ from portico.db.tables.payments import (
     top_up_refund,
 )
 from portico.db.tables.pricing import price, terms
+from portico.db.tables.replay import idempotency_key
 from portico.db.tables.routing import deployment
 from portico.db.tables.tenants import api_key, organisation, project
 
@@ -38,6 +39,7 @@ __all__ = [
     "dispute",
     "entry",
     "hold",
+    "idempotency_key",
     "instance",
     "metadata",
     "organisation",
