@@ -7,6 +7,15 @@ the suite compares the two.
 
 from portico.db.tables.alerts import alert, attempt, audit_run, claim, delivery, signed_head
 from portico.db.tables.base import metadata
+from portico.db.tables.invoices import (
+    billing_customer,
+    dunning,
+    dunning_notice,
+    invoice,
+    invoice_payment,
+    invoice_series,
+    tax_rate,
+)
 from portico.db.tables.ledger import account, budget, chain, charge, entry, hold, instance, txn
 from portico.db.tables.metering import usage_record
 from portico.db.tables.payments import (
@@ -30,6 +39,7 @@ __all__ = [
     "api_key",
     "attempt",
     "audit_run",
+    "billing_customer",
     "budget",
     "chain",
     "charge",
@@ -37,10 +47,15 @@ __all__ = [
     "delivery",
     "deployment",
     "dispute",
+    "dunning",
+    "dunning_notice",
     "entry",
     "hold",
     "idempotency_key",
     "instance",
+    "invoice",
+    "invoice_payment",
+    "invoice_series",
     "metadata",
     "organisation",
     "payer",
@@ -50,6 +65,7 @@ __all__ = [
     "project",
     "recharge",
     "signed_head",
+    "tax_rate",
     "terms",
     "top_up",
     "top_up_refund",
@@ -67,5 +83,8 @@ APPEND_ONLY = (
     "audit_run",
     "alert",
     "attempt",
+    "tax_rate",
+    "invoice",
+    "invoice_payment",
 )
 """Tables whose rows the database refuses to change or delete."""
