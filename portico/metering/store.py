@@ -12,6 +12,7 @@ from portico.db.tables import usage_record
 from portico.db.transaction import Row as TableRow
 from portico.db.transaction import Transaction, places
 from portico.kit.clock import Clock
+from portico.ledger import ended
 from portico.ledger import service as ledger
 from portico.ledger.model import Settled, Settlement
 from portico.metering.model import GroupBy, Question, Totals, UsageRecord
@@ -96,11 +97,15 @@ class UsageLane:
         if not settlements:
             return {}
         answers = ledger.settle(transaction, settlements, self._clock.wall_ms())
-        return {
+        settled = {
             each.request_id: answer
             for each, answer in zip(settlements, answers, strict=True)
             if answer is not None
         }
+        # A checkpoint that was still queued when its request ended has settled it, in a commit of
+        # its own: whoever waits for the end must be told what it came to all the same.
+        before = [each.request_id for each in settlements if each.request_id not in settled]
+        return settled | ended.outcomes(transaction, before) if before else settled
 
 
 def _latest(rows: Sequence[TableRow]) -> list[TableRow]:
@@ -124,6 +129,15 @@ def close_abandoned(connection: Connection, started_before_ms: int | None = None
     if started_before_ms is not None:
         query = query.where(usage_record.c.started_at_ms < started_before_ms)
     return connection.execute(query.values(outcome="killed", estimated=1)).rowcount
+
+
+def close_swept(transaction: Transaction, ids: Sequence[str]) -> None:
+    """Close what still runs of these at its last checkpoint, which is what they were charged for."""
+    transaction.run(
+        "UPDATE usage_record SET outcome = 'killed', estimated = 1 "
+        f"WHERE id IN {places(len(ids))} AND outcome = 'running'",
+        ids,
+    )
 
 
 def checkpoints(transaction: Transaction, ids: Sequence[str]) -> dict[str, Checkpoint]:

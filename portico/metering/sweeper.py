@@ -19,7 +19,7 @@ from portico.kit.clock import Clock
 from portico.ledger import owners, stale
 from portico.ledger import service as ledger
 from portico.metering.bill import settlement_of
-from portico.metering.store import checkpoints
+from portico.metering.store import checkpoints, close_swept
 from portico.pricing.model import Quote
 
 _EVERY_S = 30.0
@@ -60,6 +60,8 @@ def sweep(transaction: Transaction, now_ms: int) -> Swept:
         )
     if settlements:
         ledger.settle(transaction, settlements, now_ms)
+        # In the same commit: an owner that was only slow must not change what was charged for.
+        close_swept(transaction, [each.request_id for each in settlements])
     settled = sum(each.bill is not None for each in settlements)
     return Swept(settled, len(settlements) - settled)
 

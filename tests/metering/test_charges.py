@@ -13,13 +13,14 @@ from portico.db.readers import Readers
 from portico.db.transaction import Transaction
 from portico.db.writer import Writer
 from portico.kit.clock import SystemClock
+from portico.ledger import owners
 from portico.ledger import service as ledger
-from portico.ledger.model import Account, Posting
+from portico.ledger.model import Account, Posting, Settled
 from portico.metering.bill import settlement_of
 from portico.metering.model import Outcome
 from portico.metering.service import Metering
 from portico.metering.store import UsageLane
-from portico.metering.sweeper import Sweeper
+from portico.metering.sweeper import Sweeper, sweep
 from portico.pricing.model import Pinned, Quote
 from portico.pricing.offer import Offer
 from tests.metering.requests import CALLER, LAST, PROMPT, Arrival, Permit
@@ -182,6 +183,23 @@ async def test_settled_twice_is_charged_once(funded: Database) -> None:
         assert till.number("SELECT count(*) FROM charge") == 1
 
 
+@pytest.mark.parametrize(("outcome", "net_nano"), [("completed", COST), ("refused", 0)])
+async def test_an_answer_is_told_its_cost_whichever_commit_settled_it(
+    funded: Database, outcome: Outcome, net_nano: int
+) -> None:
+    async with Till(funded) as till:
+        purse = await till.holds.open("req_1", CALLER, OFFER)
+        arrival = Arrival("req_1", CLOCK.monotonic_s())
+        record = till.metering.open(arrival, CALLER, PROMPT, Permit(0, purse))
+        record.count(LAST)
+        record.end(outcome, CLOCK.monotonic_s())
+        # A checkpoint from before the end, written after it.
+        funded.write(lambda c: UsageLane(CLOCK).write(Transaction(c), [record]))
+        await till.metering.settle(record, outcome)
+        assert record.settled == Settled(net_nano, 0)
+        till.check(net_nano)
+
+
 async def test_what_was_spooled_is_charged_when_it_comes_back(funded: Database) -> None:
     async with Till(funded) as till:
         purse = await till.holds.open("req_1", CALLER, OFFER)
@@ -215,6 +233,25 @@ async def test_what_a_dead_process_held_is_settled_at_its_checkpoint(
         with pytest.raises(errors.Refusal):  # the dead one comes back too late
             await dead.metering.settle(record, "completed")
         till.check(net_nano)
+
+
+async def test_a_record_stays_at_the_checkpoint_that_was_charged_for(funded: Database) -> None:
+    """Its owner was slow, not dead, and goes on after the sweep."""
+    async with Till(funded, "inst_slow") as slow:
+        purse = await slow.holds.open("req_1", CALLER, OFFER)
+        arrival = Arrival("req_1", CLOCK.monotonic_s())
+        record = slow.metering.open(arrival, CALLER, PROMPT, Permit(0, purse))
+        record.count(HALF)
+        slow.metering.checkpoint(CLOCK.monotonic_s() + 10)
+        # In line behind the checkpoint.
+        await slow.writer.run(lambda c: owners.forget(Transaction(c), "inst_slow"))
+        funded.write(lambda c: sweep(Transaction(c), CLOCK.wall_ms()))
+        assert slow.number("SELECT count(*) FROM usage_record WHERE outcome = 'killed'") == 1
+        record.count(LAST)
+        await slow.metering.settle(record, "completed")
+        slow.check(7 + 3 * 10)
+        assert slow.number("SELECT output_text FROM usage_record") == 3
+        assert record.settled == Settled(7 + 3 * 10, 0)
 
 
 def test_a_settlement_names_who_and_what() -> None:
