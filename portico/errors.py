@@ -184,6 +184,28 @@ CONTEXT_LENGTH = _entry(
 )
 POISON_REQUEST = _entry("poison_request", 400, "Change the request, or ask another model.")
 
+# Asked before
+IDEMPOTENCY_KEY_INVALID = _entry(
+    "invalid_idempotency_key",
+    400,
+    "Send one key of 1 to 255 visible ASCII characters, such as a UUID.",
+    says_all=True,
+)
+IDEMPOTENCY_KEY_REUSED = _entry(
+    "idempotency_key_reused", 409, "Send a new key with every new request."
+)
+IDEMPOTENCY_KEY_IN_USE = _entry(
+    "idempotency_key_in_use",
+    409,
+    "Wait for `Retry-After` and send it again: when the first has ended, you get its answer.",
+    retryable=True,
+)
+IDEMPOTENT_ANSWER_NOT_KEPT = _entry(
+    "idempotent_answer_not_kept",
+    409,
+    "Send a new key to run it again, at its price; operators: `replay.answer_bytes_max`.",
+)
+
 # Room to run
 CONCURRENCY = _entry(
     "concurrency_exceeded",

@@ -209,6 +209,22 @@ class Pricing(Struct, frozen=True, forbid_unknown_fields=True):
     ] = 1_024
 
 
+class Replay(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is kept of requests that name an Idempotency-Key, so that a retry runs nothing."""
+
+    keep_s: Annotated[
+        int, Meta(ge=60, description="How long a key and its answer are kept, from its end.")
+    ] = 86_400
+    answer_bytes_max: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=67_108_864,
+            description="Larger answers are not kept; a retry is then refused, never run twice.",
+        ),
+    ] = 1_048_576
+
+
 class Observe(Struct, frozen=True, forbid_unknown_fields=True):
     """Logs and metrics."""
 
@@ -244,6 +260,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     database: Database = Database()
     storage: Storage = Storage()
     pricing: Pricing = Pricing()
+    replay: Replay = Replay()
     observe: Observe = Observe()
     client: Client = Client()
 
