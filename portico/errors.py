@@ -16,9 +16,19 @@ class Refusal(Exception):
     field, value, limit: what was wrong, what it was, what it may be; None where there is none.
     retry_after_ms: when trying again makes sense; None when it never does.
     remedy: what to do; the entry's own words where this case has none of its own.
+    lines: header lines that go with it (what is left of limits), b"" for none.
     """
 
-    __slots__ = ("entry", "field", "limit", "message", "remedy", "retry_after_ms", "value")
+    __slots__ = (
+        "entry",
+        "field",
+        "limit",
+        "lines",
+        "message",
+        "remedy",
+        "retry_after_ms",
+        "value",
+    )
 
     def __init__(
         self,
@@ -39,6 +49,7 @@ class Refusal(Exception):
         self.limit = limit
         self.retry_after_ms = retry_after_ms
         self.remedy = remedy or entry.remedy
+        self.lines = b""
 
     @property
     def code(self) -> str:

@@ -45,6 +45,10 @@ class Client(Protocol):
 
     leaving: Leaving
 
+    def admitted(self, lines: bytes) -> None:
+        """lines: what is left of the caller's limits, for the head of the answer."""
+        ...
+
     async def send(self, delta: Delta) -> None:
         """Write `delta` in the caller's dialect; waits while the client reads slowly."""
         ...
@@ -73,6 +77,7 @@ async def serve(arrival: Arrival, client: Client, rooms: Rooms) -> None:
         arrival.request_id, caller, routes, offer, client.leaving
     )
     try:
+        client.admitted(permit.lines())
         record = rooms.metering.open(arrival, caller, prompt, permit)
         final = await answer(routes.deployments, prompt, client, record, rooms.metering)
     finally:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from portico import errors
 from portico.admission.budgets import Budgets
-from portico.admission.rules import shortage
+from portico.admission.rules import short_lines, shortage
 from portico.callers.model import Caller
 from portico.db.lane import Row
 from portico.db.transaction import Transaction
@@ -192,4 +192,6 @@ class Holds:
             self._writer.put(self._lane, ("void", request_id))
 
     def refusal(self, short: Short, amount_nano: int) -> errors.Refusal:
-        return shortage(short, amount_nano, self._clock.wall_ms())
+        refusal = shortage(short, amount_nano, self._clock.wall_ms())
+        refusal.lines = short_lines(short)
+        return refusal

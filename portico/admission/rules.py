@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from portico import errors
-from portico.ledger.model import Short
+from portico.ledger.model import Headroom, Short
 
 
 def drain_estimate_ms(waiting: int, places: int, mean_run_ms: float) -> int:
@@ -64,6 +64,30 @@ def shortage(short: Short, amount_nano: int, now_ms: int) -> errors.Refusal:
         value=amount_nano,
         limit=short.available_nano,
     )
+
+
+def headroom_lines(headroom: Headroom) -> bytes:
+    """As header lines.  Amounts in nano-USD, the reset as RFC 3339."""
+    lines = b""
+    if headroom.balance_nano is not None:
+        lines = b"portico-balance-nano-usd: %d\r\n" % headroom.balance_nano
+    limit = headroom.limit
+    if limit is None:
+        return lines
+    ends = datetime.fromtimestamp(limit.ends_at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return lines + (
+        f"portico-budget: {limit.scope}/{limit.period}\r\n"
+        f"portico-budget-limit-nano-usd: {limit.cap_nano}\r\n"
+        f"portico-budget-remaining-nano-usd: {headroom.limit_nano}\r\n"
+        f"portico-budget-reset: {ends}\r\n"
+    ).encode("ascii")
+
+
+def short_lines(short: Short) -> bytes:
+    """The same of a hold that was refused."""
+    if short.limit is None:
+        return headroom_lines(Headroom(short.available_nano))
+    return headroom_lines(Headroom(None, short.limit, short.available_nano))
 
 
 def dollars(nano: int) -> str:

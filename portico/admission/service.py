@@ -11,7 +11,7 @@ from typing import Protocol
 
 from portico import errors
 from portico.admission.holds import Holds, Purse
-from portico.admission.rules import drain_estimate_ms
+from portico.admission.rules import drain_estimate_ms, headroom_lines
 from portico.callers.model import Caller
 from portico.kit.clock import Clock
 from portico.kit.leaving import Leaving, Left
@@ -69,6 +69,14 @@ class Permit:
         self.purse: Purse | None = None
         """What was set aside for it; None where nothing had to be."""
 
+    def lines(self) -> bytes:
+        """Header lines: what is left of the caller's limits while this one runs."""
+        assert self._admission is not None
+        lines = self._admission.places_lines(self._caller)
+        if self.purse is None or self.purse.held.headroom is None:
+            return lines
+        return lines + headroom_lines(self.purse.held.headroom)
+
     def release(self) -> None:
         if self.purse is not None:
             self.purse.release()
@@ -117,16 +125,32 @@ class Admission:
             # Only now: money that waits in line would keep others from running.
             try:
                 permit.purse = await self._holds.open(request_id, caller, offer)
+            except errors.Refusal as refusal:
+                if refusal.status == 429:  # made for this request alone
+                    refusal.lines = permit.lines() + refusal.lines
+                permit.release()
+                raise
             except BaseException:
                 permit.release()
                 raise
         return permit
 
+    def places_lines(self, caller: Caller) -> bytes:
+        """Header lines about requests at once."""
+        limit = caller.concurrency_max
+        left = limit - self._open_per_key.get(caller.key_id, 0)
+        return b"portico-concurrency-limit: %d\r\nportico-concurrency-remaining: %d\r\n" % (
+            limit,
+            left,
+        )
+
     async def _place(self, caller: Caller, to: Destination, leaving: Leaving) -> Permit:
         self._check_open()
         open_requests = self._open_per_key.get(caller.key_id, 0)
         if open_requests >= caller.concurrency_max:
-            raise self._over_share(caller, open_requests, to)
+            refusal = self._over_share(caller, open_requests, to)
+            refusal.lines = self.places_lines(caller)
+            raise refusal
         pool = self._pools.get(to.model)
         if pool is None:
             pool = self._pools[to.model] = _Pool()

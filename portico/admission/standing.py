@@ -8,8 +8,10 @@ from portico.admission.budgets import Budgets
 from portico.callers.model import Caller
 from portico.db.readers import Readers
 from portico.db.transaction import Transaction
+from portico.kit.clock import Clock
 from portico.ledger import service as ledger
-from portico.ledger.model import Account, Limit
+from portico.ledger.model import Account, Limit, Short
+from portico.ledger.rules import in_order
 
 FUNDING = ("promo", "prepaid", "receivable")
 
@@ -26,10 +28,23 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """accounts: those that can pay, by id."""
+    """accounts: those that can pay, in the order in which they are used up; expired ones cannot."""
 
     accounts: tuple[Account, ...]
     windows: tuple[Window, ...]
+
+    def shorts(self, amount_nano: int) -> list[Short]:
+        """Every reason why a hold of `amount_nano` would be refused now."""
+        found = [
+            Short(window.limit, window.remaining_nano, window.held_nano)
+            for window in self.windows
+            if window.remaining_nano < amount_nano
+        ]
+        available_nano = self.available_nano
+        if available_nano is not None and available_nano < amount_nano:
+            held_nano = sum(account.held_nano for account in self.accounts)
+            found.append(Short(None, available_nano, held_nano))
+        return found
 
     @property
     def available_nano(self) -> int | None:
@@ -41,9 +56,10 @@ class Standing:
 class Standings:
     """Read on a thread; nothing here waits for the writer."""
 
-    def __init__(self, readers: Readers, budgets: Budgets) -> None:
+    def __init__(self, readers: Readers, budgets: Budgets, clock: Clock) -> None:
         self._readers = readers
         self._budgets = budgets
+        self._clock = clock
 
     async def of(self, caller: Caller) -> Standing:
         """Raises: sqlalchemy.exc.DBAPIError."""
@@ -52,8 +68,9 @@ class Standings:
         def read(connection: Connection) -> Standing:
             found = ledger.accounts_of(Transaction(connection), caller.organisation_id)
             by_id = {account.id: account for account in found}
+            funding = [account for account in found if account.kind in FUNDING]
             return Standing(
-                tuple(account for account in found if account.kind in FUNDING),
+                tuple(in_order(funding, self._clock.wall_ms())),
                 tuple(_window(limit, by_id.get(limit.account_id)) for limit in limits),
             )
 

@@ -7,13 +7,14 @@ from portico import journey
 from portico.app.storage import Books
 from portico.db.readers import Readers
 from portico.dialects.openai_chat import errors as chat_errors
-from portico.dialects.openai_chat.parse import parse
+from portico.dialects.openai_chat.parse import SPECIMEN, parse
 from portico.dialects.openai_chat.writer import writer_for
 from portico.door.dialect import Dialect
 from portico.door.dispatch import Dispatch
 from portico.door.edge import Edge
 from portico.door.endpoints import Health, MetricsPage, Models, Usage
 from portico.door.endpoints.money import Money
+from portico.door.endpoints.preflight import Desks, Preflight
 from portico.door.generation import Generation
 from portico.door.limits import EdgeLimits
 from portico.door.origins import Origins
@@ -31,6 +32,7 @@ OPENAI_CHAT = Dialect(
     envelope=chat_errors.render,
     headers=chat_errors.headers,
     event=chat_errors.stream_error,
+    specimen=SPECIMEN,
 )
 
 
@@ -47,45 +49,15 @@ class Door:
         clock: Clock,
     ) -> None:
         self._rooms = rooms
-
-        async def ask_usage(question: Question, by: GroupBy) -> dict[str, Totals]:
-            return await readers.run(lambda connection: reports.groups(connection, question, by))
-
-        chat = Generation(
-            OPENAI_CHAT,
-            rooms,
-            clock,
-            body_bytes_max=settings.edge.body_bytes_max,
-            compression=settings.edge.compression,
-        )
-        models = Models(rooms.callers, rooms.routing.models)
-        usage = Usage(rooms.callers, ask_usage, clock)
-        money = Money(
-            rooms.callers,
-            books.standings,
-            lambda caller: books.prices.terms_of(caller.organisation_id).kind,
-            lambda caller: books.prices.in_force(caller.organisation_id),
-        )
-        health = Health(self._unready)
-        page = MetricsPage(metrics.render, CONTENT_TYPE, settings.observe.metrics_token)
-        routes = Routes(
+        self.routes = Routes(
             [
-                Route("POST", "/v1/chat/completions", chat.handle),
-                Route("GET", "/v1/models", models.all),
-                Route("GET", "/v1/models/{id}", models.one),
-                Route("GET", "/v1/usage", usage.own),
-                Route("GET", "/v1/balance", money.balance),
-                Route("GET", "/v1/limits", money.limits),
-                Route("GET", "/v1/prices", money.prices),
-                Route("GET", "/healthz", health.alive),
-                Route("GET", "/health", health.alive),
-                Route("GET", "/", health.alive),
-                Route("GET", "/readyz", health.ready),
-                Route("GET", "/metrics", page.show),
+                *_generating(settings, rooms, books, clock),
+                *_telling(rooms, books, readers, clock),
+                *self._watching(settings, metrics),
             ]
         )
         self.edge = Edge(
-            Dispatch(routes, OPENAI_CHAT.render, metrics, origins(settings)).serve,
+            Dispatch(self.routes, OPENAI_CHAT.render, metrics, origins(settings)).serve,
             OPENAI_CHAT.render,
             metrics,
             edge_limits(settings),
@@ -95,6 +67,17 @@ class Door:
             ),
             logs_from_status=100 if settings.observe.access_log else 500,
         )
+
+    def _watching(self, settings: Settings, metrics: Metrics) -> list[Route]:
+        health = Health(self._unready)
+        page = MetricsPage(metrics.render, CONTENT_TYPE, settings.observe.metrics_token)
+        return [
+            Route("GET", "/healthz", health.alive),
+            Route("GET", "/health", health.alive),
+            Route("GET", "/", health.alive),
+            Route("GET", "/readyz", health.ready),
+            Route("GET", "/metrics", page.show),
+        ]
 
     def _unready(self) -> Sequence[str]:
         """Why no request should be sent here."""
@@ -116,6 +99,51 @@ class Door:
         metrics.gauge("tasks", "Tasks on the event loop.", lambda: len(asyncio.all_tasks()))
         metrics.gauge("deployments", "Deployments served.", lambda: fleet.size)
         metrics.gauge("deployments_ready", "Those ready now.", lambda: fleet.ready)
+
+
+def _generating(
+    settings: Settings, rooms: journey.Rooms, books: Books, clock: Clock
+) -> list[Route]:
+    """What runs a model, by admission only, and what says how that would go."""
+    size, compression = settings.edge.body_bytes_max, settings.edge.compression
+    chat = Generation(OPENAI_CHAT, rooms, clock, body_bytes_max=size, compression=compression)
+    desks = Desks(rooms.callers, rooms.routing, rooms.counter, books.standings)
+    preflight = Preflight(
+        "/v1/chat/completions",
+        OPENAI_CHAT,
+        desks,
+        clock,
+        body_bytes_max=size,
+        compression=compression,
+    )
+    return [
+        Route("POST", "/v1/chat/completions", chat.handle),
+        Route("POST", "/v1/preflight", preflight.handle),
+    ]
+
+
+def _telling(rooms: journey.Rooms, books: Books, readers: Readers, clock: Clock) -> list[Route]:
+    """What a developer may read, free."""
+
+    async def ask_usage(question: Question, by: GroupBy) -> dict[str, Totals]:
+        return await readers.run(lambda connection: reports.groups(connection, question, by))
+
+    models = Models(rooms.callers, rooms.routing.models)
+    usage = Usage(rooms.callers, ask_usage, clock)
+    money = Money(
+        rooms.callers,
+        books.standings,
+        lambda caller: books.prices.terms_of(caller.organisation_id).kind,
+        lambda caller: books.prices.in_force(caller.organisation_id),
+    )
+    return [
+        Route("GET", "/v1/models", models.all),
+        Route("GET", "/v1/models/{id}", models.one),
+        Route("GET", "/v1/usage", usage.own),
+        Route("GET", "/v1/balance", money.balance),
+        Route("GET", "/v1/limits", money.limits),
+        Route("GET", "/v1/prices", money.prices),
+    ]
 
 
 def origins(settings: Settings) -> Origins | None:

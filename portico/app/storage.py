@@ -156,7 +156,9 @@ async def recording(
                 swept.voided,
             )
         follow = (metering.run, budgets.run, prices.run, sweeper.run)
-        yield Books(admission, metering, counter, prices, Standings(readers, budgets), follow)
+        yield Books(
+            admission, metering, counter, prices, Standings(readers, budgets, clock), follow
+        )
         await sweeper.leave()
     finally:
         await writer.close()

@@ -62,6 +62,7 @@ class Prompt:
     service_tier: what it is to be priced as: standard, flex, priority or batch.
     hints: request headers an engine may obey (the simulated one does), lower-case names.
     warnings: what was changed or dropped, for the `portico-warnings` header.
+    media_characters: of images, audio and files, as they stand in the body (base64).
     """
 
     dialect: str
@@ -78,3 +79,4 @@ class Prompt:
     service_tier: str = "standard"
     hints: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    media_characters: dict[Feature, int] = field(default_factory=dict)

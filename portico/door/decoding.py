@@ -7,6 +7,7 @@ import brotli  # type: ignore[import-untyped]  # ships no types
 import zstandard
 
 from portico import errors
+from portico.door.exchange import Exchange
 
 _INLINE_SENT_BYTES_MAX = 65_536
 _INLINE_DECODED_BYTES_MAX = 1_048_576
@@ -22,6 +23,18 @@ class _TooLarge(Exception):
 
 class _Corrupt(Exception):
     pass
+
+
+async def body_of(exchange: Exchange, limit_bytes: int, *, compression: bool) -> bytes:
+    """The whole body, decoded.
+
+    Raises: Refusal: body_too_large, body_timeout, unsupported_encoding, corrupt_encoding; Left.
+    """
+    body = await exchange.body(limit_bytes)
+    coding = exchange.headers.get(b"content-encoding")
+    if coding is None:
+        return body
+    return await decoded(body, coding, limit_bytes, allowed=compression)
 
 
 async def decoded(

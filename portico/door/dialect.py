@@ -1,8 +1,8 @@
 """What the door needs of a dialect; the dialects themselves are pure and know no door."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
@@ -26,6 +26,7 @@ class Dialect:
     writer: of one answer, given its prompt, its id and when it began (Unix seconds).
     envelope: a refusal as the body of its own answer; headers: what goes with it.
     event: a refusal as the terminal event of a stream that has begun.
+    specimen: the smallest valid request, as a document.
     """
 
     parse: Callable[[bytes, dict[str, str]], Prompt]
@@ -33,6 +34,7 @@ class Dialect:
     envelope: Callable[[Refusal], bytes]
     headers: Callable[[Refusal], Iterable[tuple[bytes, bytes]]]
     event: Callable[[Refusal], bytes]
+    specimen: Mapping[str, Any]
 
     def render(self, refusal: Refusal, request_id: str) -> tuple[bytes, bytes]:
         """Header lines and body of a refusal."""

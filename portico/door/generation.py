@@ -8,7 +8,7 @@ from portico import errors, journey
 from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
 from portico.door.credentials import credential_of
-from portico.door.decoding import decoded
+from portico.door.decoding import body_of
 from portico.door.dialect import Dialect, Writer
 from portico.door.exchange import Exchange
 from portico.door.lines import JSON, line
@@ -65,14 +65,14 @@ class Visit:
 
     async def read(self) -> Prompt:
         exchange, terms = self._exchange, self._terms
-        limit_bytes, dialect = terms.body_bytes_max, terms.dialect
-        body = await exchange.body(limit_bytes)
-        coding = exchange.headers.get(b"content-encoding")
-        if coding is not None:
-            body = await decoded(body, coding, limit_bytes, allowed=terms.compression)
+        dialect = terms.dialect
+        body = await body_of(exchange, terms.body_bytes_max, compression=terms.compression)
         self._prompt = prompt = dialect.parse(body, _hints(exchange.headers))
         self._writer = dialect.writer(prompt, self.request_id, terms.clock.wall_ms() // 1000)
         return prompt
+
+    def admitted(self, lines: bytes) -> None:
+        self._exchange.also += lines
 
     async def send(self, delta: Delta) -> None:
         prompt, writer = self._prompt, self._writer

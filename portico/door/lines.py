@@ -24,4 +24,5 @@ def refusal_lines(
         lines.append(b"www-authenticate: Bearer\r\n")
     elif refusal.entry is errors.METHOD_NOT_ALLOWED:
         lines.append(line("allow", ", ".join(refusal.limit)))
+    lines.append(refusal.lines)
     return b"".join(lines)

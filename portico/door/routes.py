@@ -28,9 +28,10 @@ class Routes:
     model names hold slashes and colons."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
+        self.all = tuple(routes)
         self._literal: dict[str, dict[str, Route]] = {}
         self._prefix: dict[str, dict[str, Route]] = {}
-        for route in routes:
+        for route in self.all:
             table, path = self._literal, route.name
             if path.endswith(_REST):
                 table, path = self._prefix, path.removesuffix(_REST)

@@ -1,6 +1,6 @@
 """Accounts, holds and transactions.  Amounts are whole nano-USD."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Kind = Literal[
@@ -89,12 +89,29 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
+class Headroom:
+    """What is left beside everything that is held.
+
+    balance_nano: of the funds; None: no end to them.
+    limit, limit_nano: the tightest window and what is left of it; None and 0 where there is none.
+    """
+
+    balance_nano: int | None
+    limit: Limit | None = None
+    limit_nano: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
-    """An open hold.  parts: funding accounts first, then limits; each limit carries the whole."""
+    """An open hold.  parts: funding accounts first, then limits; each limit carries the whole.
+
+    headroom: once this was held; None for a hold that was there already.
+    """
 
     request_id: str
     amount_nano: int
     parts: tuple[Part, ...]
+    headroom: Headroom | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 
-from portico.ledger.model import Account, Limit, Part, Short
+from portico.ledger.model import Account, Headroom, Limit, Part, Short
 
 GENESIS = bytes(32)
 """What the first receipt of a chain names as the one before it."""
@@ -35,10 +35,7 @@ def set_aside(
     The whole amount is held in every limit, and once in the funding accounts together, in order.
     """
     for limit, account in limits:
-        # The floor follows a cap that was lowered only down to what is spent or held already.
-        left_nano = limit.cap_nano + account.posted_nano - account.held_nano
-        if (stored_nano := account.spendable_nano) is not None:
-            left_nano = min(left_nano, stored_nano)
+        left_nano = _left_of(limit, account)
         if left_nano < amount_nano:
             return Short(limit, max(left_nano, 0), account.held_nano)
     parts: list[tuple[Account, int]] = []
@@ -56,6 +53,24 @@ def set_aside(
     for account, taken in parts:
         account.held_nano += taken
     return tuple((account.id, taken) for account, taken in parts)
+
+
+def headroom(funding: Sequence[Account], limits: Sequence[tuple[Limit, Account]]) -> Headroom:
+    """After a hold: what the next one finds."""
+    spendable = [account.spendable_nano for account in funding]
+    endless = None in spendable
+    balance_nano = None if endless else sum(max(nano or 0, 0) for nano in spendable)
+    if not limits:
+        return Headroom(balance_nano)
+    left_nano, at = min((_left_of(*each), at) for at, each in enumerate(limits))
+    return Headroom(balance_nano, limits[at][0], max(0, left_nano))
+
+
+def _left_of(limit: Limit, account: Account) -> int:
+    # The floor follows a cap that was lowered only down to what is spent or held already.
+    left_nano = limit.cap_nano + account.posted_nano - account.held_nano
+    stored_nano = account.spendable_nano
+    return left_nano if stored_nano is None else min(left_nano, stored_nano)
 
 
 def is_limit(account_id: str) -> bool:

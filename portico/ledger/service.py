@@ -12,6 +12,7 @@ from portico.ledger import receipts, store
 from portico.ledger.model import (
     AMOUNT_MAX_NANO,
     Account,
+    Headroom,
     Held,
     Kind,
     Limit,
@@ -23,7 +24,7 @@ from portico.ledger.model import (
     Wish,
     WouldOverdraw,
 )
-from portico.ledger.rules import in_order, is_limit, merged, paid_from, set_aside
+from portico.ledger.rules import headroom, in_order, is_limit, merged, paid_from, set_aside
 
 REVENUE: Kind = "revenue"
 ABSORBED: Kind = "absorbed_overrun"
@@ -52,7 +53,8 @@ def hold(
             if isinstance(parts, Short):
                 answers[wish.request_id] = parts
                 continue
-            answers[wish.request_id] = Held(wish.request_id, wish.amount_nano, parts)
+            left = funds.headroom(wish.organisation_id, wish.limits)
+            answers[wish.request_id] = Held(wish.request_id, wish.amount_nano, parts, left)
             rows.append(_hold_row(wish, parts, owner, now_ms))
         funds.write()
         store.add_holds(transaction, rows)
@@ -213,8 +215,13 @@ class _Funds:
     def set_aside(
         self, organisation_id: str, amount_nano: int, limits: Sequence[Limit]
     ) -> tuple[Part, ...] | Short:
-        windows = [(limit, self._accounts[limit.account_id]) for limit in limits]
-        return set_aside(amount_nano, self._funding[organisation_id], windows)
+        return set_aside(amount_nano, self._funding[organisation_id], self._windows(limits))
+
+    def headroom(self, organisation_id: str, limits: Sequence[Limit]) -> Headroom:
+        return headroom(self._funding[organisation_id], self._windows(limits))
+
+    def _windows(self, limits: Sequence[Limit]) -> list[tuple[Limit, Account]]:
+        return [(limit, self._accounts[limit.account_id]) for limit in limits]
 
     def write(self) -> None:
         moves = _Moves()

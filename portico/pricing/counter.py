@@ -30,6 +30,11 @@ class Counter:
         self._output_tokens_max = output_tokens_max
         self._window_tokens = window_tokens
 
+    def output_tokens_max(self, prompt: Prompt, context_tokens: int | None) -> int:
+        """Of one choice: the longest answer that is set aside for."""
+        asked = prompt.output_tokens_max or self._output_tokens_max
+        return asked if context_tokens is None else min(asked, context_tokens)
+
     def offer(self, payer: Payer, prompt: Prompt, context_tokens: int | None) -> Offer | None:
         """What to set aside; None where nothing can be charged.
 
@@ -52,9 +57,6 @@ class Counter:
                 field="model",
                 value=prompt.model,
             )
-        output_tokens = prompt.output_tokens_max or self._output_tokens_max
-        if context_tokens is not None:
-            output_tokens = min(output_tokens, context_tokens)
         made = offer(
             quoted.quote,
             quoted.text,
@@ -62,7 +64,7 @@ class Counter:
             # No token is shorter than a byte, and the JSON around a message is longer than what a
             # template puts around it.
             input_tokens_max=len(prompt.body),
-            output_tokens_max=output_tokens,
+            output_tokens_max=self.output_tokens_max(prompt, context_tokens),
             choices=prompt.choices,
             window_tokens=self._window_tokens if prompt.stream else None,
         )

@@ -9,7 +9,7 @@ import pytest
 from portico import errors
 from portico.admission.budgets import Budgets
 from portico.admission.holds import Holds, OutOfFunds, Purse
-from portico.admission.rules import dollars, shortage, window_ms
+from portico.admission.rules import dollars, headroom_lines, short_lines, shortage, window_ms
 from portico.admission.service import Admission, QueueLimits
 from portico.callers.model import Caller
 from portico.db.database import Database
@@ -19,7 +19,8 @@ from portico.db.writer import Writer
 from portico.kit.clock import SystemClock
 from portico.kit.leaving import Leaving
 from portico.ledger import service as ledger
-from portico.ledger.model import Account, Limit, Posting, Short
+from portico.ledger.model import Account, Headroom, Limit, Posting, Short
+from portico.ledger.rules import headroom
 from portico.pricing.model import Quote
 from portico.pricing.offer import Offer
 
@@ -111,6 +112,49 @@ async def test_a_refused_hold_gives_its_place_back(database: Database) -> None:
         with pytest.raises(errors.Refusal):
             await admission.admit("req_1", CALLER, to, WHOLE, Leaving())
         assert admission.running == 0
+
+
+async def test_a_permit_says_what_is_left_beside_it(database: Database) -> None:
+    fund(database, 250)
+    async with open_holds(database) as holds:
+        admission = Admission(QueueLimits(10, 5.0), CLOCK, holds)
+        to = type("To", (), {"model": "m", "places": 3})()
+        permit = await admission.admit("req_1", CALLER, to, WHOLE, Leaving())
+        assert permit.lines().decode().split("\r\n")[:-1] == [
+            "portico-concurrency-limit: 100",
+            "portico-concurrency-remaining: 99",
+            "portico-balance-nano-usd: 150",
+        ]
+        other = await admission.admit("req_2", CALLER, to, WHOLE, Leaving())
+        with pytest.raises(errors.Refusal) as refused:
+            await admission.admit("req_3", CALLER, to, WHOLE, Leaving())
+        assert b"portico-concurrency-remaining: 97\r\n" in refused.value.lines
+        assert refused.value.lines.endswith(b"portico-balance-nano-usd: 50\r\n")
+        permit.release()
+        other.release()
+
+
+def test_the_tightest_window_is_told_with_its_reset() -> None:
+    limit = Limit("limit:bud_1:0", "project", "proj_1", "month", 1_000, 1_796_083_200_000)
+    assert headroom_lines(Headroom(None, limit, 40)).decode().split("\r\n")[:-1] == [
+        "portico-budget: project/month",
+        "portico-budget-limit-nano-usd: 1000",
+        "portico-budget-remaining-nano-usd: 40",
+        "portico-budget-reset: 2026-12-01T00:00:00Z",
+    ]
+    assert short_lines(Short(limit, 40, 0)) == headroom_lines(Headroom(None, limit, 40))
+
+
+def test_headroom_is_of_the_funds_and_of_the_tightest_window() -> None:
+    funds = [Account("prepaid:o", "prepaid", "o", 100, 30, 0, 50, None, 0)]
+    wide = Limit("limit:a:0", "key", "k", "day", 500, 1)
+    tight = Limit("limit:b:0", "project", "p", "day", 90, 1)
+    spent = Account("limit:b:0", "limit", "o", -20, 30, -90, 0, 1, 0)
+    fresh = Account("limit:a:0", "limit", "o", 0, 30, -500, 0, 1, 0)
+    assert headroom(funds, [(wide, fresh), (tight, spent)]) == Headroom(70, tight, 40)
+    endless = Account("receivable:o", "receivable", "o", -5, 0, None, 90, None, 0)
+    assert headroom([*funds, endless], []) == Headroom(None)
+    assert headroom([], []) == Headroom(0)
 
 
 async def test_a_wait_that_is_cancelled_leaves_nothing_held(database: Database) -> None:

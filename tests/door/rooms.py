@@ -64,6 +64,7 @@ PLAIN = Dialect(
     ).encode(),
     headers=lambda refusal: [(b"x-should-retry", b"false")],
     event=lambda refusal: b"!" + refusal.code.encode(),
+    specimen={},
 )
 
 

@@ -12,7 +12,7 @@ from portico.canon.delta import Delta, Finished, Text
 from portico.canon.prompt import Prompt
 from portico.canon.usage import Meters
 from portico.dialects.openai_chat import errors as chat_errors
-from portico.dialects.openai_chat.parse import parse
+from portico.dialects.openai_chat.parse import SPECIMEN, parse
 from portico.dialects.openai_chat.writer import writer_for
 from portico.door.dialect import Dialect
 from portico.engines.base import Relay, UpstreamFailed
@@ -27,6 +27,7 @@ CHAT = Dialect(
     envelope=chat_errors.render,
     headers=chat_errors.headers,
     event=chat_errors.stream_error,
+    specimen=SPECIMEN,
 )
 WORDS = ("Hello", " from", " the", " door")
 

@@ -88,6 +88,7 @@ def test_failover_before_the_first_delta() -> None:
     assert world.facts == [
         "priced",
         "admitted",
+        "told what is left",
         "opened record",
         "a opened",
         "a closed",

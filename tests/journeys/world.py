@@ -84,6 +84,9 @@ class World:
     async def read(self) -> Prompt:
         return PROMPT
 
+    def admitted(self, lines: bytes) -> None:
+        self.facts.append(f"told {lines.decode()}")
+
     async def send(self, delta: Delta) -> None:
         if delta.cut:
             self.facts.append(f"sent {delta.finish}: {delta.cut}")
@@ -114,6 +117,9 @@ class World:
     ) -> "World":
         self.facts.append("admitted")
         return self
+
+    def lines(self) -> bytes:
+        return b"what is left"
 
     def release(self) -> None:
         self.facts.append("released")

@@ -350,13 +350,13 @@ MUTANTS = [
     ),
     _rules(
         "the stored floor of a limit",
-        "            left_nano = min(left_nano, stored_nano)",
-        "            pass",
+        "left_nano if stored_nano is None else min(left_nano, stored_nano)",
+        "left_nano",
     ),
     _rules(
         "the cap of the wish",
-        "            left_nano = min(left_nano, stored_nano)",
-        "            left_nano = stored_nano",
+        "left_nano if stored_nano is None else min(left_nano, stored_nano)",
+        "left_nano if stored_nano is None else stored_nano",
     ),
     _rules("less than nothing is left of a limit", "max(left_nano, 0)", "left_nano"),
     _rules("less than nothing is left of funds", "max(spendable, 0))", "spendable)"),

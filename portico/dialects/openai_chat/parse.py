@@ -13,6 +13,9 @@ from portico.dialects.openai_chat.request import ChatRequest
 
 DIALECT = "openai_chat"
 
+SPECIMEN: dict[str, Any] = {"model": "-", "messages": [{"role": "user", "content": ""}]}
+"""The smallest valid request: what preflight puts in the place of what is wrong."""
+
 TWO_LIMITS = 'two_output_limits; field="max_tokens"; action=dropped'
 """The warning for max_tokens beside a different max_completion_tokens, which wins."""
 
@@ -24,14 +27,15 @@ def parse(body: bytes, hints: dict[str, str]) -> Prompt:
     """
     body = without_bom(body)
     needs: set[Feature] = set()
-    media_characters = 0
+    media_characters: dict[Feature, int] = {}
     request: PlainChat | ChatRequest
     plain = plain_chat(body)
     if plain is not None:
         request, fields = plain
     else:
         request = checked(json_object(body), ChatRequest)
-        media_characters = rules.check_messages(request, needs)
+        media_characters = rules.check_messages(request)
+        needs.update(media_characters)
         _check_rest(request, needs)
         fields = fields_of(body)
     if request.n is not None and request.n > 1:
@@ -47,12 +51,13 @@ def parse(body: bytes, hints: dict[str, str]) -> Prompt:
         wants_usage=wants_usage,
         choices=request.n or 1,
         output_tokens_max=limit,
-        input_tokens_guess=(len(body) - media_characters) // 4,
+        input_tokens_guess=(len(body) - sum(media_characters.values())) // 4,
         needs=frozenset(needs),
         conversation=partial(_converse, body),
         hints=hints,
         service_tier=_tier(request),
         warnings=warnings,
+        media_characters=media_characters,
     )
 
 

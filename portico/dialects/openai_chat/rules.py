@@ -1,5 +1,6 @@
 """What types cannot say about a Chat request: fields that need, forbid or name each other."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from portico import errors
@@ -28,35 +29,30 @@ _METADATA_TEXT_MAX = 512
 _BIAS_MAX = 100
 
 
-def check_messages(request: ChatRequest, needs: set[Feature]) -> int:
-    """Give the characters of base64 media; add what the parts need."""
-    media_characters = 0
+def check_messages(request: ChatRequest) -> dict[Feature, int]:
+    """Give the characters of base64 media, by what a model must take in to use them."""
+    media_characters: dict[Feature, int] = {}
     for index, message in enumerate(request.messages):
         if type(message.content) is list:
-            media_characters += _check_parts(f"messages[{index}].content", message.content, needs)
+            for kind, characters in _check_parts(f"messages[{index}].content", message.content):
+                media_characters[kind] = media_characters.get(kind, 0) + characters
         if type(message) is AssistantMessage and message.tool_calls:
             for place, call in enumerate(message.tool_calls):
                 _check_call(f"messages[{index}].tool_calls[{place}]", call)
     return media_characters
 
 
-def _check_parts(path: str, parts: list[Any], needs: set[Feature]) -> int:
-    media_characters = 0
+def _check_parts(path: str, parts: list[Any]) -> Iterator[tuple[Feature, int]]:
     for index, part in enumerate(parts):
         at = f"{path}[{index}]"
         match part:
             case ImagePart():
-                needs.add("image")
-                media_characters += media.check_image(f"{at}.image_url.url", part.image_url.url)
+                yield "image", media.check_image(f"{at}.image_url.url", part.image_url.url)
             case AudioPart(input_audio=sound):
-                needs.add("audio")
-                media_characters += media.check_audio(
-                    f"{at}.input_audio.data", sound.data, sound.format
-                )
+                place = f"{at}.input_audio.data"
+                yield "audio", media.check_audio(place, sound.data, sound.format)
             case FilePart(file=file):
-                needs.add("file")
-                media_characters += _check_file(f"{at}.file", file.file_id, file.file_data)
-    return media_characters
+                yield "file", _check_file(f"{at}.file", file.file_id, file.file_data)
 
 
 def _check_file(path: str, file_id: str | None, file_data: str | None) -> int:

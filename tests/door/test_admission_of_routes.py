@@ -1,0 +1,110 @@
+"""Nothing runs that was not admitted: every route either asks admission, or runs nothing."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import portico
+from portico import errors, journey
+from portico.app.door import Door
+from portico.callers.model import Caller
+from portico.kit.clock import SystemClock
+from portico.observe.metrics import Metrics
+from portico.routing.model import Deployment
+from portico.routing.service import Routing
+from portico.settings import load
+from tests.door.rooms import CALLER, Scripted, says
+from tests.door.scene import request, serving
+
+pytestmark = pytest.mark.anyio
+
+RUN_NOTHING = {
+    ("POST", "/v1/preflight"),
+    ("GET", "/v1/models"),
+    ("GET", "/v1/models/{id}"),
+    ("GET", "/v1/usage"),
+    ("GET", "/v1/balance"),
+    ("GET", "/v1/limits"),
+    ("GET", "/v1/prices"),
+    ("GET", "/healthz"),
+    ("GET", "/health"),
+    ("GET", "/"),
+    ("GET", "/readyz"),
+    ("GET", "/metrics"),
+}
+"""A route that is not listed here has to reach `Admission.admit` before anything else happens."""
+
+BODY = b'{"model": "m", "messages": [{"role": "user", "content": "Hello"}]}'
+
+
+class Rooms:
+    """Everything behind the door; admission lets nobody in and notes who asked."""
+
+    draining, storage_refusal, running, waiting = False, None, 0, 0
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def verify(self, credential: str) -> Caller:
+        return CALLER
+
+    def offer(self, *_: Any) -> None:
+        return None
+
+    def output_tokens_max(self, *_: Any) -> int:
+        return 1
+
+    async def admit(self, *_: Any) -> Any:
+        self.asked += 1
+        raise errors.OVERLOADED("Nobody is let in.")
+
+
+def door(rooms: Rooms) -> Door:
+    routing = Routing([Deployment("a/m", "m", Scripted(says(b"never")), "us", 0)])
+    behind: Any = rooms
+    made = journey.Rooms(behind, routing, behind, behind, behind)
+    return Door(load(environment={}), made, behind, behind, Metrics(), SystemClock())
+
+
+def routes() -> list[tuple[str, str]]:
+    books: Any = Rooms()
+    books.standings = books.prices = books
+    return [(route.method, route.name) for route in door(books).routes.all]
+
+
+@pytest.mark.parametrize(("method", "name"), sorted(set(routes()) - RUN_NOTHING))
+async def test_a_route_that_may_run_something_asks_admission(method: str, name: str) -> None:
+    rooms: Any = Rooms()
+    rooms.standings = rooms.prices = rooms
+    made = door(rooms)
+    found, rest = made.routes.find(method, name.replace("{id}", "x"))
+
+    async def serve(exchange: Any) -> None:
+        try:
+            await found.handle(exchange, rest)
+        except errors.Refusal as refusal:
+            exchange.reply(refusal.status, b"", b"")
+
+    async with serving(serve) as scene:
+        wire = await scene.connect()
+        await wire.send(request(name, BODY, "Authorization: Bearer pk_good", method=method))
+        answer = await wire.answer()
+    assert rooms.asked == 1
+    assert answer.status == errors.OVERLOADED.status
+
+
+def test_what_runs_nothing_is_there() -> None:
+    """The list above names no route that is gone, under which another could hide."""
+    assert set(routes()) >= RUN_NOTHING
+
+
+def test_only_the_journey_runs_an_engine() -> None:
+    package = Path(portico.__file__).parent
+    callers = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if re.search(r"engine\.generate\(", path.read_text())
+    }
+    assert callers == {"journey.py"}
