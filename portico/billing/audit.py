@@ -63,7 +63,7 @@ def _whole(billions: int, rest: int) -> int:
     return int(billions) * _BILLION + int(rest)
 
 
-def _balanced(transaction: Transaction, _: int) -> Iterator[Finding]:
+def balanced(transaction: Transaction, _: int = 0) -> Iterator[Finding]:
     for txn_id, billions, rest in transaction.rows(
         f"SELECT txn.id, {_sum('amount_nano')} FROM txn LEFT JOIN entry ON entry.txn_id = txn.id "
         "GROUP BY txn.id ORDER BY txn.id"
@@ -71,7 +71,7 @@ def _balanced(transaction: Transaction, _: int) -> Iterator[Finding]:
         yield txn_id, _whole(billions, rest) == 0
 
 
-def _projected(transaction: Transaction, _: int) -> Iterator[Finding]:
+def projected(transaction: Transaction, _: int = 0) -> Iterator[Finding]:
     entries = {
         row[0]: _whole(row[1], row[2])
         for row in transaction.rows(
@@ -171,8 +171,8 @@ def _rerated(transaction: Transaction, _: int) -> Iterator[Finding]:
 
 # R6 to R8 compare with invoices, payment providers and upstreams' bills, which are not here yet.
 INVARIANTS: tuple[tuple[str, str, Check], ...] = (
-    ("R1", "every transaction sums to zero", _balanced),
-    ("R2", "every balance is the sum of its entries", _projected),
+    ("R1", "every transaction sums to zero", balanced),
+    ("R2", "every balance is the sum of its entries", projected),
     ("R3", "what is set aside is what open holds hold", _held),
     ("R4", "no open hold has outlived its time", _timely),
     ("R5", "every charge is what its organisation was debited, once", _debited),

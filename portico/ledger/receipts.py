@@ -1,6 +1,8 @@
 """Receipts: one per charged request, each with the hash of the one before it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
 
 import msgspec
 
@@ -8,6 +10,9 @@ from portico.db.transaction import Row, Transaction
 from portico.ledger import store
 from portico.ledger.model import Settled, Settlement
 from portico.ledger.rules import link
+
+PAGE = 500
+FOREVER_MS = 2**62
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,25 +112,65 @@ def _row(
     )
 
 
-def stored(transaction: Transaction) -> Iterator[tuple[Receipt, bytes, bytes]]:
-    """(receipt, hash of the one before it, its own hash), chain by chain, oldest first."""
-    for row in store.charges(transaction):
-        request_id, owner, sequence, project, key, model, tier, outcome, lines, terms = row[:10]
-        listed, net, absorbed, charged_at_ms, previous, hashed = row[10:]
-        receipt = Receipt(
-            request_id=request_id,
-            organisation_id=owner,
-            sequence=sequence,
-            project_id=project,
-            key_id=key,
-            model=model,
-            tier=tier,
-            outcome=outcome,
-            lines=msgspec.Raw(lines.encode()),
-            terms_id=terms,
-            list_nano=str(listed),
-            net_nano=str(net),
-            absorbed_nano=str(absorbed),
-            charged_at_ms=charged_at_ms,
+Stored = tuple[Receipt, bytes, bytes]
+"""(receipt, hash of the one before it, its own hash)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Which receipts: one organisation's or (None) everybody's, charged from `since_ms` on and
+    before `until_ms`, behind `after` (organisation, sequence) of the order they come in."""
+
+    organisation_id: str | None = None
+    since_ms: int = -FOREVER_MS
+    until_ms: int = FOREVER_MS
+    after: tuple[str, int] = ("", 0)
+
+
+EVERYTHING = Span()
+
+
+def pages(transaction: Transaction, span: Span = EVERYTHING) -> Iterator[list[Stored]]:
+    """Chain by chain, oldest first, `PAGE` at a time: never more than that in memory."""
+    after = span.after
+    while True:
+        rows = store.charges(
+            transaction, after, span.organisation_id, span.since_ms, span.until_ms, PAGE
         )
-        yield receipt, bytes(previous), bytes(hashed)
+        if rows:
+            yield [_stored(row) for row in rows]
+        if len(rows) < PAGE:
+            return
+        after = (rows[-1][1], rows[-1][2])
+
+
+def stored(transaction: Transaction, span: Span = EVERYTHING) -> Iterator[Stored]:
+    """As `pages`, one by one."""
+    return chain.from_iterable(pages(transaction, span))
+
+
+def of_request(transaction: Transaction, request_id: str) -> Stored | None:
+    row = store.charge_of(transaction, request_id)
+    return None if row is None else _stored(row)
+
+
+def _stored(row: Row) -> Stored:
+    request_id, owner, sequence, project, key, model, tier, outcome, lines, terms = row[:10]
+    listed, net, absorbed, charged_at_ms, previous, hashed = row[10:]
+    receipt = Receipt(
+        request_id=request_id,
+        organisation_id=owner,
+        sequence=sequence,
+        project_id=project,
+        key_id=key,
+        model=model,
+        tier=tier,
+        outcome=outcome,
+        lines=msgspec.Raw(lines.encode()),
+        terms_id=terms,
+        list_nano=str(listed),
+        net_nano=str(net),
+        absorbed_nano=str(absorbed),
+        charged_at_ms=charged_at_ms,
+    )
+    return receipt, bytes(previous), bytes(hashed)

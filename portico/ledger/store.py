@@ -14,6 +14,11 @@ _ACCOUNT = ", ".join(
     ("id", "kind", "organisation_id", "posted_nano", "held_nano", "floor_nano", "priority",
      "expires_at_ms", "created_at_ms")
 )  # fmt: skip
+_CHARGE = ", ".join(
+    ("id", "organisation_id", "sequence", "project_id", "key_id", "model", "tier", "outcome",
+     "lines", "terms_id", "list_nano", "net_nano", "absorbed_nano", "charged_at_ms",
+     "previous_hash", "hash")
+)  # fmt: skip
 _KEEP = "ON CONFLICT DO NOTHING"
 # The guard is here and in the table's CHECKs: neither alone is trusted with money.
 _MOVE = (
@@ -214,10 +219,27 @@ def stale_holds(transaction: Transaction, now_ms: int, most: int) -> list[tuple[
     return [(row[0], row[1], row[2]) for row in found]
 
 
-def charges(transaction: Transaction) -> list[Row]:
-    """Every charge, chain by chain, oldest first."""
+def charges(
+    transaction: Transaction,
+    after: tuple[str, int],
+    organisation_id: str | None,
+    since_ms: int,
+    until_ms: int,
+    most: int,
+) -> list[Row]:
+    """The next charges behind `after` (organisation, sequence), chain by chain, oldest first.
+
+    organisation_id: only this one's.  Charged from since_ms on, before until_ms.
+    """
+    one = "" if organisation_id is None else "organisation_id = ? AND "
+    mine = () if organisation_id is None else (organisation_id,)
     return transaction.rows(
-        "SELECT id, organisation_id, sequence, project_id, key_id, model, tier, outcome, lines, "
-        "terms_id, list_nano, net_nano, absorbed_nano, charged_at_ms, previous_hash, hash "
-        "FROM charge ORDER BY organisation_id, sequence"
+        f"SELECT {_CHARGE} FROM charge WHERE {one}(organisation_id, sequence) > (?, ?) "
+        "AND charged_at_ms >= ? AND charged_at_ms < ? ORDER BY organisation_id, sequence LIMIT ?",
+        (*mine, *after, since_ms, until_ms, most),
     )
+
+
+def charge_of(transaction: Transaction, request_id: str) -> Row | None:
+    found = transaction.rows(f"SELECT {_CHARGE} FROM charge WHERE id = ?", (request_id,))
+    return found[0] if found else None

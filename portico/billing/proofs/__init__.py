@@ -1,0 +1,1 @@
+"""Proofs: what shows that the books were not changed afterwards."""
