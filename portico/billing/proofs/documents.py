@@ -51,11 +51,13 @@ def document_of(
     if link(previous, body) != hashed:
         raise NotGenuine(f"The receipt of {request_id} was changed: its hash is of other bytes.")
     terms = transaction.rows("SELECT discounts FROM terms WHERE id = ?", (receipt.terms_id,))
+    discounts = _discounts.decode(terms[0][0]) if terms else ()
     statement = Statement(
         kind="receipt",
         organisation_id=receipt.organisation_id,
         sequence=receipt.sequence,
         hash=hashed.hex(),
+        also=_discounts_hash(discounts),
         signed_at_ms=now_ms,
         key_id=key.id,
     )
@@ -63,7 +65,7 @@ def document_of(
         receipt=msgspec.Raw(body),
         previous_hash=previous.hex(),
         hash=hashed.hex(),
-        discounts=_discounts.decode(terms[0][0]) if terms else (),
+        discounts=discounts,
         signed=sign(statement, key),
     )
     return receipt, made
@@ -125,7 +127,11 @@ def _receipt_hash(document: Document) -> str:
     place = (receipt.organisation_id, receipt.sequence)
     if hashed != document.hash or place != (said.organisation_id, said.sequence):
         return ""
-    return hashed
+    return hashed if said.also == _discounts_hash(document.discounts) else ""
+
+
+def _discounts_hash(discounts: tuple[Discount, ...]) -> str:
+    return hashlib.sha256(msgspec.json.encode(discounts)).hexdigest()
 
 
 def _file_hash(path: Path) -> str:

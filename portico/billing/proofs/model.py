@@ -14,12 +14,14 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     are the bytes of a file.
     sequence: of the link; of an export, its number of rows.
     hash: SHA-256 in hexadecimal digits: of the link, which stands for all before it; of the file.
+    also: SHA-256 of what else the document says: of a receipt, its discounts; else "".
     """
 
     kind: Literal["head", "receipt", "export"]
     organisation_id: str
     sequence: int
     hash: str
+    also: str = ""
     signed_at_ms: int
     key_id: str
 
