@@ -78,6 +78,7 @@ txn = Table(
     Column("reason", Text, nullable=False),
     Column("created_at_ms", Int64, nullable=False),
     sqlite_strict=True,
+    sqlite_with_rowid=False,
 )
 
 # Append-only.
@@ -89,6 +90,7 @@ entry = Table(
     Column("amount_nano", Int64, CheckConstraint("amount_nano <> 0"), nullable=False),
     Index("entry_by_account", "account_id"),
     sqlite_strict=True,
+    sqlite_with_rowid=False,
 )
 
 # Append-only: what a request cost, and a link of its organisation's chain of receipts.

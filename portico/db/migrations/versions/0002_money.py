@@ -113,6 +113,7 @@ def _transactions() -> None:
         text("reason"),
         int64("created_at_ms"),
         sqlite_strict=True,
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "entry",
@@ -120,6 +121,7 @@ def _transactions() -> None:
         ref("account_id", "account.id", key=True),
         int64("amount_nano", "<> 0"),
         sqlite_strict=True,
+        sqlite_with_rowid=False,
     )
     op.create_index("entry_by_account", "entry", ["account_id"])
 
