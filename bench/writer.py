@@ -58,6 +58,7 @@ CLOCK = SystemClock()
 class Arrival:
     request_id: str
     arrived_s: float
+    claim: None = None
 
 
 @dataclass

@@ -16,6 +16,7 @@ from typing import Protocol
 from portico import errors
 from portico.admission.holds import OutOfFunds
 from portico.admission.service import Admission
+from portico.callers.model import Caller
 from portico.callers.service import Callers
 from portico.canon.delta import Delta, Finished
 from portico.canon.prompt import Prompt
@@ -24,6 +25,7 @@ from portico.kit.leaving import DRAINED, Leaving, Left
 from portico.metering.model import Outcome
 from portico.metering.service import Metering, OpenRecord
 from portico.pricing.counter import Counter
+from portico.replay.claim import Claim
 from portico.routing.model import Deployment
 from portico.routing.service import Routing
 
@@ -34,9 +36,11 @@ class Arrival(Protocol):
     request_id: str
     arrived_s: float
     credential: str
+    claim: Claim | None
+    """Of its idempotency key, from `read` on; None without one."""
 
-    async def read(self) -> Prompt:
-        """Read, decode and check the body.  Raises: Refusal, Left."""
+    async def read(self, caller: Caller) -> Prompt:
+        """Read, decode and check the body; claim its key.  Raises: Refusal, Left, Replayed."""
         ...
 
 
@@ -53,6 +57,10 @@ class Client(Protocol):
         """Write `delta` in the caller's dialect; waits while the client reads slowly."""
         ...
 
+    def compose(self, final: Delta) -> None:
+        """Write down the end, which `send` lets go later: a whole answer can be kept."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Rooms:
@@ -66,11 +74,11 @@ class Rooms:
 async def serve(arrival: Arrival, client: Client, rooms: Rooms) -> None:
     """Carry one request from the door to the usage record.
 
-    Raises: Refusal, to be written by the door in the caller's dialect; Left, when nobody is
-    there to be told.
+    Raises: Refusal, to be written by the door in the caller's dialect; Replayed, when it was
+    answered before; Left, when nobody is there to be told.
     """
     caller = await rooms.callers.verify(arrival.credential)  # authenticated
-    prompt = await arrival.read()  # read and checked
+    prompt = await arrival.read(caller)  # read and checked
     routes = rooms.routing.choose(prompt)  # routed
     offer = rooms.counter.offer(caller, prompt, routes.context_tokens)  # priced
     permit = await rooms.admission.admit(  # waits its turn, and for its hold to be on disk
@@ -156,6 +164,7 @@ async def generate(
             break
     if final is None:
         raise UpstreamFailed(errors.UPSTREAM_FAILED("The engine ended without an answer."))
+    client.compose(final)  # before it is settled: what is kept for a replay shares that commit
     return final
 
 

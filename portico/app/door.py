@@ -106,7 +106,9 @@ def _generating(
 ) -> list[Route]:
     """What runs a model, by admission only, and what says how that would go."""
     size, compression = settings.edge.body_bytes_max, settings.edge.compression
-    chat = Generation(OPENAI_CHAT, rooms, clock, body_bytes_max=size, compression=compression)
+    chat = Generation(
+        OPENAI_CHAT, rooms, clock, books.claims, body_bytes_max=size, compression=compression
+    )
     desks = Desks(rooms.callers, rooms.routing, rooms.counter, books.standings)
     preflight = Preflight(
         "/v1/chat/completions",

@@ -32,6 +32,7 @@ from portico.metering.sweeper import Sweeper
 from portico.observe.metrics import Metrics
 from portico.pricing.counter import Counter
 from portico.pricing.service import Prices
+from portico.replay.claims import Claims, Keeping
 from portico.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -106,6 +107,7 @@ class Books:
 
     admission: Admission
     metering: Metering
+    claims: Claims
     counter: Counter
     prices: Prices
     standings: Standings
@@ -137,6 +139,8 @@ async def recording(
     metering = Metering(writer, clock, metrics)
     budgets = Budgets(readers, clock)
     holds = Holds(writer, budgets, clock, owner, ttl_ms=_longest_ms(settings) + _HOLD_MARGIN_MS)
+    # After metering's: a retry finds what the same commit has finished.
+    claims = Claims(writer, readers, clock, owner, _keeping(settings))
     admission = Admission(queue_limits(settings), clock, holds)
     sweeper = Sweeper(writer, clock, owner, alone=not settings.database.url)
     prices = Prices(readers, clock)
@@ -157,7 +161,7 @@ async def recording(
             )
         follow = (metering.run, budgets.run, prices.run, sweeper.run)
         yield Books(
-            admission, metering, counter, prices, Standings(readers, budgets, clock), follow
+            admission, metering, claims, counter, prices, Standings(readers, budgets, clock), follow
         )
         await sweeper.leave()
     finally:
@@ -167,6 +171,13 @@ async def recording(
 def _longest_ms(settings: Settings) -> int:
     """The longest a request may take, from its admission to its end."""
     return round(1000 * (settings.upstream.total_s + settings.server.drain_s))
+
+
+def _keeping(settings: Settings) -> Keeping:
+    replay = settings.replay
+    # Longer than its hold, which is younger by the time in the queue and must end first.
+    open_ms = _longest_ms(settings) + round(1000 * settings.queue.wait_s) + 2 * _HOLD_MARGIN_MS
+    return Keeping(replay.answer_bytes_max, 1000 * replay.keep_s, open_ms)
 
 
 def _abandoned_before_ms(settings: Settings, clock: Clock) -> int | None:

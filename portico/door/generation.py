@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import structlog
 
 from portico import errors, journey
+from portico.callers.model import Caller
 from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
 from portico.door.credentials import credential_of
@@ -14,6 +15,9 @@ from portico.door.exchange import Exchange
 from portico.door.lines import JSON, line
 from portico.kit.clock import Clock
 from portico.kit.leaving import DRAINED, Left
+from portico.replay.claim import Claim
+from portico.replay.claims import Claims
+from portico.replay.model import Replayed, Stored
 
 log = structlog.get_logger("portico.door")
 
@@ -23,6 +27,9 @@ _STREAM = (
     b"x-accel-buffering: no\r\n"
 )
 _HINT = b"x-portico-"
+_COST_LINE = b"portico-cost-nano-usd: %d\r\n"
+_COST_COMMENT = b": portico-cost-nano-usd %d\n\n"
+"""In a stream: known only at its end, when no header can follow, and no client trips over it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,7 @@ class Terms:
 
     dialect: Dialect
     clock: Clock
+    claims: Claims
     body_bytes_max: int
     compression: bool
 
@@ -42,11 +50,13 @@ class Visit:
     keeps its own status."""
 
     __slots__ = (
+        "_end",
         "_exchange",
         "_prompt",
         "_terms",
         "_writer",
         "arrived_s",
+        "claim",
         "credential",
         "leaving",
         "request_id",
@@ -60,55 +70,98 @@ class Visit:
         self.credential = credential_of(exchange.headers, exchange.query)
         self._exchange = exchange
         self._terms = terms
+        self.claim: Claim | None = None
         self._prompt: Prompt | None = None
         self._writer: Writer | None = None
+        self._end = b""
 
-    async def read(self) -> Prompt:
+    async def read(self, caller: Caller) -> Prompt:
         exchange, terms = self._exchange, self._terms
         dialect = terms.dialect
         body = await body_of(exchange, terms.body_bytes_max, compression=terms.compression)
         self._prompt = prompt = dialect.parse(body, _hints(exchange.headers))
         self._writer = dialect.writer(prompt, self.request_id, terms.clock.wall_ms() // 1000)
+        key = exchange.headers.get(b"idempotency-key")
+        if key is not None:
+            target = b"%b %b" % (exchange.method.encode("ascii"), exchange.raw_path)
+            self.claim = await terms.claims.take(
+                self.request_id, caller.project_id, key, target, body
+            )
         return prompt
 
     def admitted(self, lines: bytes) -> None:
         self._exchange.also += lines
+
+    def compose(self, final: Delta) -> None:
+        prompt, writer = self._prompt, self._writer
+        assert prompt is not None
+        assert writer is not None
+        self._end = end = writer.write(final)
+        if self.claim is not None:
+            cost = _COST_COMMENT if prompt.stream else b""
+            self.claim.complete(_head(prompt), end, stream=prompt.stream, cost=cost)
 
     async def send(self, delta: Delta) -> None:
         prompt, writer = self._prompt, self._writer
         assert prompt is not None
         assert writer is not None
         exchange = self._exchange
-        data = writer.write(delta)
+        data = self._end if delta.last else writer.write(delta)
         if not prompt.stream:
             if delta.last:
-                lines = self._lines(JSON, prompt)
+                lines = _head(prompt) + self._passage()
                 if delta.charged_nano is not None:
-                    lines += b"portico-cost-nano-usd: %d\r\n" % delta.charged_nano
+                    lines += _COST_LINE % delta.charged_nano
                 exchange.reply(200, lines, data)
             return
         if not data and not delta.last:
             return
         if not exchange.started:
-            exchange.open(200, self._lines(_STREAM, prompt))
+            exchange.open(200, _head(prompt) + self._passage())
         if delta.last:
             if delta.charged_nano is not None:
-                # A comment: known only now, when no header can follow, and no client trips over it.
-                data = b": portico-cost-nano-usd %d\n\n%b" % (delta.charged_nano, data)
+                data = _COST_COMMENT % delta.charged_nano + data
             exchange.end(data)
-        else:
-            await exchange.write(data)
+            return
+        if self.claim is not None:
+            self.claim.add(data)
+        await exchange.write(data)
 
-    def _lines(self, kind: bytes, prompt: Prompt) -> bytes:
+    def repeat(self, stored: Stored) -> None:
+        """The answer that was given before, byte for byte.  Nothing ran, so nothing is charged."""
+        assert stored.body is not None
+        lines = b"%b%bidempotent-replayed: true\r\noriginal-request: %b\r\n%b" % (
+            stored.head,
+            self._passage(),
+            stored.request_id.encode("ascii"),
+            _COST_LINE % 0,
+        )
+        if stored.stream:
+            self._exchange.open(stored.status, lines)
+            self._exchange.end(stored.body)
+        else:
+            self._exchange.reply(stored.status, lines, stored.body)
+
+    def let_go(self) -> None:
+        """Free a key that no record answers for: refused before it ran, or left."""
+        if self.claim is not None and not self.claim.ended:
+            self._terms.claims.release(self.claim)
+
+    def _passage(self) -> bytes:
+        """Header lines about this request, whatever it is answered."""
         spent_ms = (self._terms.clock.monotonic_s() - self.arrived_s) * 1000
-        lines = b"%bx-request-id: %b\r\nopenai-processing-ms: %d\r\n" % (
-            kind,
+        return b"x-request-id: %b\r\nopenai-processing-ms: %d\r\n" % (
             self.request_id.encode("ascii"),
             spent_ms,
         )
-        if prompt.warnings:
-            lines += line("portico-warnings", ", ".join(prompt.warnings))
-        return lines
+
+
+def _head(prompt: Prompt) -> bytes:
+    """Header lines about the answer, whoever gets it."""
+    kind = _STREAM if prompt.stream else JSON
+    if prompt.warnings:
+        kind += line("portico-warnings", ", ".join(prompt.warnings))
+    return kind
 
 
 def _hints(headers: dict[bytes, bytes]) -> dict[str, str]:
@@ -129,18 +182,21 @@ class Generation:
         dialect: Dialect,
         rooms: journey.Rooms,
         clock: Clock,
+        claims: Claims,
         *,
         body_bytes_max: int,
         compression: bool,
     ) -> None:
         self._rooms = rooms
-        self._terms = Terms(dialect, clock, body_bytes_max, compression)
+        self._terms = Terms(dialect, clock, claims, body_bytes_max, compression)
 
     async def handle(self, exchange: Exchange, _: str) -> None:
         """Raises: Refusal, while the answer has not begun; Left."""
         visit = Visit(exchange, self._terms)
         try:
             await journey.serve(visit, visit, self._rooms)
+        except Replayed as answered:
+            visit.repeat(answered.stored)
         except Left:
             if exchange.leaving.reason != DRAINED:
                 raise
@@ -155,6 +211,8 @@ class Generation:
                 raise
             log.exception("a stream failed", request_id=exchange.request_id)
             self._break_off(exchange, errors.INTERNAL("Something went wrong here."))
+        finally:
+            visit.let_go()
 
     def _break_off(self, exchange: Exchange, refusal: errors.Refusal) -> None:
         """Say why, as the stream's terminal event if it has begun."""

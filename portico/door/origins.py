@@ -7,7 +7,7 @@ from portico.door.routes import Routes
 
 _EXPOSED = (
     "x-request-id, portico-warnings, portico-cost-nano-usd, openai-processing-ms, retry-after, "
-    "retry-after-ms"
+    "retry-after-ms, idempotent-replayed, original-request"
 )
 _REMEMBERED_S = 600
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from portico.canon.usage import Meters
+from portico.ledger.model import Settlement
+from portico.replay.model import Ended
 
 Outcome = Literal[
     "running",  # admitted, not ended yet; found at start-up it belonged to a killed process
@@ -44,6 +46,18 @@ class UsageRecord:
     queue_ms: int
     ttft_ms: int | None
     duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """What goes with the end of a record, in one commit.
+
+    settlement: of its hold; None where nothing was set aside.
+    claim: of its idempotency key; None without one.
+    """
+
+    settlement: Settlement | None
+    claim: Ended | None
 
 
 GroupBy = Literal["model", "key", "day", "hour"]

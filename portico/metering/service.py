@@ -21,11 +21,12 @@ from portico.canon.usage import Usage
 from portico.db.lane import Row
 from portico.db.writer import Writer
 from portico.kit.clock import Clock
-from portico.ledger.model import Settled, Settlement
+from portico.ledger.model import Settled
 from portico.metering.bill import settlement_of
-from portico.metering.model import Outcome
+from portico.metering.model import Closing, Outcome
 from portico.metering.rules import finish_word, storable
 from portico.metering.store import UsageLane, close_abandoned
+from portico.replay.claim import Claim
 
 _TICK_S = 0.25
 _CHECKPOINT_S = 2.0
@@ -40,6 +41,9 @@ class Arriving(Protocol):
 
     @property
     def arrived_s(self) -> float: ...
+
+    @property
+    def claim(self) -> Claim | None: ...
 
 
 class Queued(Protocol):
@@ -84,6 +88,7 @@ class OpenRecord:
     __slots__ = (
         "_arrived_s",
         "_caller",
+        "_claim",
         "_clock",
         "_dialect",
         "_first_token_s",
@@ -91,13 +96,13 @@ class OpenRecord:
         "_started_at_ms",
         "_stream",
         "checkpoint_due_s",
+        "closing",
         "deployment",
         "ending",
         "id",
         "model",
         "purse",
         "settled",
-        "settlement",
         "usage",
     )
 
@@ -113,11 +118,12 @@ class OpenRecord:
         self.checkpoint_due_s = now_s
         self.purse = permit.purse
         """What was set aside; None where nothing had to be."""
-        self.settlement: Settlement | None = None
-        """What becomes of it, once the record has ended."""
+        self.closing: Closing | None = None
+        """What goes with its end, once it has ended."""
         self.settled: Settled | None = None
         """What came of that; None while it is under way, or where it could only be spooled."""
         self._caller = caller
+        self._claim = arrival.claim
         self._clock = clock
         self._dialect = prompt.dialect
         self.model = prompt.model
@@ -154,11 +160,11 @@ class OpenRecord:
 
     def end(self, outcome: Outcome, now_s: float) -> None:
         """Nothing changes after this; what was set aside is on its way to be settled."""
-        purse = self.purse
+        purse, settlement = self.purse, None
         if purse is not None:
             purse.resolved = True
             usage, caller = self.usage, self._caller
-            self.settlement = settlement_of(
+            settlement = settlement_of(
                 self.id,
                 outcome,
                 purse.offer.quote,
@@ -166,6 +172,9 @@ class OpenRecord:
                 caller.project_id,
                 caller.key_id,
             )
+        claim = None if self._claim is None else self._claim.end(outcome)
+        # In one assignment: a commit that settled and left the key open would be charged twice.
+        self.closing = Closing(settlement, claim)
         self.ending = (outcome, now_s)  # last: the writer's thread reads what goes with it
 
     @property

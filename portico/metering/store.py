@@ -1,7 +1,7 @@
 """Usage records: how they are written (by the writer's thread) and read (by readers)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import msgspec
@@ -15,7 +15,8 @@ from portico.kit.clock import Clock
 from portico.ledger import ended
 from portico.ledger import service as ledger
 from portico.ledger.model import Settled, Settlement
-from portico.metering.model import GroupBy, Question, Totals, UsageRecord
+from portico.metering.model import Closing, GroupBy, Question, Totals, UsageRecord
+from portico.replay import service as replay
 
 _RUNNING = usage_record.c.outcome == literal_column("'running'")
 """In words, not as a parameter: only so does SQLite use the index of running rows."""
@@ -23,6 +24,7 @@ _DAY_MS = 86_400_000
 _HOUR_MS = 3_600_000
 _OUTCOME_AT = list(usage_record.columns.keys()).index("outcome")
 _COLUMNS = len(usage_record.columns)
+_closing = msgspec.json.Decoder(Closing)
 _settlement = msgspec.json.Decoder(Settlement)
 _METERS = [usage_record.c[name] for name in Meters.__struct_fields__]
 
@@ -50,8 +52,8 @@ class Checkpoint:
 
 class Recordable(Protocol):
     @property
-    def settlement(self) -> Settlement | None:
-        """What becomes of its hold; None while it runs, and where nothing was set aside."""
+    def closing(self) -> Closing | None:
+        """What goes with its end; None while it runs."""
         ...
 
     def row(self) -> TableRow:
@@ -60,8 +62,8 @@ class Recordable(Protocol):
 
 
 class UsageLane:
-    """Records, as they stand when they are written, and the holds of those that have ended: see
-    `db.lane.Lane`.  One commit has both, so neither is ever seen without the other."""
+    """Records, as they stand when they are written, and the holds and idempotency keys of those
+    that have ended: see `db.lane.Lane`.  One commit has all, so none is seen without the others."""
 
     name = "usage"
 
@@ -71,25 +73,40 @@ class UsageLane:
     def write(
         self, transaction: Transaction, items: Sequence[Recordable]
     ) -> Sequence[Settled | None]:
-        settlements = [each.settlement for each in items]
-        settled = self._settle(transaction, [each for each in settlements if each is not None])
+        closings = [each.closing for each in items]
+        settled = self._close(transaction, [each for each in closings if each is not None])
         transaction.insert(usage_record, _latest([each.row() for each in items]), _REPLACE)
-        return [None if each is None else settled.get(each.request_id) for each in settlements]
+        return [
+            settled.get(each.settlement.request_id)
+            if each is not None and each.settlement is not None
+            else None
+            for each in closings
+        ]
 
     def keep(self, item: Recordable) -> TableRow | None:
-        """The row, and behind it the settlement as JSON, or ""."""
+        """The row, and behind it what goes with it, as JSON, or "".  Not the answer: the spool is
+        for what was charged, and whoever asks again is told so."""
         row = item.row()
         if not _has_ended(row):
             return None
-        settlement = item.settlement
-        return (*row, "" if settlement is None else msgspec.json.encode(settlement).decode())
+        closing = item.closing
+        if closing is not None and closing.claim is not None:
+            closing = replace(closing, claim=replace(closing.claim, answer=None))
+        return (*row, "" if closing is None else msgspec.json.encode(closing).decode())
 
     def restore(self, transaction: Transaction, rows: Sequence[TableRow]) -> None:
         kept = [row[_COLUMNS:] for row in rows]
-        self._settle(
-            transaction, [_settlement.decode(each[0]) for each in kept if each and each[0]]
-        )
+        self._close(transaction, [_closing_of(each[0]) for each in kept if each and each[0]])
         transaction.insert(usage_record, _latest([row[:_COLUMNS] for row in rows]), _REPLACE)
+
+    def _close(self, transaction: Transaction, closings: Sequence[Closing]) -> dict[str, Settled]:
+        settlements = [each.settlement for each in closings if each.settlement is not None]
+        settled = self._settle(transaction, settlements)
+        claims = [each.claim for each in closings if each.claim is not None]
+        if claims:
+            charged_nano = {each: settled[each].charged_nano for each in settled}
+            replay.finish(transaction, claims, charged_nano, self._clock.wall_ms())
+        return settled
 
     def _settle(
         self, transaction: Transaction, settlements: Sequence[Settlement]
@@ -106,6 +123,13 @@ class UsageLane:
         # its own: whoever waits for the end must be told what it came to all the same.
         before = [each.request_id for each in settlements if each.request_id not in settled]
         return settled | ended.outcomes(transaction, before) if before else settled
+
+
+def _closing_of(kept: str) -> Closing:
+    try:
+        return _closing.decode(kept)
+    except msgspec.ValidationError:  # of the version before keys: the settlement alone
+        return Closing(_settlement.decode(kept), None)
 
 
 def _latest(rows: Sequence[TableRow]) -> list[TableRow]:

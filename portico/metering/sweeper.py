@@ -1,4 +1,5 @@
-"""What a dead process left open: its holds are settled at their last checkpoint, or given back.
+"""What a dead process left open: its holds are settled at their last checkpoint, or given back;
+its idempotency keys are free again.
 
 Runs at the start and then on a timer, through the same conditional write as a live settlement, so
 that a late journey and the sweeper cannot both win.
@@ -21,6 +22,7 @@ from portico.ledger import service as ledger
 from portico.metering.bill import settlement_of
 from portico.metering.store import checkpoints, close_swept
 from portico.pricing.model import Quote
+from portico.replay import service as replay
 
 _EVERY_S = 30.0
 _MOST = 500
@@ -45,6 +47,9 @@ def sweep(transaction: Transaction, now_ms: int) -> Swept:
     owners.forget_dead(transaction, now_ms)
     left = stale.holds(transaction, now_ms, _MOST)
     seen = checkpoints(transaction, [hold.id for hold in left])
+    # Whoever named a key asks again and is charged for that answer, so not for half of this one.
+    for request_id in replay.release(transaction, [hold.id for hold in left]):
+        seen.pop(request_id, None)
     settlements = []
     for hold in left:
         seen_of = seen.get(hold.id)
@@ -62,6 +67,8 @@ def sweep(transaction: Transaction, now_ms: int) -> Swept:
         ledger.settle(transaction, settlements, now_ms)
         # In the same commit: an owner that was only slow must not change what was charged for.
         close_swept(transaction, [each.request_id for each in settlements])
+    if len(left) < _MOST:
+        replay.release_stale(transaction, now_ms)
     settled = sum(each.bill is not None for each in settlements)
     return Swept(settled, len(settlements) - settled)
 
@@ -96,8 +103,15 @@ class Sweeper:
                 if since_s >= _EVERY_S:
                     since_s = 0.0
                     self._tell(await self._writer.run(self._sweep))
+                    await self._purge()
             except errors.Refusal as refusal:
                 log.warning("holds are not swept now: %s", refusal.message)
+
+    async def _purge(self) -> None:
+        """Forget answers whose time is over."""
+        now_ms = self._clock.wall_ms()
+        while await self._writer.run(lambda c: replay.purge(Transaction(c), now_ms)):
+            pass
 
     async def leave(self) -> None:
         """In good order: nothing of this process is open."""

@@ -18,6 +18,8 @@ from portico.kit.clock import SystemClock
 from portico.routing.model import Deployment
 from portico.routing.service import Routing
 
+NO_KEYS: Any = None
+"""What a door needs whose callers send no Idempotency-Key."""
 CALLER = Caller("key_a", "proj_a", "org_a", "live", 5_000)
 Script = Callable[[Prompt, Relay], Awaitable[None]]
 

@@ -43,6 +43,7 @@ class Rooms:
     """Everything behind the door; admission lets nobody in and notes who asked."""
 
     draining, storage_refusal, running, waiting = False, None, 0, 0
+    claims = None
 
     def __init__(self) -> None:
         self.asked = 0

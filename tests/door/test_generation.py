@@ -18,7 +18,7 @@ from portico.door.generation import Generation
 from portico.door.routes import Route, Routes
 from portico.engines.base import Relay, UpstreamFailed
 from portico.kit.clock import SystemClock
-from tests.door.rooms import PLAIN, Books, Script, Scripted, rooms, says
+from tests.door.rooms import NO_KEYS, PLAIN, Books, Script, Scripted, rooms, says
 from tests.door.scene import Scene, Watching, limits, request, serving
 
 pytestmark = pytest.mark.anyio
@@ -38,7 +38,7 @@ class House:
         self.rooms = rooms(self.books, self.engine)
         self.watching = Watching()
         generation = Generation(
-            dialect, self.rooms, SystemClock(), body_bytes_max=100_000, compression=True
+            dialect, self.rooms, SystemClock(), NO_KEYS, body_bytes_max=100_000, compression=True
         )
         models = Models(self.books, self.rooms.routing.models)
         routes = Routes(

@@ -48,6 +48,8 @@ def check(world: World) -> None:
     assert facts.count("released") == 1, "the place is given back once"
     assert facts.index("released") > settled_at, "and not before it is settled"
     assert len(set(world.sent)) <= 1, "an answer never mixes two engines"
+    whole = outcome in ("completed", "out_of_funds")
+    assert facts[:settled_at].count("composed") == whole, "the end can be kept with the bill"
     if outcome == "completed":
         assert world.ended == "answered"
         assert len(world.sent) == world.produced
@@ -95,6 +97,7 @@ def test_failover_before_the_first_delta() -> None:
         "b opened",
         "sent b",
         "b closed",
+        "composed",
         "settled completed",
         "released",
         "sent b",
@@ -137,6 +140,11 @@ MUTANTS = {
     "the end is sent before it is settled": (
         "            final = delta  # held back until the record is on disk\n",
         "            final = delta\n            await client.send(delta)\n",
+    ),
+    "the end is not there when it is settled": (
+        "    client.compose(final)  # before it is settled: what is kept for a replay shares that"
+        " commit\n",
+        "",
     ),
     "the end is never sent": ("    await client.send(final)\n", ""),
     "the place is kept": ("        permit.release()\n", "        pass\n"),

@@ -79,13 +79,16 @@ class World:
             self.ended = "cancelled"
 
     # the door
-    request_id, arrived_s, credential = "req_1", 0.0, "pk"
+    request_id, arrived_s, credential, claim = "req_1", 0.0, "pk", None
 
-    async def read(self) -> Prompt:
+    async def read(self, caller: Caller) -> Prompt:
         return PROMPT
 
     def admitted(self, lines: bytes) -> None:
         self.facts.append(f"told {lines.decode()}")
+
+    def compose(self, final: Delta) -> None:
+        self.facts.append("composed")
 
     async def send(self, delta: Delta) -> None:
         if delta.cut:

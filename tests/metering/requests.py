@@ -10,6 +10,7 @@ from portico.canon.prompt import Conversation, Prompt
 from portico.canon.usage import Meters
 from portico.kit.clock import SystemClock
 from portico.metering.service import Metering, OpenRecord
+from portico.replay.claim import Claim
 
 CALLER = Caller("key_1", "proj_1", "org_1", "live", 8)
 PROMPT = Prompt(
@@ -34,6 +35,7 @@ _numbers = itertools.count()
 class Arrival:
     request_id: str
     arrived_s: float
+    claim: Claim | None = None
 
 
 @dataclass
