@@ -1,6 +1,15 @@
 """What is asked for: customers, tax rates, invoices and credit notes, payments, dunning."""
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Integer, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 from portico.db.tables.base import Int64, identifier, metadata
 
@@ -100,6 +109,7 @@ invoice = Table(
     # A receipt is on one invoice, and a moment in one period.
     UniqueConstraint("organisation_id", "first_sequence"),
     UniqueConstraint("organisation_id", "period_start_ms"),
+    Index("invoice_by_corrected", "corrects_id"),
     sqlite_strict=True,
 )
 
@@ -114,6 +124,7 @@ invoice_payment = Table(
     Column("tax_cents", Int64, CheckConstraint("tax_cents >= 0"), nullable=False),
     Column("paid_at_ms", Int64, nullable=False),
     CheckConstraint("due_cents + tax_cents > 0"),
+    Index("invoice_payment_by_invoice", "invoice_id"),
     sqlite_strict=True,
 )
 

@@ -104,6 +104,7 @@ def _invoices() -> None:
         sa.UniqueConstraint("organisation_id", "period_start_ms"),
         sqlite_strict=True,
     )
+    op.create_index("invoice_by_corrected", "invoice", ["corrects_id"])
     op.create_table(
         "invoice_payment",
         identifier(),
@@ -114,6 +115,7 @@ def _invoices() -> None:
         sa.CheckConstraint("due_cents + tax_cents > 0"),
         sqlite_strict=True,
     )
+    op.create_index("invoice_payment_by_invoice", "invoice_payment", ["invoice_id"])
 
 
 def _dunning() -> None:

@@ -1,0 +1,1 @@
+"""What is asked for, and what came in: invoices, credit notes, tax, payments."""
