@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.faults import disconnects, overspend
+from bench.faults import disconnects, overspend, process_kills
 from bench.faults.place import Address
 from portico.db.database import open_database
 
@@ -43,3 +43,11 @@ async def test_whoever_hangs_up_pays_once_for_what_was_made(
     assert found.holds, found
     assert found.settled == found.started
     assert 0 < found.tokens_received < found.tokens_charged
+
+
+async def test_what_a_client_was_told_outlives_its_server(
+    database_url: str, tmp_path: Path
+) -> None:
+    found = await process_kills.run([migrated(tmp_path, database_url)], kills=3, clients=6, seed=5)
+    assert found.holds, found
+    assert found.kills == 3
