@@ -91,6 +91,7 @@ class _Lane:
         self.kills = self.at_start = 0
         self._chance = random.Random(seed)
         self._ready: dict[int, Server] = {}
+        self._heard = asyncio.Event()
         self._over = False
 
     async def live(self, clients: int, next_one: Callable[[], bool]) -> "Kills":
@@ -115,10 +116,9 @@ class _Lane:
 
     async def _one_more(self) -> None:
         """Whoever came last serves."""
-        before = len(self.told.ended)
+        self._heard.clear()
         async with asyncio.timeout(_ANSWER_S_MAX):
-            while len(self.told.ended) == before:
-                await asyncio.sleep(0.005)
+            await self._heard.wait()
 
     async def _kill(self, site: Site, next_one: Callable[[], bool]) -> None:
         """One, after some load, and its successor, perhaps, before it is ready."""
@@ -185,6 +185,7 @@ class _Lane:
 
     def _hear(self, request_id: str, heard: Heard) -> None:
         if heard.done:
+            self._heard.set()
             self.told.ended[request_id] = (heard.output_tokens, heard.cost_nano)
 
     def _found(self, site: Site, began_s: float, audit: dict[str, int]) -> "Kills":
