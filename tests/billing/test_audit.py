@@ -7,7 +7,6 @@ import pytest
 from portico.admission.rules import window_ms
 from portico.billing.audit import INVARIANTS, audit
 from portico.billing.credits import Credit, grant
-from portico.billing.exports import jsonl, lines_csv
 from portico.db.database import Database
 from portico.db.transaction import Transaction
 from portico.ledger.model import Limit
@@ -135,13 +134,3 @@ def test_a_charge_that_was_taken_out_is_missed(books: Books) -> None:
         "R5": ("req_1",),
         "R10": ("req_2",),
     }
-
-
-def test_exports_are_the_charges_and_nothing_else(books: Books) -> None:
-    lines = books.do(lambda t: list(jsonl(t, None, 0, END_MS)))
-    assert [line.count("settle") for line in lines] == [0, 0]
-    assert ['"req_1"' in lines[0], '"req_2"' in lines[1]] == [True, True]
-    rows = books.do(lambda t: list(lines_csv(t, "org_1", 0, END_MS)))
-    assert len(rows) == 3
-    assert books.do(lambda t: list(jsonl(t, "org_2", 0, END_MS))) == []
-    assert books.do(lambda t: list(jsonl(t, None, 0, NOW_MS))) == [], "the end is not included"

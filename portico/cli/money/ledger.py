@@ -1,18 +1,17 @@
 """`portico ledger`: whether the books are right, and what was charged."""
 
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from cyclopts import App, Parameter
-from sqlalchemy import Connection
 
 from portico.admission.rules import dollars
-from portico.billing import exports
 from portico.billing.audit import Verdict, audit
+from portico.billing.exports import service
+from portico.billing.exports.parquet import ExtraMissing
 from portico.billing.proofs.documents import (
     Document,
     NotGenuine,
@@ -31,15 +30,13 @@ from portico.cli.words import Unreadable, moment, moment_ms
 from portico.db.database import Database
 from portico.db.transaction import Transaction
 from portico.kit.clock import SystemClock
-from portico.ledger.receipts import Receipt
+from portico.ledger.receipts import FOREVER_MS, Receipt, Span
 from portico.pricing.model import Line
 
 app = App(name="ledger", help="Audit the books, and export what was charged.")
 
 DataDir = Annotated[str | None, Parameter(help="Folder of the server's data.")]
 Json = Annotated[bool, Parameter(negative="", help="Print JSON.")]
-_FORMATS = {"jsonl": exports.jsonl, "csv": exports.lines_csv}
-_FOREVER_MS = 2**62
 _PATIENCE_S = 1.0
 
 
@@ -177,7 +174,11 @@ def show_key(*, data_dir: DataDir = None, json: Json = False) -> None:
 def export(
     *,
     format: Annotated[
-        Literal["jsonl", "csv"], Parameter(help="One JSON object a line, or one row a line.")
+        service.Format,
+        Parameter(
+            help="One JSON object a line; one row a line; columns (needs -o and the extra `export`); "
+            "or one row per meter line in the columns of FOCUS 1.2, as CSV."
+        ),
     ] = "jsonl",
     output: Annotated[
         Path | None, Parameter(name=("--output", "-o"), help="File; standard output if left out.")
@@ -185,6 +186,7 @@ def export(
     organisation: Annotated[str | None, Parameter(help="Only this one's.")] = None,
     from_: Annotated[str | None, Parameter(name="--from", help="From this day on (UTC).")] = None,
     to: Annotated[str | None, Parameter(help="Up to this day, it not included (UTC).")] = None,
+    seller: Annotated[str, Parameter(help="Who sells, as FOCUS names it.")] = "Portico",
     data_dir: DataDir = None,
 ) -> None:
     """Write out every charge with its lines, in the order of its chain of receipts.
@@ -194,24 +196,37 @@ def export(
     Example: `portico ledger export --format csv --from 2026-11-01 -o november.csv`
     """
     try:
-        since_ms = 0 if from_ is None else moment_ms(from_)
-        until_ms = _FOREVER_MS if to is None else moment_ms(to)
+        span = Span(
+            organisation,
+            -FOREVER_MS if from_ is None else moment_ms(from_),
+            FOREVER_MS if to is None else moment_ms(to),
+        )
     except Unreadable as error:
         stop(Exit.USAGE, str(error))
     database = database_of(settings_for(None, server={"data_dir": data_dir}))
+    if output is not None:
+        _export_file(database, format, span, output, seller)
+        return
+    if format == "parquet":
+        stop(Exit.USAGE, "Parquet is not for a screen.", fix="Name a file with -o.")
+    text: service.TextFormat = format
+    database.snapshot(lambda c: service.write_text(Transaction(c), text, span, sys.stdout, seller))
 
-    def rows(connection: Connection) -> Iterator[str]:
-        return _FORMATS[format](Transaction(connection), organisation, since_ms, until_ms)
 
+def _export_file(
+    database: Database, format: service.Format, span: Span, path: Path, seller: str
+) -> None:
     try:
-        written = database.snapshot(lambda c: _write(rows(c), output))
-        if output is None:
-            return
+        written = database.snapshot(
+            lambda c: service.write_file(Transaction(c), format, span, path, seller)
+        )
         key, now_ms = _signing_key(database), SystemClock().wall_ms()
-        beside, _ = sign_file(output, organisation or "", written, key, now_ms)
+        beside, _ = sign_file(path, span.organisation_id or "", written, key, now_ms)
+    except ExtraMissing as error:
+        stop(Exit.USAGE, str(error))
     except OSError as error:
-        stop(Exit.FAILED, f"{output}: {error.strerror}.")
-    console.print(f"{output}: {written} lines, signed in {beside.name}.", markup=False)
+        stop(Exit.FAILED, f"{path}: {error.strerror}.")
+    console.print(f"{path}: {written} rows, signed in {beside.name}.", markup=False)
 
 
 class _Progress:
@@ -261,15 +276,6 @@ def _kept_heads(path: Path) -> tuple[Signed, ...]:
         stop(Exit.USAGE, f"{path}: {error.strerror}.")
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         stop(Exit.USAGE, f"{path} is not what `portico ledger sign --json` prints: {error}.")
-
-
-def _write(lines: Iterator[str], output: Path | None) -> int:
-    written = 0
-    with sys.stdout if output is None else output.open("w", encoding="utf-8") as file:
-        for line in lines:
-            file.write(line)
-            written += 1
-    return written
 
 
 def _show(verdicts: list[Verdict]) -> None:
@@ -339,4 +345,4 @@ def _meaning(said: Statement) -> str:
     when = f"signed {moment(said.signed_at_ms)} UTC by {said.key_id}"
     if said.kind == "receipt":
         return f"Receipt number {said.sequence} of {said.organisation_id}, {when}."
-    return f"Export of {said.sequence} lines, {when}."
+    return f"Export of {said.sequence} rows, {when}."

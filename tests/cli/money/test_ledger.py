@@ -105,7 +105,7 @@ def test_a_receipt_reads_well(run: Run) -> None:
 def test_an_exported_file_is_signed(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "all.jsonl"
     code, said, _ = run("export", "-o", str(path))
-    assert (code, "2 lines, signed in all.jsonl.sig" in said) == (0, True)
+    assert (code, "2 rows, signed in all.jsonl.sig" in said) == (0, True)
     assert run("check", str(path))[0] == 0
     path.write_text(path.read_text().replace("req_1", "req_x"))
     assert run("check", str(path))[0] == 1

@@ -1,0 +1,1 @@
+"""Exports: charges as files, for people, spreadsheets, warehouses and cost tools."""
