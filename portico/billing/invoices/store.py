@@ -318,3 +318,26 @@ def lock_accounts(transaction: Transaction, organisation_id: str) -> None:
         f'ORDER BY id COLLATE "C"{transaction.for_update}',
         (organisation_id,),
     )
+
+
+def chain_end(transaction: Transaction, organisation_id: str) -> int:
+    """The place of an organisation's newest receipt, 0 for none."""
+    return last_within(transaction, organisation_id, 0, 2**62)
+
+
+def owed_nano(transaction: Transaction, organisation_id: str) -> int:
+    """What use, payments and credit notes have left on the organisation's account of debts."""
+    found = transaction.rows(
+        "SELECT amount_nano FROM entry JOIN txn ON txn.id = entry.txn_id WHERE account_id = ? "
+        "AND txn.kind IN ('charge', 'invoice_payment', 'credit_note')",
+        (f"receivable:{organisation_id}",),
+    )
+    return -sum(int(row[0]) for row in found)
+
+
+def series(transaction: Transaction) -> list[tuple[str, str, int, int]]:
+    """(entity, kind, year, last number)."""
+    found = transaction.rows(
+        "SELECT entity, kind, year, last FROM invoice_series ORDER BY entity, kind, year"
+    )
+    return [(row[0], row[1], row[2], row[3]) for row in found]
