@@ -1,0 +1,1 @@
+"""Final documents as PDF."""
