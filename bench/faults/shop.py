@@ -16,7 +16,7 @@ from portico.billing.fake_stripe.courier import Courier
 from portico.billing.payments.desk import Desk
 from portico.billing.payments.model import Alarm
 from portico.billing.payments.office import Office, opened
-from portico.billing.payments.stripe import Stripe, StripeAccount
+from portico.billing.payments.provider.stripe import Stripe, StripeAccount
 from portico.db.database import Database
 from portico.db.tables import organisation
 from portico.db.transaction import Transaction

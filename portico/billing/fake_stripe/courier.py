@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from portico.billing.payments.signature import header_for
+from portico.billing.payments.provider.signature import header_for
 from portico.kit.clock import Clock
 
 

@@ -44,14 +44,19 @@ async def _deliver(fake: FakeStripe, session: aiohttp.ClientSession, tasks: Task
 
 async def _bring(session: aiohttp.ClientSession, url: str, letter: Letter) -> None:
     """Again and again, as Stripe does for days; here for minutes."""
-    headers = {"Stripe-Signature": letter.signature, "Content-Type": "application/json"}
     for failures in range(1, _TRIES + 1):
-        try:
-            async with session.post(url, data=letter.body, headers=headers) as answer:
-                if answer.status < 300:
-                    return
-                says = f"answered {answer.status}"
-        except (aiohttp.ClientError, TimeoutError) as error:
-            says = str(error)
-        log.warning("%s: %s %s", letter.event_id, url, says)
+        problem = await _refused(session, url, letter)
+        if not problem:
+            return
+        log.warning("%s: %s %s", letter.event_id, url, problem)
         await asyncio.sleep(exponential_s(failures, 1.0, 60.0))
+
+
+async def _refused(session: aiohttp.ClientSession, url: str, letter: Letter) -> str:
+    """Why a letter was not taken, "" where it was."""
+    headers = {"Stripe-Signature": letter.signature, "Content-Type": "application/json"}
+    try:
+        async with session.post(url, data=letter.body, headers=headers) as answer:
+            return "" if answer.status < 300 else f"answered {answer.status}"
+    except (aiohttp.ClientError, TimeoutError) as error:
+        return str(error) or "no answer in time"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from portico.billing.payments.model import Alarm
-from portico.billing.payments.stripe import Stripe
+from portico.billing.payments.provider.stripe import Stripe
 from portico.db.database import Database
 from portico.db.transaction import Transaction
 from portico.kit.clock import Clock

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from portico.billing.payments.desk import Desk
 from portico.billing.payments.disputes import Disputes
 from portico.billing.payments.poller import Poller
+from portico.billing.payments.provider.signature import Signatures
 from portico.billing.payments.recharge import Recharge
 from portico.billing.payments.refunds import Refunds
 from portico.billing.payments.service import TopUps
-from portico.billing.payments.signature import Signatures
 from portico.billing.payments.webhook import Events
 
 

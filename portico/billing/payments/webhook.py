@@ -12,11 +12,11 @@ from portico.billing.payments import store
 from portico.billing.payments.desk import Desk
 from portico.billing.payments.disputes import Disputes
 from portico.billing.payments.model import Alarm, Event, ProviderRefused
+from portico.billing.payments.provider.signature import NotSigned, Signatures
+from portico.billing.payments.provider.wire import Unreadable, event_of
 from portico.billing.payments.refunds import Refunds
 from portico.billing.payments.rules import mismatch
 from portico.billing.payments.service import Mismatched, TopUps
-from portico.billing.payments.signature import NotSigned, Signatures
-from portico.billing.payments.wire import Unreadable, event_of
 
 _PAYMENTS = frozenset(
     f"payment_intent.{what}"

@@ -10,7 +10,7 @@ from portico.billing.payments.model import (
     PaymentRefused,
     ProviderUnavailable,
 )
-from portico.billing.payments.stripe import Stripe
+from portico.billing.payments.provider.stripe import Stripe
 from portico.ledger import service as ledger
 from portico.ledger.model import Held, Wish
 

@@ -19,7 +19,7 @@ from portico.billing.payments.model import (
     Refund,
     RefundSeen,
 )
-from portico.billing.payments.wire import (
+from portico.billing.payments.provider.wire import (
     ORDER,
     REFUND,
     balance_line_of,

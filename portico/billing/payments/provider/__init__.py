@@ -1,0 +1,1 @@
+"""Stripe: its SDK, its JSON, its signatures."""
