@@ -32,7 +32,7 @@ def take(
     for item in items:
         standing = book.get(item.place)
         if isinstance(item, Release):
-            if standing is not None and standing.request_id == item.request_id:
+            if standing is not None and _has(item, standing):
                 released.append(item.request_id)
                 del book[item.place]
                 new.pop(item.place, None)
@@ -48,6 +48,10 @@ def take(
     store.forget(transaction, expired, now_ms)
     store.add(transaction, [new[place] for place in sorted(new)], owner, now_ms, expires_at_ms)
     return answers
+
+
+def _has(item: Release, standing: Standing) -> bool:
+    return standing.request_id == item.request_id and standing.state == "open"
 
 
 def finish(
