@@ -32,6 +32,10 @@ COMMANDS = {
         "portico.cli.money.budget:app",
         "Cap what a key, project or organisation may spend.",
     ),
+    "invoice": (
+        "portico.cli.money.invoices.commands:app",
+        "Make, show and correct invoices; book what was paid.",
+    ),
     "ledger": ("portico.cli.money.ledger:app", "Audit the books, and export what was charged."),
     "terms": ("portico.cli.money.terms:app", "Show and set how organisations pay."),
     "usage": (

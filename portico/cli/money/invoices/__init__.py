@@ -1,0 +1,1 @@
+"""`portico invoice`, and what it needs before the first."""
