@@ -9,6 +9,7 @@ from typing import Literal
 from sqlalchemy import select
 
 from portico.db.tables import organisation
+from portico.db.tables.ledger import BESIDE_CHARGES
 from portico.db.transaction import Transaction
 from portico.ledger import service as ledger
 from portico.ledger.model import Account, Posting
@@ -93,7 +94,7 @@ def expire(transaction: Transaction, now_ms: int) -> list[tuple[str, int]]:
     for account_id, organisation_id, rest_nano in found:
         times = transaction.rows(
             "SELECT count(*) FROM entry JOIN txn ON txn.id = entry.txn_id "
-            "WHERE account_id = ? AND txn.kind = 'breakage'",
+            f"WHERE account_id = ? AND {BESIDE_CHARGES} AND txn.kind = 'breakage'",
             (account_id,),
         )[0][0]
         entries = ((account_id, -rest_nano), (BREAKAGE, rest_nano))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from portico.billing.payments.model import BalanceLine
 from portico.billing.payments.postings import CLEARING
+from portico.db.tables.ledger import BESIDE_CHARGES
 from portico.db.transaction import Transaction
 
 
@@ -42,7 +43,7 @@ def clearing(transaction: Transaction) -> dict[str, tuple[int, int]]:
     """What moved our account: (nano, created at ms) by id of transaction."""
     found = transaction.rows(
         "SELECT txn.id, entry.amount_nano, txn.created_at_ms FROM entry "
-        "JOIN txn ON txn.id = entry.txn_id WHERE entry.account_id = ?",
+        f"JOIN txn ON txn.id = entry.txn_id WHERE entry.account_id = ? AND {BESIDE_CHARGES}",
         (CLEARING,),
     )
     return {row[0]: (-int(row[1]), int(row[2])) for row in found}

@@ -123,7 +123,14 @@ def _transactions() -> None:
         sqlite_strict=True,
         sqlite_with_rowid=False,
     )
-    op.create_index("entry_by_account", "entry", ["account_id"])
+    beside_charges = sa.text("substr(txn_id, 1, 7) <> 'settle:'")
+    op.create_index(
+        "entry_beside_charges",
+        "entry",
+        ["account_id"],
+        sqlite_where=beside_charges,
+        postgresql_where=beside_charges,
+    )
 
 
 def _charges() -> None:
@@ -148,7 +155,6 @@ def _charges() -> None:
         sa.UniqueConstraint("organisation_id", "sequence"),
         sqlite_strict=True,
     )
-    op.create_index("charge_by_time", "charge", ["organisation_id", "charged_at_ms"])
     op.create_table(
         "chain",
         sa.Column("organisation_id", sa.Text, primary_key=True, nullable=False),
