@@ -58,6 +58,8 @@ class Events:
             event = event_of(msgspec.json.decode(body))
         except (NotSigned, Unreadable, msgspec.DecodeError) as error:
             return Received(False, str(error))
+        if not _matters(event.kind):
+            return Received(True, "ignored")
         if self._desk.do(lambda t: store.event_known(t, event.id)):
             return Received(True, "known")
         try:
@@ -81,9 +83,7 @@ class Events:
             return self._payment(event)
         if event.kind in _REFUNDS:
             return self._refunds.follow(event.object_id)
-        if event.kind.startswith(_DISPUTES):
-            return self._disputes.follow(event.object_id)
-        return "ignored"
+        return self._disputes.follow(event.object_id)
 
     def _payment(self, event: Event) -> str:
         claimed = event.intent
@@ -98,3 +98,7 @@ class Events:
         if order.state == "paid":
             return "paid before"
         return self._top_ups.follow(order, self._desk.stripe.intent(event.object_id)).state
+
+
+def _matters(kind: str) -> bool:
+    return kind in _PAYMENTS or kind in _REFUNDS or kind.startswith(_DISPUTES)

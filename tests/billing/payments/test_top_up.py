@@ -43,10 +43,10 @@ def test_the_same_id_is_the_same_top_up(shop: Shop) -> None:
         shop.office.top_ups.top_up(ORG, 1_001, "invoice-17")
 
 
-@pytest.mark.parametrize("minor", [49, 0, -500, 100_000_000])
-def test_an_amount_stripe_does_not_charge_is_not_asked_for(shop: Shop, minor: int) -> None:
-    with pytest.raises(PaymentRefused, match="between"):
-        shop.office.top_ups.top_up(ORG, minor)
+def test_an_amount_stripe_does_not_charge_is_not_asked_for(shop: Shop) -> None:
+    for minor in (49, 0, -500, 100_000_000):
+        with pytest.raises(PaymentRefused, match="between"):
+            shop.office.top_ups.top_up(ORG, minor)
     assert shop.rows("SELECT * FROM top_up") == []
 
 
@@ -58,16 +58,10 @@ def test_nobody_is_charged_without_a_card(shop: Shop) -> None:
         shop.office.top_ups.top_up("org_9", 1_000)
 
 
-@pytest.mark.parametrize(
-    ("token", "why"),
-    [("pm_card_chargeCustomerFail", "generic_decline")],
-)
-def test_a_declined_card_credits_nothing_and_can_never_be_charged_later(
-    shop: Shop, token: str, why: str
-) -> None:
-    shop.keep(token)
+def test_a_declined_card_credits_nothing_and_can_never_be_charged_later(shop: Shop) -> None:
+    shop.keep("pm_card_chargeCustomerFail")
     order = shop.office.top_ups.top_up(ORG, 1_000)
-    assert (order.state, order.says) == ("failed", why)
+    assert (order.state, order.says) == ("failed", "generic_decline")
     assert [each["status"] for each in shop.made("payment_intent")] == ["canceled"]
     shop.deliver()
     assert (shop.credit_nano(), charges(shop)) == (0, 0)
@@ -202,24 +196,21 @@ def test_credit_is_used_up_by_expiry_and_expires(shop: Shop) -> None:
     assert expiries == [(NOW_MS + 365 * DAY_MS,), (NOW_MS + 366 * DAY_MS,)]
 
 
-@pytest.mark.parametrize(
-    ("change", "why"),
-    [
-        ("amount_minor = amount_minor + 1", "cents and nano-USD differ"),
-        ("amount_minor = 0, amount_nano = 0", "nothing"),
-        ("state = 'paid', intent_id = ''", "paid by nobody"),
-        ("state = 'maybe'", "no state"),
-        ("currency = 'eur'", "no currency of ours"),
-        ("origin = 'wish'", "nobody's"),
-    ],
-)
-def test_the_database_refuses_an_order_that_makes_no_sense(
-    shop: Shop, change: str, why: str
-) -> None:
+NONSENSE = {
+    "cents and nano-USD differ": "amount_minor = amount_minor + 1",
+    "nothing": "amount_minor = 0, amount_nano = 0",
+    "paid by nobody": "state = 'paid', intent_id = ''",
+    "no state": "state = 'maybe'",
+    "no currency of ours": "currency = 'eur'",
+    "asked for by nobody": "origin = 'wish'",
+}
+
+
+def test_the_database_refuses_an_order_that_makes_no_sense(shop: Shop) -> None:
     shop.office.top_ups.top_up(ORG, 100)
-    with pytest.raises(Exception, match=r"(?i)constraint"):
-        shop.rows(f"UPDATE top_up SET {change} RETURNING 1")
-    assert why
+    for change in NONSENSE.values():
+        with pytest.raises(Exception, match=r"(?i)constraint"):
+            shop.rows(f"UPDATE top_up SET {change} RETURNING 1")
 
 
 def test_one_payment_pays_one_order(shop: Shop) -> None:
