@@ -30,7 +30,7 @@ from bench.faults.site import MODEL, Server, Site, opened
 
 _TOKENS_MAX = 40
 _GRANT_NANO = 10**15
-_QUIET_S_MAX = 60
+_QUIET_S_MAX = 20
 _OUTCOMES = {"completed", "client_gone"}
 # By weight: most between the chunks.
 _MOMENTS = ("asking", "asked", "head", "chunk", "last", "end")

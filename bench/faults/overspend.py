@@ -2,14 +2,14 @@
 
     uv run python -m bench.faults.overspend [--database sqlite|postgresql] [--rounds 200]
 
-Every round grants money, then lets all clients ask at once, each at one server after the other,
+Every round grants money, then lets all clients ask at once, each now at this server and now at that,
 until each of them is told `credit_balance_exhausted`.  A refusal that says it may pass
-(`funds_held_by_in_flight_requests`) is tried again.  In two of three rounds all requests are alike
-(whole answers, then streams) and the balance pays for exactly k of them: exactly k run, whoever
-asks where, and each costs the same.  In every third one they differ, streams set more aside as they
-go on and are cut where the money ends: what was spent is what the answers said, and never more than
-there was.  A balance for k requests is k - 1 times what one costs and once what one sets aside:
-asked one after the other, k would run.
+(`funds_held_by_in_flight_requests`) is tried again.  In four of five rounds all requests are alike
+(whole answers, or streams) and the balance pays for exactly k of them, which is k - 1 times what one
+costs and once what one sets aside: asked one after the other, k would run.  Exactly k run, whoever
+asks where, and each costs the same; and where no more than k are asked for, nobody is told that it is
+over.  In every fifth round requests differ, streams set more aside as they go on and are cut where
+the money ends: what was spent is what the answers said, and never more than there was.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import re
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -33,7 +34,14 @@ from portico.cli.words import scaled
 AGAIN, OVER = "funds_held_by_in_flight_requests", "credit_balance_exhausted"
 _WINDOW_TOKENS = 16
 _ROUND_S_MAX = 120
-_SHAPES = ("whole", "streamed", "mixed")
+_ROUNDS = (
+    ("whole", False),
+    ("streamed", True),
+    ("mixed", False),
+    ("streamed", False),
+    ("whole", True),
+)
+"""(what is asked for, is it only as much as is paid for at first?)"""
 
 
 @dataclass(frozen=True)
@@ -127,6 +135,12 @@ async def run(
         )
 
 
+class _Client:
+    def __init__(self, number: int, turn: int) -> None:
+        self.number = number
+        self.chance = random.Random(f"{number} {turn}")
+
+
 class _Drill:
     def __init__(self, site: Site, servers: list[Server], clients: int, seed: int) -> None:
         self.admitted = self.expected = self.admitted_mixed = self.again = self.cut = 0
@@ -157,63 +171,80 @@ class _Drill:
             self._alike[shape] = Alike(body, holds_nano, holds_nano - books.balance_nano)
 
     async def round(self, number: int) -> None:
-        books, shape = self._site.books, _SHAPES[number % len(_SHAPES)]
+        books, (shape, fair) = self._site.books, _ROUNDS[number % len(_ROUNDS)]
         alike = self._alike.get(shape)
         requests = self._chance.randint(20, 60)
         wanted = (alike or self._alike["whole"]).balance_for(requests)
         books.grant(wanted - books.balance_nano)
-        told = Round()
+        told, clients = Round(), [_Client(n, number) for n in range(len(self._lines))]
         async with asyncio.timeout(_ROUND_S_MAX):
-            await asyncio.gather(
-                *(self._client(n, number, alike, told) for n in range(len(self._lines)))
-            )
-        spent = wanted - books.balance_nano
-        open_holds = books.one("SELECT count(*) FROM hold WHERE state = 'open'")
+            if fair:
+                wishes = iter(range(requests))
+                await asyncio.gather(*(self._in_turn(one, alike, wishes, told) for one in clients))
+            await asyncio.gather(*(self._to_the_end(one, alike, told) for one in clients))
+        wrong = told.strange + self._checked(alike, requests, wanted, told)
+        self.wrong += [f"round {number} ({shape}): {each}" for each in wrong]
         self.again += told.again
         self.cut += told.cut
-        wrong = list(told.strange)
+
+    def _checked(self, alike: Alike | None, requests: int, wanted: int, told: Round) -> list[str]:
+        """What is wrong about a round that had `wanted` nano-USD."""
+        books, wrong = self._site.books, []
+        spent = wanted - books.balance_nano
+        open_holds = books.one("SELECT count(*) FROM hold WHERE state = 'open'")
         if not 0 <= spent <= wanted:
             wrong.append(f"{spent} of {wanted} were spent")
         if sum(cost or 0 for cost in told.costs) != spent or None in told.costs:
-            wrong.append(
-                f"the answers said {sorted(Counter(told.costs).items(), key=str)}, it was {spent}"
-            )
+            said = sorted(Counter(told.costs).items(), key=str)
+            wrong.append(f"the answers said {said}, it was {spent}")
         if told.over != len(self._lines) or open_holds:
             wrong.append(f"{told.over} were told that it is over; {open_holds} holds are open")
         if alike is None:
             self.admitted_mixed += len(told.costs)
-        else:
-            self.admitted += len(told.costs)
-            self.expected += requests
-            if told.costs != [alike.costs_nano] * requests:
-                wrong.append(f"{len(told.costs)} ran where {requests} were paid for")
-        self.wrong += [f"round {number} ({shape}): {each}" for each in wrong]
+            return wrong
+        self.admitted += len(told.costs)
+        self.expected += requests
+        if told.costs != [alike.costs_nano] * requests:
+            wrong.append(f"{len(told.costs)} ran where {requests} were paid for")
+        return wrong
 
-    async def _client(self, number: int, turn: int, alike: Alike | None, told: Round) -> None:
+    async def _to_the_end(self, one: "_Client", alike: Alike | None, told: Round) -> None:
         """Ask until it is said to be over."""
-        chance = random.Random(f"{number} {turn}")
+        while (code := await self._ask(one, alike, told)) == "":
+            pass
+        if code == OVER:
+            told.over += 1
+        else:
+            told.strange.append(code)
+
+    async def _in_turn(
+        self, one: "_Client", alike: Alike | None, wishes: Iterator[int], told: Round
+    ) -> None:
+        """One request after the other, as many in all as are paid for: none is told that it is
+        over, however many there are at once."""
+        for _ in wishes:
+            code = await self._ask(one, alike, told)
+            if code:
+                told.strange.append(f"{code}, though it was paid for")
+
+    async def _ask(self, one: "_Client", alike: Alike | None, told: Round) -> str:
+        """Again while it may pass; "" for an answer, else the code of what ended it."""
         while True:
-            body = alike.body if alike is not None else self._some_body(chance)
-            line = await self._line(number, chance.randrange(len(self._servers)))
+            body = alike.body if alike is not None else self._some_body(one.chance)
+            line = await self._line(one.number, one.chance.randrange(len(self._servers)))
             try:
                 head, heard, refused = await line.ask(body)
             except GONE as error:
-                told.strange.append(f"a connection ended early: {error!r}")
-                return
+                return f"a connection ended early: {error!r}"
             if head.status == 200:
                 told.costs.append(heard.cost_nano)
                 told.cut += bool(heard.stopped)
-                continue
-            code = code_of(refused)
-            if code == OVER:
-                told.over += 1
-                return
-            if code != AGAIN:
-                told.strange.append(f"{head.status} {code}")
-                return
+                return ""
+            if (code := code_of(refused)) != AGAIN:
+                return code
             told.again += 1
             # Sooner than Retry-After asks for: more of them meet.
-            await asyncio.sleep(chance.uniform(0.002, 0.02))
+            await asyncio.sleep(one.chance.uniform(0.002, 0.02))
 
     def _some_body(self, chance: random.Random) -> bytes:
         """Streams of several windows, or whole answers, of any length."""
