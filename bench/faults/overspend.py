@@ -158,7 +158,9 @@ class _Drill:
             # As long as asked for in every round, and short enough that one window covers it.
             body = request(books.key, _body(stream, 12))
             line = await self._servers[0].line()
-            _, _, refused = await line.ask(body)
+            head, _, refused = await line.ask(body)
+            if head.status == 200:
+                raise RuntimeError(f"It ran with {books.balance_nano} nano-USD: {head}.")
             said = re.search(r"may cost up to (\S+);", json.loads(refused)["error"]["message"])
             assert said is not None
             holds_nano = scaled(said[1])
