@@ -264,6 +264,43 @@ class Dunning(Struct, frozen=True, forbid_unknown_fields=True):
     ] = 28
 
 
+class Stripe(Struct, frozen=True, forbid_unknown_fields=True):
+    """Cards (extra `stripe`)."""
+
+    secret_key: Annotated[
+        str,
+        Meta(
+            description="sk_... or rk_..., in the environment and nowhere else; empty takes no "
+            "payments."
+        ),
+    ] = ""
+    webhook_secret: Annotated[
+        str,
+        Meta(
+            pattern=r"^(\S{32,})?$",
+            description="Proves that events are Stripe's, 32 characters or more; without it there "
+            "is no route for them, and only the poller credits.  Better in the environment.",
+        ),
+    ] = ""
+    mode: Annotated[
+        Literal["test", "live"], Meta(description="Which money the key moves; it must agree.")
+    ] = "test"
+    api_base: Annotated[
+        str,
+        Meta(
+            pattern=r"^(https://\S+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?)?$",
+            description="Another server that speaks Stripe's API, in test mode; empty is Stripe.",
+        ),
+    ] = ""
+    poll_s: Annotated[
+        float,
+        Meta(ge=1, le=300, description="Between two looks at what events did not bring."),
+    ] = 60.0
+    credit_days: Annotated[
+        int, Meta(ge=1, le=36_500, description="How long credit that was paid for lasts.")
+    ] = 365
+
+
 class Replay(Struct, frozen=True, forbid_unknown_fields=True):
     """What is kept of requests that name an Idempotency-Key, so that a retry runs nothing."""
 
@@ -278,6 +315,44 @@ class Replay(Struct, frozen=True, forbid_unknown_fields=True):
             description="Larger answers are not kept; a retry is then refused, never run twice.",
         ),
     ] = 1_048_576
+
+
+class Alerts(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who is told, and how; budgets may name addresses of their own."""
+
+    webhook_url: Annotated[str, Meta(description="Where the operator's alerts are posted.")] = ""
+    webhook_secret: Annotated[
+        str,
+        Meta(
+            pattern=r"^(whsec_[A-Za-z0-9+/=]{32,88})?$",
+            description="Signs every webhook: `whsec_` and Base64 of 24 to 64 bytes; without it none "
+            "is sent.  Better in the environment.",
+        ),
+    ] = ""
+    private_addresses_allowed: Annotated[
+        bool, Meta(description="Webhooks may go to this machine and to private networks.")
+    ] = False
+    every_s: Annotated[float, Meta(gt=0, description="Between two looks at budgets.")] = 10.0
+
+
+class Mail(Struct, frozen=True, forbid_unknown_fields=True):
+    """The operator's mail server."""
+
+    host: Annotated[str, Meta(description="SMTP server; empty sends no mail.")] = ""
+    port: Annotated[int, Meta(ge=1, le=65535, description="Its port.")] = 587
+    security: Annotated[
+        Literal["none", "starttls", "tls"], Meta(description="How the connection is protected.")
+    ] = "starttls"
+    user: Annotated[str, Meta(description="To log in as; empty does not log in.")] = ""
+    password: Annotated[str, Meta(description="Its password; better in the environment.")] = ""
+    sender: Annotated[str, Meta(description="Address that mails come from.")] = "portico@localhost"
+    to: Annotated[str, Meta(description="Who gets the operator's alerts; empty nobody.")] = ""
+
+
+class Audit(Struct, frozen=True, forbid_unknown_fields=True):
+    """The books, checked while serving: by one of several servers."""
+
+    every_s: Annotated[float, Meta(ge=0, description="Between two audits; 0 makes none.")] = 3_600.0
 
 
 class Observe(Struct, frozen=True, forbid_unknown_fields=True):
@@ -317,7 +392,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     pricing: Pricing = Pricing()
     invoices: Invoices = Invoices()
     dunning: Dunning = Dunning()
+    stripe: Stripe = Stripe()
     replay: Replay = Replay()
+    alerts: Alerts = Alerts()
+    mail: Mail = Mail()
+    audit: Audit = Audit()
     observe: Observe = Observe()
     client: Client = Client()
 
@@ -327,10 +406,16 @@ SECRETS = frozenset(
     {
         ("upstream", "api_key"),
         ("database", "url"),
+        ("alerts", "webhook_secret"),
+        ("mail", "password"),
+        ("stripe", "secret_key"),
+        ("stripe", "webhook_secret"),
         ("observe", "metrics_token"),
         ("client", "api_key"),
     }
 )
+ENVIRONMENT_ONLY = frozenset({("stripe", "secret_key")})
+"""Never in a file that is shared, copied and kept."""
 _ENV_PREFIX = "PORTICO_"
 
 
@@ -353,9 +438,20 @@ def load(
         ("command line", flags or {}),
     ):
         for section, keys in values.items():
+            _check_place(source, section, keys)
             merged.setdefault(section, {}).update(keys)
             sources.update({f"{section}.{key}": source for key in keys})
     return _checked(merged, sources)
+
+
+def _check_place(source: str, section: str, keys: Mapping[str, Any]) -> None:
+    """Raises: SettingsInvalid."""
+    for key in keys:
+        if (section, key) in ENVIRONMENT_ONLY and source != "environment":
+            raise SettingsInvalid(
+                f"{source}: {section}.{key} belongs into the environment, as "
+                f"{environment_name(section, key)}."
+            )
 
 
 def environment_name(section: str, key: str) -> str:

@@ -36,7 +36,11 @@ COMMANDS = {
         "portico.cli.money.invoices.commands:app",
         "Make, show and correct invoices; book what was paid.",
     ),
-    "ledger": ("portico.cli.money.ledger:app", "Audit the books, and export what was charged."),
+    "alert": (
+        "portico.cli.money.alert:app",
+        "Who is told when a budget nears its end, and what became of it.",
+    ),
+    "ledger": ("portico.cli.money.ledger:app", "Audit, verify, sign and export what was charged."),
     "terms": ("portico.cli.money.terms:app", "Show and set how organisations pay."),
     "usage": (
         "portico.cli.usage:usage",

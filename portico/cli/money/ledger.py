@@ -33,7 +33,7 @@ from portico.kit.clock import SystemClock
 from portico.ledger.receipts import FOREVER_MS, Receipt, Span
 from portico.pricing.model import Line
 
-app = App(name="ledger", help="Audit the books, and export what was charged.")
+app = App(name="ledger", help="Audit, verify, sign and export what was charged.")
 
 DataDir = Annotated[str | None, Parameter(help="Folder of the server's data.")]
 Json = Annotated[bool, Parameter(negative="", help="Print JSON.")]

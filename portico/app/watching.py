@@ -1,0 +1,34 @@
+"""What watches the books while serving: alerts, audits, signed ends of chains."""
+
+from portico.app.failure import CannotStart
+from portico.billing.alerts.mail import Mails, MailServer
+from portico.billing.alerts.model import Target
+from portico.billing.alerts.rules import SecretInvalid, secret_bytes
+from portico.billing.alerts.service import Alerts
+from portico.billing.alerts.webhook import Webhooks
+from portico.db.database import Database
+from portico.kit.clock import Clock
+from portico.settings import Settings
+
+
+def operator_targets(settings: Settings) -> tuple[Target, ...]:
+    named = (Target("webhook", settings.alerts.webhook_url), Target("mail", settings.mail.to))
+    return tuple(each for each in named if each.address)
+
+
+def alerts_of(settings: Settings, database: Database, clock: Clock) -> Alerts:
+    """Raises: CannotStart."""
+    wanted, mail = settings.alerts, settings.mail
+    try:
+        secret = secret_bytes(wanted.webhook_secret) if wanted.webhook_secret else None
+    except SecretInvalid as error:
+        raise CannotStart("settings", f"alerts.webhook_secret: {error}") from error
+    webhooks = Webhooks(secret, clock, private_allowed=wanted.private_addresses_allowed)
+    server = MailServer(mail.host, mail.port, mail.sender, mail.security, mail.user, mail.password)
+    return Alerts(
+        database,
+        clock,
+        {"webhook": webhooks, "mail": Mails(server, clock)},
+        operator_targets(settings),
+        wanted.every_s,
+    )
