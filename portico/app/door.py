@@ -47,13 +47,16 @@ class Door:
         readers: Readers,
         metrics: Metrics,
         clock: Clock,
+        also: Sequence[Route] = (),
     ) -> None:
+        """also: routes of rooms that are not always open."""
         self._rooms = rooms
         self.routes = Routes(
             [
                 *_generating(settings, rooms, books, clock),
                 *_telling(rooms, books, readers, clock),
                 *self._watching(settings, metrics),
+                *also,
             ]
         )
         self.edge = Edge(

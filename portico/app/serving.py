@@ -16,6 +16,7 @@ from portico.admission.service import Admission
 from portico.app.door import Door
 from portico.app.engines import deadlines, follow, follow_once, own_engines, transport_of
 from portico.app.failure import CannotStart
+from portico.app.payments import taking_payments
 from portico.app.storage import locked, opened_accounts, opened_database, recording
 from portico.callers.service import Callers
 from portico.db.readers import Readers
@@ -62,6 +63,7 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
         books = await stack.enter_async_context(
             recording(settings, database, readers, metrics, clock)
         )
+        taking = await stack.enter_async_context(taking_payments(settings, database, clock))
         tasks = Tasks(_broken_off)
         stack.push_async_callback(tasks.close)
         transport = transport_of(settings)
@@ -83,10 +85,10 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
         await books.prices.refresh()
         callers = Callers(readers, peppers, clock)
         rooms = journey.Rooms(callers, routing, books.admission, books.metering, books.counter)
-        door = Door(settings, rooms, books, readers, metrics, clock)
+        door = Door(settings, rooms, books, readers, metrics, clock, taking.routes)
         door.add_gauges(metrics, fleet)
         tasks.start(follow(settings, fleet, registry))
-        for work in books.follow:
+        for work in (*books.follow, *taking.follow):
             tasks.start(work())
         base_url = _base_url(listening)
         if lock.held:

@@ -1,6 +1,8 @@
 """What events did not bring: everything open is looked at again, until it is not."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from portico.billing.payments import store
@@ -15,6 +17,15 @@ _SETTLES_MS = 15_000
 """Whoever asked first is given this long to see it through."""
 _DISPUTES_SINCE_MS = 7 * DAY_MS
 log = logging.getLogger(__name__)
+
+
+@contextmanager
+def _seen_to(what: str) -> Iterator[None]:
+    """One that Stripe refuses must not keep the others waiting."""
+    try:
+        yield
+    except (Mismatched, ProviderRefused) as error:
+        log.error("%s: %s", what, error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +53,8 @@ class Poller:
             self._push(order)
         refunds = self._desk.do(lambda t: store.open_refunds(t, before_ms, _AT_ONCE))
         for refund in refunds:
-            self._refunds.push(refund)
+            with _seen_to(refund.id):
+                self._refunds.push(refund)
         return Polled(len(orders), len(refunds), self._look_at_disputes())
 
     def _push(self, order: Order) -> None:
@@ -59,7 +71,7 @@ class Poller:
         since_s = (self._desk.now_ms() - _DISPUTES_SINCE_MS) // 1000
         new = {each.id for each in self._desk.stripe.disputes(since_s)}
         for dispute_id in sorted(known | new):
-            outcome = self._disputes.follow(dispute_id)
-            if outcome.startswith("refused"):
-                log.warning("dispute %s: %s", dispute_id, outcome)
+            with _seen_to(dispute_id):
+                outcome = self._disputes.follow(dispute_id)
+                log.debug("dispute %s: %s", dispute_id, outcome)
         return len(known | new)

@@ -35,7 +35,7 @@ class Received:
 
 
 class Events:
-    """Blocking; call it from a thread."""
+    """What a webhook brings."""
 
     def __init__(
         self,
@@ -52,14 +52,21 @@ class Events:
         self._disputes = disputes
 
     def receive(self, body: bytes, signature: str) -> Received:
-        """Raises: ProviderUnavailable, and the driver's errors: Stripe sends it again."""
+        """Both steps.  Raises: as `handle`."""
+        event = self.read(body, signature)
+        return event if isinstance(event, Received) else self.handle(event)
+
+    def read(self, body: bytes, signature: str) -> Event | Received:
+        """Whether it is Stripe's, and of interest.  Waits for nothing."""
         try:
             self._signatures.check(body, signature, self._desk.now_ms() // 1000)
             event = event_of(msgspec.json.decode(body))
         except (NotSigned, Unreadable, msgspec.DecodeError) as error:
             return Received(False, str(error))
-        if not _matters(event.kind):
-            return Received(True, "ignored")
+        return event if _matters(event.kind) else Received(True, "ignored")
+
+    def handle(self, event: Event) -> Received:
+        """Blocking.  Raises: ProviderUnavailable, and the driver's errors: Stripe sends it again."""
         if self._desk.do(lambda t: store.event_known(t, event.id)):
             return Received(True, "known")
         try:
