@@ -9,11 +9,11 @@ import msgspec
 from sqlalchemy import insert
 
 from portico.billing.credits import Credit, grant, set_credit_limit
-from portico.billing.invoices import customers, service
+from portico.billing.invoices import customers, notes, payments, service
 from portico.billing.invoices.model import Customer, Party, Period, Seller, Stored, TaxRate
 from portico.billing.invoices.rules import month
 from portico.db.database import Database
-from portico.db.tables import organisation
+from portico.db.tables import organisation, terms
 from portico.db.transaction import Transaction
 from portico.ledger import service as ledger
 from portico.ledger.model import Bill, Held, Settlement, Wish
@@ -106,7 +106,8 @@ class Shop:
         held = self.hold(max(1, net) if hold_nano is None else hold_nano, owner)
         assert isinstance(held, Held), held
         text = msgspec.json.encode(lines).decode()
-        bill = Bill("proj_1", "key_1", model, tier, "completed", text, "", listed, net)
+        agreed = self._agreed(owner, share)
+        bill = Bill("proj_1", "key_1", model, tier, "completed", text, agreed, listed, net)
         end = Settlement(held.request_id, "settled", bill)
         self.do(lambda t: ledger.settle(t, [end], self.now_ms))
         return held.request_id
@@ -122,11 +123,30 @@ class Shop:
         rate = TaxRate(country, "standard", basis_points, ms(since))
         self.do(lambda t: customers.add_tax_rate(t, rate, "ada", self.now_ms))
 
+    def _agreed(self, owner: str, share: tuple[int, int]) -> str:
+        """The id of terms with that share, for the audit to rate again by."""
+        if share == (1, 1):
+            return ""
+        name = f"terms_{owner}_{share[0]}_{share[1]}"
+        row = (name, owner, "postpaid", "", *share, "[]", "", hash(share) % 2**40, "", 1)
+        self.do(lambda t: t.insert(terms, [row], "ON CONFLICT DO NOTHING"))
+        return name
+
     def invoice(
         self, period: str | Period, owner: str = "org_1", by: Seller | None = None
     ) -> Stored:
         wanted = month(period) if isinstance(period, str) else period
         return service.make(self.database, owner, wanted, by or seller(), self.now_ms).invoice
+
+    def credits(self, invoice: Stored, wanted: Mapping[int, int | None]) -> Stored:
+        return self.do(
+            lambda t: notes.credit(t, invoice.id, wanted, "slow answers", SELLER, self.now_ms)
+        )
+
+    def pays(self, invoice: Stored, cents: int, reference: str = "bank 1") -> bool:
+        return self.do(
+            lambda t: payments.record_payment(t, invoice.id, cents, reference, self.now_ms)
+        )
 
     def outstanding(self, invoice: Stored) -> int:
         """Cents."""
