@@ -7,6 +7,7 @@ Kind = Literal[
     "prepaid",  # paid credit of an organisation; floor 0
     "promo",  # one grant of free credit; floor 0, may expire
     "receivable",  # what an organisation owes; floor minus its approved limit
+    "disputed",  # paid credit whose payment is disputed; pays for nothing until that is decided
     "limit",  # one window of a budget; carries no entries
     "revenue",
     "discount",
