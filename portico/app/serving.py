@@ -18,6 +18,7 @@ from portico.app.engines import deadlines, follow, follow_once, own_engines, tra
 from portico.app.failure import CannotStart
 from portico.app.payments import taking_payments
 from portico.app.storage import locked, opened_accounts, opened_database, recording
+from portico.app.watching import watching
 from portico.callers.service import Callers
 from portico.db.readers import Readers
 from portico.door.edge import Edge
@@ -64,6 +65,7 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
             recording(settings, database, readers, metrics, clock)
         )
         taking = await stack.enter_async_context(taking_payments(settings, database, clock))
+        watched = await asyncio.to_thread(watching, settings, database, clock)
         tasks = Tasks(_broken_off)
         stack.push_async_callback(tasks.close)
         transport = transport_of(settings)
@@ -88,7 +90,7 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
         door = Door(settings, rooms, books, readers, metrics, clock, taking.routes)
         door.add_gauges(metrics, fleet)
         tasks.start(follow(settings, fleet, registry))
-        for work in (*books.follow, *taking.follow):
+        for work in (*books.follow, *taking.follow, *watched):
             tasks.start(work())
         base_url = _base_url(listening)
         if lock.held:

@@ -1,13 +1,20 @@
 """What watches the books while serving: alerts, audits, signed ends of chains."""
 
+from collections.abc import Callable, Coroutine
+from typing import Any
+
 from portico.app.failure import CannotStart
+from portico.app.payments import desk_of
 from portico.billing.alerts.mail import Mails, MailServer
 from portico.billing.alerts.model import Target
 from portico.billing.alerts.rules import SecretInvalid, secret_bytes
 from portico.billing.alerts.service import Alerts
 from portico.billing.alerts.webhook import Webhooks
+from portico.billing.auditing import AskProvider, Auditor
+from portico.billing.payments.recharge_store import freeze
 from portico.db.database import Database
 from portico.kit.clock import Clock
+from portico.kit.ids import new_id
 from portico.settings import Settings
 
 
@@ -32,3 +39,30 @@ def alerts_of(settings: Settings, database: Database, clock: Clock) -> Alerts:
         operator_targets(settings),
         wanted.every_s,
     )
+
+
+def watching(
+    settings: Settings, database: Database, clock: Clock
+) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
+    """Work beside the road, to be started once the door opens.  Raises: CannotStart."""
+    alerts = alerts_of(settings, database, clock)
+    if not settings.audit.every_s:
+        return (alerts.run,)
+    auditor = Auditor(
+        database,
+        clock,
+        new_id("inst"),
+        operator_targets(settings),
+        freeze,
+        ask_provider(settings, database, clock),
+        settings.audit.every_s,
+    )
+    return (alerts.run, auditor.run)
+
+
+def ask_provider(settings: Settings, database: Database, clock: Clock) -> AskProvider | None:
+    """None where no payments are taken.  Raises: CannotStart."""
+    if not settings.stripe.secret_key:
+        return None
+    stripe = desk_of(settings, database, clock).stripe
+    return lambda: stripe.balance_lines(0)

@@ -3,11 +3,14 @@ breaks it.  Reads only; exact on integers; tolerance 0.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import msgspec
 
+from portico.billing.invoices.check import invoice_differences
+from portico.billing.payments.differences import clearing, psp_differences
+from portico.billing.payments.model import BalanceLine
 from portico.db.transaction import Transaction
 from portico.ledger import receipts
 from portico.ledger.model import Part
@@ -17,24 +20,41 @@ from portico.pricing.rules import rerate
 
 _EXAMPLES = 5
 _BILLION = 1_000_000_000
+_ON_ITS_WAY_MS = 3_600_000
 _parts = msgspec.json.Decoder(tuple[Part, ...])
 _lines = msgspec.json.Decoder(tuple[Line, ...])
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """checked: rows looked at.  examples: ids of the first that break it."""
+    """checked: rows looked at.  examples: ids of the first that break it.
+    open: what was not compared, and why; "" where everything was.
+    """
 
     id: str
     says: str
     checked: int
     violations: int
     examples: tuple[str, ...]
+    open: str = ""
 
 
-def audit(transaction: Transaction, now_ms: int) -> list[Verdict]:
-    """Every invariant, in order.  One consistent view where the transaction gives one."""
-    return [_verdict(name, says, check(transaction, now_ms)) for name, says, check in INVARIANTS]
+def audit(
+    transaction: Transaction, now_ms: int, provider: Sequence[BalanceLine] | None = None
+) -> list[Verdict]:
+    """Every invariant, in order.  One consistent view where the transaction gives one.
+
+    provider: every movement of the payment provider's balance (`Stripe.balance_lines(0)`), read
+    before this transaction began; None where nobody is asked.
+    """
+    found = [_verdict(name, says, check(transaction, now_ms)) for name, says, check in INVARIANTS]
+    if provider is None:
+        found.append(Verdict("R7", _CLEARED, 0, 0, (), "no payment provider was asked"))
+    else:
+        found.append(_verdict("R7", _CLEARED, _cleared(transaction, now_ms, provider)))
+    supply = _verdict("R8", _SUPPLIED, _supplied(transaction))
+    found.append(replace(supply, open="upstreams' bills are not read: no cost of supply is known"))
+    return sorted(found, key=lambda verdict: int(verdict.id[1:]))
 
 
 Finding = tuple[str, bool]
@@ -169,14 +189,44 @@ def _rerated(transaction: Transaction, _: int) -> Iterator[Finding]:
         yield charge_id, rerate(_lines.decode(lines), *share) == (listed, net + absorbed)
 
 
-# R6 to R8 compare with invoices, payment providers and upstreams' bills, which are not here yet.
+def _invoiced(transaction: Transaction, _: int) -> Iterator[Finding]:
+    return invoice_differences(transaction)
+
+
+def _cleared(
+    transaction: Transaction, now_ms: int, provider: Sequence[BalanceLine]
+) -> Iterator[Finding]:
+    """What one side has and the other not yet may be on its way, for an hour."""
+    wrong = {
+        each.txn_id for each in psp_differences(transaction, provider, now_ms - _ON_ITS_WAY_MS)
+    }
+    for txn_id in sorted(clearing(transaction).keys() | {line.txn_id for line in provider}):
+        yield txn_id, txn_id not in wrong
+
+
+def _supplied(transaction: Transaction) -> Iterator[Finding]:
+    """While no upstream's bill is read, nothing can say what supply has cost; so nothing may be
+    booked as if it did."""
+    for account_id, kind, entries in transaction.rows(
+        "SELECT account.id, account.kind, count(entry.txn_id) FROM account "
+        "LEFT JOIN entry ON entry.account_id = account.id AND "
+        "account.kind IN ('cogs', 'provider_payable') "
+        "GROUP BY account.id, account.kind ORDER BY account.id"
+    ):
+        yield account_id, kind not in ("cogs", "provider_payable") or not entries
+
+
+_CLEARED = "what came in is what the payment provider says"
+_SUPPLIED = "no cost of supply is booked that no upstream's bill shows"
 INVARIANTS: tuple[tuple[str, str, Check], ...] = (
     ("R1", "every transaction sums to zero", balanced),
     ("R2", "every balance is the sum of its entries", projected),
     ("R3", "what is set aside is what open holds hold", _held),
     ("R4", "no open hold has outlived its time", _timely),
     ("R5", "every charge is what its organisation was debited, once", _debited),
+    ("R6", "every invoice is what its receipts say", _invoiced),
     ("R9", "no account is below its floor", _floored),
     ("R10", "every receipt continues its chain", _chained),
     ("R11", "every charge follows from its own lines", _rerated),
 )
+"""Those that need nothing but the rows.  R7 and R8 compare with what others say."""

@@ -1,6 +1,7 @@
 """`portico ledger`: whether the books are right, and what was charged."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -10,8 +11,10 @@ from cyclopts import App, Parameter
 
 from portico.admission.rules import dollars
 from portico.billing.audit import Verdict, audit
+from portico.billing.auditing import runs
 from portico.billing.exports import service
 from portico.billing.exports.parquet import ExtraMissing
+from portico.billing.payments.model import BalanceLine, ProviderRefused, ProviderUnavailable
 from portico.billing.proofs.documents import (
     Document,
     NotGenuine,
@@ -32,6 +35,7 @@ from portico.db.transaction import Transaction
 from portico.kit.clock import SystemClock
 from portico.ledger.receipts import FOREVER_MS, Receipt, Span
 from portico.pricing.model import Line
+from portico.settings import Settings
 
 app = App(name="ledger", help="Audit, verify, sign and export what was charged.")
 
@@ -44,17 +48,42 @@ _PATIENCE_S = 1.0
 def audit_all(*, data_dir: DataDir = None, json: Json = False) -> None:
     """Check every invariant of the books on the rows themselves.  Exit code 0 only when nothing is wrong.
 
-    Works beside a running server.
+    Works beside a running server, which does so, too: `portico ledger audits` lists what it found.
     """
-    database = database_of(settings_for(None, server={"data_dir": data_dir}))
+    settings = settings_for(None, server={"data_dir": data_dir})
+    database = database_of(settings)
+    lines = _provider_lines(settings, database)
     now_ms = SystemClock().wall_ms()
-    verdicts = database.snapshot(lambda c: audit(Transaction(c), now_ms))
+    verdicts = database.snapshot(lambda c: audit(Transaction(c), now_ms, lines))
     wrong = sum(verdict.violations for verdict in verdicts)
     if json:
         say_json({"ok": not wrong, "invariants": [asdict(verdict) for verdict in verdicts]})
     else:
         _show(verdicts)
     sys.exit(Exit.FAILED if wrong else Exit.OK)
+
+
+@app.command
+def audits(
+    *,
+    most: Annotated[int, Parameter(help="The newest so many.")] = 20,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """The newest audits that a running server made."""
+    database = database_of(settings_for(None, server={"data_dir": data_dir}))
+    found = database.read(lambda c: runs(Transaction(c), most))
+    if json:
+        say_json({"audits": [asdict(each) for each in found]})
+        return
+    say_table(
+        ("at (UTC)", "id", "by", "ms", "violations"),
+        [
+            (moment(run.started_at_ms), run.id, run.owner, run.duration_ms, run.violations)
+            for run in found
+        ],
+        numbers=2,
+    )
 
 
 @app.command(name="verify")
@@ -229,6 +258,22 @@ def _export_file(
     console.print(f"{path}: {written} rows, signed in {beside.name}.", markup=False)
 
 
+def _provider_lines(settings: Settings, database: Database) -> Sequence[BalanceLine] | None:
+    if not settings.stripe.secret_key:
+        return None
+    # Here, because it brings the server's rooms along, and only this needs them.
+    from portico.app import CannotStart  # noqa: PLC0415 - see above
+    from portico.app.watching import ask_provider  # noqa: PLC0415 - see above
+
+    try:
+        ask = ask_provider(settings, database, SystemClock())
+        return None if ask is None else ask()
+    except CannotStart as error:
+        stop(Exit.USAGE, error.says)
+    except (ProviderUnavailable, ProviderRefused) as error:
+        stop(Exit.FAILED, f"the payment provider did not answer: {error}")
+
+
 class _Progress:
     """On standard error, once a second has gone by; then less and less often."""
 
@@ -284,6 +329,9 @@ def _show(verdicts: list[Verdict]) -> None:
         [(v.id, v.says, ", ".join(v.examples) or "-", v.checked, v.violations) for v in verdicts],
         numbers=2,
     )
+    for verdict in verdicts:
+        if verdict.open:
+            console.print(f"{verdict.id}: {verdict.open}.", markup=False)
 
 
 def _show_proof(proof: Proof) -> None:
