@@ -14,12 +14,13 @@ from portico.db.transaction import Transaction
 from portico.ledger import service as ledger
 from portico.ledger.model import Account, Posting
 
-CreditKind = Literal["paid", "promo"]
+CreditKind = Literal["paid", "promo", "commit"]
+"""commit: paid for ahead, and used or lost by the day it expires."""
 
 CLEARING = "cash_clearing:manual"
 PROMOTIONS = "discount:promotions"
 BREAKAGE = "breakage"
-_PROMO_PRIORITY = 10
+_PROMO_PRIORITY, _COMMIT_PRIORITY = 10, 20
 
 
 class NotGranted(Exception):
@@ -28,7 +29,7 @@ class NotGranted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Credit:
-    """expires_at_ms: of promotional credit, None for ever.  id: granting it again does nothing."""
+    """expires_at_ms: None for ever.  id: granting it again does nothing."""
 
     id: str
     organisation_id: str
@@ -45,13 +46,18 @@ def grant(transaction: Transaction, credit: Credit, now_ms: int) -> bool:
     if credit.expires_at_ms is not None and credit.expires_at_ms <= now_ms:
         raise NotGranted("The day it expires lies in the past.")
     if credit.kind == "paid" and credit.expires_at_ms is not None:
-        raise NotGranted("Paid credit does not expire; only promotional credit may.")
+        raise NotGranted("Paid credit does not expire, unless it is a commitment.")
+    if credit.kind == "commit" and credit.expires_at_ms is None:
+        raise NotGranted("A commitment needs the day by which it is used.")
     check_organisation(transaction, credit.organisation_id)
     if credit.kind == "paid":
         source, target = CLEARING, ledger.prepaid(credit.organisation_id, now_ms)
         _open_own(transaction, source, "cash_clearing", now_ms)
+    elif credit.kind == "commit":
+        source, target = CLEARING, _expiring(credit, "prepaid", _COMMIT_PRIORITY, now_ms)
+        _open_own(transaction, source, "cash_clearing", now_ms)
     else:
-        source, target = PROMOTIONS, _promo(credit, now_ms)
+        source, target = PROMOTIONS, _expiring(credit, "promo", _PROMO_PRIORITY, now_ms)
         _open_own(transaction, source, "discount", now_ms)
     ledger.open_account(transaction, target)
     entries = ((source, -credit.nano), (target.id, credit.nano))
@@ -80,11 +86,12 @@ def set_credit_limit(
 
 
 def expire(transaction: Transaction, now_ms: int) -> list[tuple[str, int]]:
-    """Turn what is left of expired grants into breakage: (account, nano) of each.  What is still
-    set aside stays until its request has ended; the next run takes the rest of it."""
+    """Turn what is left of expired credit into breakage: (account, nano) of each.  What is still
+    set aside, or frozen below a floor, stays; a later run takes it once it is free."""
     found = transaction.rows(
-        "SELECT id, organisation_id, posted_nano - held_nano FROM account WHERE kind = 'promo' "
-        "AND expires_at_ms IS NOT NULL AND expires_at_ms <= ? AND posted_nano - held_nano > 0 "
+        "SELECT id, organisation_id, posted_nano - held_nano - coalesce(floor_nano, 0) FROM account "
+        "WHERE kind IN ('promo', 'prepaid') AND expires_at_ms <= ? "
+        "AND posted_nano - held_nano > coalesce(floor_nano, 0) "
         f"ORDER BY id{transaction.for_update}",
         (now_ms,),
     )
@@ -113,15 +120,18 @@ def check_organisation(transaction: Transaction, organisation_id: str) -> None:
         raise NotGranted(f"There is no organisation {organisation_id!r}.")
 
 
-def _promo(credit: Credit, now_ms: int) -> Account:
+def _expiring(
+    credit: Credit, kind: Literal["promo", "prepaid"], priority: int, now_ms: int
+) -> Account:
+    """An account of its own for what may expire by itself."""
     return Account(
-        f"promo:{credit.id}",
-        "promo",
+        f"{credit.kind}:{credit.id}",
+        kind,
         credit.organisation_id,
         0,
         0,
         0,
-        _PROMO_PRIORITY,
+        priority,
         credit.expires_at_ms,
         now_ms,
     )

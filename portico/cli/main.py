@@ -28,6 +28,10 @@ COMMANDS = {
         "portico.cli.money.credit:app",
         "Grant credit, set credit limits, see what is left.",
     ),
+    "allowance": (
+        "portico.cli.money.allowance:app",
+        "Give an organisation credit anew in every day or month.",
+    ),
     "budget": (
         "portico.cli.money.budget:app",
         "Cap what a key, project or organisation may spend.",

@@ -66,6 +66,19 @@ def only_what_is_asked_for_is_locked_and_read(world: World) -> None:
     assert list(store.known_holds(transaction, ["s"])) == ["s"]
 
 
+def funds_are_found_among_thousands_of_accounts_that_do_not_pay(world: World) -> None:
+    """By their own index: the query says its condition word for word."""
+    world.fund("prepaid:a", 10)
+    said: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Transaction, "rows", lambda _, sql, parameters: said.append(sql) or [])
+        world.rooms.store.lock_funds(world.transaction, ["a"], ["limit:b:0"])
+    if world.transaction.for_update:
+        return  # PostgreSQL chooses by what is in the tables
+    steps = world.transaction.rows(f"EXPLAIN QUERY PLAN {said[0]}", ("a", "limit:b:0"))
+    assert any("account_funding" in str(step) for step in steps), steps
+
+
 def rows_are_locked_in_one_order_with_windows_last(world: World) -> None:
     """By code point, as Python sorts; who locks in another order waits for ever."""
     for name in ("a", "B", "_"):

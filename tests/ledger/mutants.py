@@ -80,12 +80,13 @@ MUTANTS = [
     ),
     _store(
         "funds: of every kind",
-        "AND (kind = 'prepaid' OR kind = 'receivable' OR",
-        "AND (kind <> 'limit' OR kind = 'receivable' OR",
+        "kind IN ('prepaid', 'promo', 'receivable') AND",
+        "kind <> 'limit' AND",
     ),
-    _store("funds: no prepaid", "kind = 'prepaid' OR ", ""),
-    _store("funds: no receivable", "kind = 'receivable' OR ", ""),
-    _store("funds: no promo", " OR (kind = 'promo' AND posted_nano > 0)", ""),
+    _store("funds: no prepaid", "'prepaid', ", ""),
+    _store("funds: no receivable", ", 'receivable')", ")"),
+    _store("funds: nothing owed yet", " OR kind = 'receivable'", ""),
+    _store("funds: no promo", "'promo', ", ""),
     _store("funds: no limits", '"OR id IN', '"OR 0 = 1 AND id IN'),
     _store(
         "accounts: of everybody", "WHERE organisation_id = ? ORDER", "WHERE ? IS NOT NULL ORDER"
@@ -180,7 +181,7 @@ MUTANTS = [
     _store("stale: of the living", "owner NOT IN", "owner IN"),
     _store("stale: newest first", "ORDER BY opened_at_ms, id", "ORDER BY opened_at_ms DESC, id"),
     _store("stale: all at once", "LIMIT ?{", "LIMIT 99 + ?{"),
-    _store("funds: spent promos", "kind = 'promo' AND posted_nano > 0", "kind = 'promo'"),
+    _store("funds: spent credit", "(posted_nano > 0 OR ", "(1 = 1 OR "),
     # service
     _service(
         "hold: again is held again",

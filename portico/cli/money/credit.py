@@ -33,8 +33,12 @@ def grant(
     promo: Annotated[
         bool, Parameter(negative="", help="A gift: used up before paid credit, and may expire.")
     ] = False,
+    commit: Annotated[
+        bool, Parameter(negative="", help="Paid for ahead: used or lost by the day it expires.")
+    ] = False,
     expires: Annotated[
-        str | None, Parameter(help="Last moment of a gift (UTC), such as 2027-01-01.")
+        str | None,
+        Parameter(help="Last moment of a gift or commitment (UTC), such as 2027-01-01."),
     ] = None,
     id: Annotated[
         str | None, Parameter(help="Your own id of it: a second grant under it does nothing.")
@@ -56,7 +60,7 @@ def grant(
         id or new_id("grant"),
         organisation,
         nano,
-        "promo" if promo else "paid",
+        _kind(promo, commit),
         expires_at_ms,
         f"{login()}: {reason}" if reason else login(),
     )
@@ -132,7 +136,7 @@ def list_all(*, data_dir: DataDir = None, json: Json = False) -> None:
 
 @app.command
 def expire(*, data_dir: DataDir = None, json: Json = False) -> None:
-    """Turn what is left of expired gifts into breakage.  Run it daily."""
+    """Turn what is left of expired credit into breakage.  A server does so by itself."""
     database = database_of(settings_for(None, server={"data_dir": data_dir}))
     now_ms = SystemClock().wall_ms()
     expired = database.write(lambda c: credits.expire(Transaction(c), now_ms))
@@ -143,6 +147,12 @@ def expire(*, data_dir: DataDir = None, json: Json = False) -> None:
         console.print(f"{account}: {dollars(nano)} expired.", markup=False)
     if not expired:
         console.print("Nothing has expired.")
+
+
+def _kind(promo: bool, commit: bool) -> credits.CreditKind:
+    if promo and commit:
+        stop(Exit.USAGE, "--promo and --commit exclude each other.")
+    return "promo" if promo else "commit" if commit else "paid"
 
 
 def _spendable(connection: Connection, owners: list[str]) -> list[Account]:

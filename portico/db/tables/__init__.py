@@ -27,6 +27,7 @@ from portico.db.tables.payments import (
     top_up,
     top_up_refund,
 )
+from portico.db.tables.plans import allowance
 from portico.db.tables.pricing import price, terms
 from portico.db.tables.replay import idempotency_key
 from portico.db.tables.routing import deployment
@@ -36,6 +37,7 @@ __all__ = [
     "APPEND_ONLY",
     "account",
     "alert",
+    "allowance",
     "api_key",
     "attempt",
     "audit_run",

@@ -15,6 +15,7 @@ from sqlalchemy import (
 
 from portico.db.tables.base import Int64, identifier, metadata
 
+FUNDING = "kind IN ('prepaid', 'promo', 'receivable') AND (posted_nano > 0 OR kind = 'receivable')"
 BESIDE_CHARGES = "substr(txn_id, 1, 7) <> 'settle:'"
 
 account = Table(
@@ -35,6 +36,13 @@ account = Table(
     Column("created_at_ms", Int64, nullable=False),
     CheckConstraint("floor_nano IS NULL OR posted_nano - held_nano >= floor_nano"),
     Index("account_by_organisation", "organisation_id"),
+    # Those that may pay, among very many that no longer do.
+    Index(
+        "account_funding",
+        "organisation_id",
+        sqlite_where=text(FUNDING),
+        postgresql_where=text(FUNDING),
+    ),
     sqlite_strict=True,
 )
 

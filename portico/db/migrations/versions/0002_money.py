@@ -81,6 +81,16 @@ def _accounts() -> None:
         sqlite_strict=True,
     )
     op.create_index("account_by_organisation", "account", ["organisation_id"])
+    funding = sa.text(
+        "kind IN ('prepaid', 'promo', 'receivable') AND (posted_nano > 0 OR kind = 'receivable')"
+    )
+    op.create_index(
+        "account_funding",
+        "account",
+        ["organisation_id"],
+        sqlite_where=funding,
+        postgresql_where=funding,
+    )
     op.create_table(
         "hold",
         identifier(),

@@ -1,0 +1,1 @@
+"""Credit that comes and goes by the calendar: free tiers, commitments, expiry."""
