@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from bench.faults.client import GONE, Head, Heard, Line, chat, request
 from bench.faults.command import Tell, aloud, drill, parser
@@ -128,7 +129,7 @@ async def run(
     seed: int,
     tell: Tell = lambda _: None,
 ) -> Disconnects:
-    """In an empty database."""
+    """In a database that is empty, or has been through other drills."""
     began_s = time.perf_counter()
     async with opened(address) as site:
         site.books.grant(_GRANT_NANO)
@@ -220,9 +221,13 @@ def _found(
     site: Site, processes: int, seen: Seen, began_s: float, audit: dict[str, int]
 ) -> Disconnects:
     books = site.books
-    holds = dict(books.rows("SELECT id, state FROM hold"))
-    records = {r[0]: r[1:] for r in books.rows("SELECT id, outcome, output_text FROM usage_record")}
-    charges = dict(books.rows("SELECT id, net_nano FROM charge"))
+
+    def ours(sql: str) -> dict[str, tuple[Any, ...]]:
+        return {row[0]: row[1:] for row in books.rows(sql) if row[0] not in books.before}
+
+    holds = ours("SELECT id, state FROM hold")
+    records = ours("SELECT id, outcome, output_text FROM usage_record")
+    charges = {name: row[0] for name, row in ours("SELECT id, net_nano FROM charge").items()}
     wrong = list(seen.strange)
     wrong += [f"{k} ended as {r[0]}" for k, r in records.items() if r[0] not in _OUTCOMES]
     for request_id, (tokens, to_its_end) in seen.received.items():
@@ -232,7 +237,7 @@ def _found(
     for request_id, cost_nano in seen.costs_nano.items():
         if charges.get(request_id) != cost_nano:
             wrong.append(f"{request_id}: said {cost_nano}, charged {charges.get(request_id)}")
-    ended = {name for name, state in holds.items() if state in ("settled", "void")}
+    ended = {name for name, (state,) in holds.items() if state in ("settled", "void")}
     return Disconnects(
         books.address.kind,
         processes,

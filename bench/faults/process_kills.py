@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields
 from functools import partial
+from typing import Any
 
 from bench.faults.client import GONE, Head, Heard, Line, chat, request
 from bench.faults.command import Tell, aloud, drill, parser
@@ -190,12 +191,14 @@ class _Lane:
 
     def _found(self, site: Site, began_s: float, audit: dict[str, int]) -> "Kills":
         books = site.books
-        records = {
-            row[0]: row[1:]
-            for row in books.rows("SELECT id, outcome, output_text FROM usage_record")
-        }
-        charges = dict(books.rows("SELECT id, net_nano FROM charge"))
-        void = {row[0] for row in books.rows("SELECT id FROM hold WHERE state = 'void'")}
+
+        def ours(sql: str) -> dict[str, tuple[Any, ...]]:
+            return {row[0]: row[1:] for row in books.rows(sql) if row[0] not in books.before}
+
+        records = ours("SELECT id, outcome, output_text FROM usage_record")
+        charges = {name: row[0] for name, row in ours("SELECT id, net_nano FROM charge").items()}
+        killed = [name for name, row in records.items() if row[0] == "killed"]
+        void = ours("SELECT id FROM hold WHERE state = 'void'").keys()
         lost = sum(
             records.get(name) != ("completed", tokens) or charges.get(name) != cost_nano
             for name, (tokens, cost_nano) in self.told.ended.items()
@@ -209,7 +212,7 @@ class _Lane:
             len(self.told.ended),
             lost,
             len(charges),
-            int(books.one("SELECT count(*) FROM charge WHERE outcome = 'killed'")),
+            sum(name in charges for name in killed),
             len(void),
             len(void - records.keys()),
             self.told.strange[:20],

@@ -16,7 +16,7 @@ from typing import Any
 from bench.faults.client import Line
 from bench.faults.place import Address
 from portico.accounts.model import KeyWish
-from portico.accounts.service import open_accounts
+from portico.accounts.service import create_key, open_accounts
 from portico.billing import credits
 from portico.db.database import open_database
 from portico.db.transaction import Transaction
@@ -46,18 +46,25 @@ class Books:
     """The database from outside, beside whatever serves it.  Blocking."""
 
     def __init__(self, address: Address) -> None:
-        """Sets up an empty database: one organisation, its key, its terms and its prices."""
+        """Of an empty database: sets up an organisation, its key, its terms and its prices.  Of one
+        that has been through a drill: makes another key."""
         self.address = address
         self._clock = SystemClock()
         self._database = open_database(address.folder, address.url)
         wish = KeyWish("Drill", concurrency_max=4_096)
-        _, issued = open_accounts(self._database, address.folder, self._clock, wish)
+        peppers, issued = open_accounts(self._database, address.folder, self._clock, wish)
+        again = issued is None
         if issued is None:
-            raise RuntimeError("A drill needs an empty database.")
+            issued = self._database.write(lambda c: create_key(c, peppers, self._clock, wish))
         self.key = issued.secret
         self.organisation = str(self.one("SELECT id FROM organisation"))
-        self.granted_nano = 0
-        self._grants = 0
+        if not again:
+            self._agree()
+        self._grants = int(self.one("SELECT count(*) FROM txn WHERE id LIKE 'credit:%'"))
+        self.before = {row[0] for row in self.rows("SELECT id FROM hold")}
+        """Requests that are none of this drill's."""
+
+    def _agree(self) -> None:
         prepaid = TermsWish(organisation_id=self.organisation, kind="prepaid")
         self._database.write(lambda c: set_terms(c, prepaid, "drill", self._clock))
         prices = [
@@ -80,7 +87,15 @@ class Books:
         now_ms = self._clock.wall_ms()
         if not self._database.write(lambda c: credits.grant(Transaction(c), credit, now_ms)):
             raise RuntimeError(f"{credit.id} was there already.")
-        self.granted_nano += nano
+
+    @property
+    def granted_nano(self) -> int:
+        return int(
+            self.one(
+                "SELECT coalesce(sum(amount_nano), 0) FROM entry JOIN account ON account.id = "
+                "account_id WHERE kind = 'prepaid' AND amount_nano > 0"
+            )
+        )
 
     @property
     def balance_nano(self) -> int:
