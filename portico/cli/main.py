@@ -44,6 +44,14 @@ COMMANDS = {
         "portico.cli.money.alert:app",
         "Who is told when a budget nears its end, and what became of it.",
     ),
+    "payment": (
+        "portico.cli.money.payment:app",
+        "Keep cards, take top-ups, pay back, recharge.",
+    ),
+    "fake-stripe": (
+        "portico.cli.money.fake_stripe:fake_stripe",
+        "Serve the part of Stripe's API that payments need, on this machine, in memory.",
+    ),
     "ledger": ("portico.cli.money.ledger:app", "Audit, verify, sign and export what was charged."),
     "terms": ("portico.cli.money.terms:app", "Show and set how organisations pay."),
     "usage": (
