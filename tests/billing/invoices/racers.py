@@ -1,0 +1,75 @@
+"""What processes of a race do.  A module of its own: they import it by its name.
+
+They work on the database without the writers' turns: the locks of the invoices have to be enough.
+"""
+
+import signal
+from collections.abc import Callable
+
+from bench.faults.place import Address, Place
+from portico.billing.invoices import notes, payments, service
+from portico.billing.invoices.model import NotInvoiced
+from portico.billing.invoices.rules import month
+from portico.db.transaction import Transaction
+from tests.billing.invoices.shop import DOLLAR, SELLER, ms
+
+OWNERS = [f"org_{number}" for number in range(1, 9)]
+NOW_MS = ms("2026-03-01")
+
+
+def _done(place: Place, work: Callable[[Transaction], str]) -> str:
+    """The answer, or what kind of refusal it was.  `Place.run` tries again after a deadlock."""
+    try:
+        return place.run(work)
+    except NotInvoiced as error:
+        return type(error).__name__
+
+
+def finalise_all(address: Address, first: int) -> list[str]:
+    """Every organisation's February, beginning with another one in each process."""
+    place = Place(address)
+    made = []
+    for number in range(len(OWNERS)):
+        owner = OWNERS[(first + number) % len(OWNERS)]
+
+        def work(transaction: Transaction, owner: str = owner) -> str:
+            draft = service.draft(transaction, owner, month("2026-02"), SELLER, NOW_MS)
+            return service.finalise(transaction, draft, SELLER, NOW_MS).number
+
+        made.append(_done(place, work))
+    place.close()
+    return made
+
+
+def credit_all(address: Address, invoice_id: str, _: int) -> list[str]:
+    place = Place(address)
+
+    def work(transaction: Transaction) -> str:
+        return notes.credit(transaction, invoice_id, {1: DOLLAR // 2}, "", SELLER, NOW_MS).number
+
+    made = [_done(place, work) for _ in range(3)]
+    place.close()
+    return made
+
+
+def pay_all(address: Address, invoice_id: str, _: int) -> list[str]:
+    place = Place(address)
+    made = []
+    for number in range(6):
+
+        def work(transaction: Transaction, number: int = number) -> str:
+            booked = payments.record_payment(transaction, invoice_id, 60, f"bank {number}", NOW_MS)
+            return f"bank {number}" if booked else "again"
+
+        made.append(_done(place, work))
+    place.close()
+    return made
+
+
+def die_before_commit(address: Address) -> None:
+    place = Place(address)
+    place.begin()
+    transaction = Transaction(place.connection)
+    draft = service.draft(transaction, "org_1", month("2026-02"), SELLER, NOW_MS)
+    service.finalise(transaction, draft, SELLER, NOW_MS)
+    signal.raise_signal(signal.SIGKILL)

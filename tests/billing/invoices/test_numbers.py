@@ -1,0 +1,116 @@
+"""Numbers have no gap and no double, whoever races and whoever dies."""
+
+import signal
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from bench.faults.place import PROCESSES, Address
+from portico.billing.invoices.check import invoice_differences
+from portico.db.database import Database, open_database
+from tests.billing.invoices.racers import (
+    NOW_MS,
+    OWNERS,
+    credit_all,
+    die_before_commit,
+    finalise_all,
+    pay_all,
+)
+from tests.billing.invoices.shop import DOLLAR, Shop, ms
+
+WORKERS = 4
+
+
+@pytest.fixture
+def shop(database: Database) -> Shop:
+    made = Shop(database, *OWNERS, now_ms=ms("2026-02-03"))
+    made.taxes("DE", 1900)
+    for owner in OWNERS:
+        made.may_owe(10 * DOLLAR, owner)
+        made.uses({"input_text": 1_000_000}, owner)
+    made.now_ms = NOW_MS
+    return made
+
+
+@pytest.fixture
+def address(shop: Shop, tmp_path: Path, database_url: str) -> Address:
+    return Address(tmp_path, database_url)
+
+
+def race(work: Callable[[int], list[str]]) -> list[str]:
+    with ProcessPoolExecutor(WORKERS, mp_context=PROCESSES) as pool:
+        return [each for found in pool.map(work, range(0, 2 * WORKERS, 2)) for each in found]
+
+
+def right(shop: Shop) -> None:
+    found = shop.do(lambda t: list(invoice_differences(t)))
+    assert [name for name, ok in found if not ok] == []
+
+
+def test_racing_processes_leave_no_gap_and_no_double(shop: Shop, address: Address) -> None:
+    answers = race(partial(finalise_all, address))
+    numbers = sorted(each for each in answers if each.startswith("INV"))
+    assert numbers == [f"INV-2026-{number:06d}" for number in range(1, len(OWNERS) + 1)]
+    assert set(answers) - set(numbers) <= {"Overtaken", "NotInvoiced"}
+    assert shop.rows("SELECT last FROM invoice_series") == [(len(OWNERS),)]
+    right(shop)
+
+
+def test_racing_notes_never_exceed_their_line(shop: Shop, address: Address) -> None:
+    invoice = shop.invoice("2026-02")
+    answers = race(partial(credit_all, address, invoice.id))
+    assert sorted(each for each in answers if each.startswith("CN")) == [
+        f"CN-2026-{number:06d}" for number in range(1, 5)
+    ]
+    assert shop.outstanding(invoice) == 0
+    right(shop)
+
+
+def test_racing_payments_never_exceed_their_invoice(shop: Shop, address: Address) -> None:
+    invoice = shop.invoice("2026-02")  # $2.38
+    answers = race(partial(pay_all, address, invoice.id))
+    booked = [each for each in answers if each.startswith("bank")]
+    assert len(booked) == len(set(booked)) == 3
+    assert shop.outstanding(invoice) == 238 - 180
+    right(shop)
+
+
+def test_a_process_that_dies_before_the_commit_leaves_no_gap(shop: Shop, address: Address) -> None:
+    child = PROCESSES.Process(target=die_before_commit, args=(address,))
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+    shop.database = open_database(address.folder, address.url)
+    assert shop.rows("SELECT * FROM invoice_series") == []
+    assert [shop.invoice("2026-02", owner).number for owner in OWNERS[:2]] == [
+        "INV-2026-000001",
+        "INV-2026-000002",
+    ]
+    right(shop)
+
+
+def test_each_year_begins_anew_and_dates_follow_numbers(shop: Shop) -> None:
+    shop.now_ms = ms("2026-12-31T23:59")
+    last = shop.invoice("2026-02", "org_1")
+    shop.now_ms = ms("2026-12-31T23:58")  # a machine whose clock is behind
+    behind = shop.invoice("2026-02", "org_2")
+    shop.now_ms = ms("2027-01-01")
+    first = shop.invoice("2026-02", "org_3")
+    assert [last.number, behind.number, first.number] == [
+        "INV-2026-000001",
+        "INV-2026-000002",
+        "INV-2027-000001",
+    ]
+    assert behind.issued_at_ms == last.issued_at_ms
+
+
+def test_a_number_that_is_given_twice_is_refused_by_the_database(shop: Shop) -> None:
+    shop.invoice("2026-02", "org_1")
+    shop.do(lambda t: t.run("UPDATE invoice_series SET last = 0"))
+    with pytest.raises((sqlite3.IntegrityError, psycopg.IntegrityError)):
+        shop.invoice("2026-02", "org_2")
