@@ -12,6 +12,7 @@ from portico.billing.alerts.service import Alerts
 from portico.billing.alerts.webhook import Webhooks
 from portico.billing.auditing import AskProvider, Auditor
 from portico.billing.payments.recharge_store import freeze
+from portico.billing.plans.service import Upkeep
 from portico.db.database import Database
 from portico.kit.clock import Clock
 from portico.kit.ids import new_id
@@ -46,8 +47,9 @@ def watching(
 ) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
     """Work beside the road, to be started once the door opens.  Raises: CannotStart."""
     alerts = alerts_of(settings, database, clock)
+    upkeep = Upkeep(database, clock, operator_targets(settings))
     if not settings.audit.every_s:
-        return (alerts.run,)
+        return (alerts.run, upkeep.run)
     auditor = Auditor(
         database,
         clock,
@@ -57,7 +59,7 @@ def watching(
         ask_provider(settings, database, clock),
         settings.audit.every_s,
     )
-    return (alerts.run, auditor.run)
+    return (alerts.run, upkeep.run, auditor.run)
 
 
 def ask_provider(settings: Settings, database: Database, clock: Clock) -> AskProvider | None:
