@@ -5,13 +5,14 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Connection
 
 from portico.billing.credits import Credit, grant
 from portico.billing.proofs.heads import Signing, opened_keys, sign_heads
@@ -28,6 +29,7 @@ from portico.ledger.receipts import Receipt
 from portico.ledger.rules import GENESIS, link
 from tests.billing.books import DAY_MS, LINES, NOW_MS, Books
 
+T = TypeVar("T")
 OTHERS = ("org_2", "org_3")
 
 
@@ -295,6 +297,19 @@ def test_a_head_is_signed_once_and_again_when_the_chain_has_grown(books: Books) 
     books.charge("req_5")
     (grown,) = sign(books).signed
     assert (grown.statement.organisation_id, grown.statement.sequence) == ("org_1", 5)
+
+
+def test_two_that_sign_at_once_sign_once(books: Books) -> None:
+    class Overtaken(Database):
+        """Another server is faster."""
+
+        def write(self, change: Callable[[Connection], T]) -> T:
+            sign(books)
+            return super().write(change)
+
+    late = Overtaken(books.database.backend, books.database.data_dir)
+    assert len(sign_heads(late, key_of(books), NOW_MS + 1).signed) == 3
+    assert books.rows("SELECT count(*), max(signed_at_ms) FROM signed_head") == [(3, NOW_MS)]
 
 
 def test_a_broken_chain_is_not_signed(books: Books) -> None:

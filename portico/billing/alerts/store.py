@@ -80,7 +80,10 @@ def any_due(transaction: Transaction, now_ms: int) -> bool:
 
 
 def take_due(transaction: Transaction, now_ms: int) -> list[Delivery]:
-    """The next deliveries, oldest first, left alone by everybody else for `LEASE_MS`."""
+    """The next deliveries, oldest first, left alone by everybody else for `LEASE_MS`.
+
+    Writing transactions take turns, so nobody else takes them between the two statements.
+    """
     due = transaction.rows(
         "SELECT id FROM delivery WHERE state = 'waiting' AND due_at_ms <= ? "
         f"ORDER BY due_at_ms, id LIMIT {_AT_ONCE}",
@@ -88,9 +91,8 @@ def take_due(transaction: Transaction, now_ms: int) -> list[Delivery]:
     )
     ids = [row[0] for row in due]
     transaction.run(
-        f"UPDATE delivery SET attempts = attempts + 1, due_at_ms = ? WHERE id IN {places(len(ids))} "
-        "AND state = 'waiting' AND due_at_ms <= ?",
-        (now_ms + LEASE_MS, *ids, now_ms),
+        f"UPDATE delivery SET attempts = attempts + 1, due_at_ms = ? WHERE id IN {places(len(ids))}",
+        (now_ms + LEASE_MS, *ids),
     )
     found = transaction.rows(
         "SELECT delivery.id, channel, target, attempts, organisation_id, body FROM delivery "
@@ -104,10 +106,10 @@ def take_due(transaction: Transaction, now_ms: int) -> list[Delivery]:
 def note(
     transaction: Transaction, results: Iterable[tuple[Delivery, Outcome]], now_ms: int
 ) -> None:
-    """What came of attempts.  One that was noted before stays as it is."""
+    """What came of attempts.  A late word about one that was resolved meanwhile changes nothing
+    but the log."""
     for each, outcome in results:
-        row = (each.id, each.number, now_ms, outcome.says)
-        transaction.insert(attempt, [row], "ON CONFLICT DO NOTHING")
+        transaction.insert(attempt, [(each.id, each.number, now_ms, outcome.says)])
         if outcome.delivered:
             _resolve(transaction, each.id, "delivered", now_ms)
         elif outcome.final or each.number >= ATTEMPTS_MAX:

@@ -6,13 +6,15 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from email import message_from_string
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from portico.billing.alerts.mail import NO_SERVER, Mails, MailServer
-from portico.billing.alerts.model import Alert, Channel, Target
+from portico.billing.alerts.model import Alert, Channel, Outcome, Target
 from portico.billing.alerts.rules import (
     ATTEMPTS_MAX,
     SecretInvalid,
@@ -23,13 +25,14 @@ from portico.billing.alerts.rules import (
     wait_ms,
 )
 from portico.billing.alerts.service import Alerts
-from portico.billing.alerts.store import LEASE_MS, Told, tell, told
+from portico.billing.alerts.store import LEASE_MS, Told, note, take_due, tell, told
 from portico.billing.alerts.webhook import NO_SECRET, Webhooks
 from portico.db.database import Database
 from portico.db.transaction import Transaction
 from tests.billing.alerts.inbox import Clock, hook, mailbox
 from tests.billing.books import NOW_MS
 
+T = TypeVar("T")
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 pytestmark = pytest.mark.anyio
 
@@ -206,6 +209,25 @@ async def test_two_servers_at_once_deliver_once(scene: Scene) -> None:
         while sum(await asyncio.gather(one.deliver(), other.deliver())):
             continue
     assert (len(there.posts), len({p.headers["webhook-id"] for p in there.posts})) == (30, 30)
+
+
+@pytest.mark.parametrize(
+    "late", [Outcome(False, "no"), Outcome(False, "gone", final=True), Outcome(True, "yes")]
+)
+def test_a_late_word_about_a_delivery_changes_only_the_log(scene: Scene, late: Outcome) -> None:
+    scene.tell(Target("webhook", "https://x.example/"))
+
+    def do(work: Callable[[Transaction], T]) -> T:
+        return scene.database.write(lambda c: work(Transaction(c)))
+
+    (slow,) = do(lambda t: take_due(t, NOW_MS))
+    assert do(lambda t: take_due(t, NOW_MS + LEASE_MS - 1)) == []
+    (fast,) = do(lambda t: take_due(t, NOW_MS + LEASE_MS))
+    do(lambda t: note(t, [(fast, Outcome(True, "yes"))], NOW_MS + LEASE_MS))
+    before = scene.database.read(lambda c: Transaction(c).rows("SELECT * FROM delivery"))
+    do(lambda t: note(t, [(slow, late)], NOW_MS + 2 * LEASE_MS))
+    assert scene.database.read(lambda c: Transaction(c).rows("SELECT * FROM delivery")) == before
+    assert (slow.number, fast.number, len(scene.log())) == (1, 2, 2)
 
 
 _DIES = """
