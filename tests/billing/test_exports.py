@@ -162,6 +162,18 @@ def test_focus_says_what_its_columns_mean(books: Books) -> None:
     assert {row["ProviderName"] for row in rows} == {SELLER}
 
 
+def test_focus_names_the_invoice_that_a_receipt_is_on(books: Books) -> None:
+    row = (
+        "'inv_1', 'org_1', 'invoice', 'main', 2026, 1, 'INV-1', NULL, 2, 4, 0, 1, 1, 1, 0, 0, 0, "
+        "'{}', ''"
+    )
+    books.do(lambda t: t.run(f"INSERT INTO invoice VALUES ({row})"))
+    found = {(row["x_RequestId"], row["InvoiceId"]) for row in rows_of(books, "focus")}
+    on_it = {request_id for request_id, number in found if number == "INV-1"}
+    assert on_it == {"req_02", "req_04", "req_06"}
+    assert {number for _, number in found} == {"", "INV-1"}
+
+
 def test_a_december_ends_with_the_year(books: Books) -> None:
     (found,) = books.do(lambda t: [receipts.of_request(t, "req_00")])
     assert found is not None

@@ -38,13 +38,16 @@ _lines = msgspec.json.Decoder(tuple[Line, ...])
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a receipt only names.  share: what is left of the list price (numerator, denominator)."""
+    """What a receipt only names.  share: what is left of the list price (numerator, denominator).
+    invoice: the number of the invoice it is on; "" while it is on none.
+    """
 
     seller: str
     organisation_name: str
     project_name: str
     key_name: str
     share: tuple[int, int]
+    invoice: str = ""
 
 
 def rows(receipt: Receipt, hashed: bytes, about: About) -> Iterator[tuple[str, ...]]:
@@ -90,6 +93,7 @@ def _shared(receipt: Receipt, hashed: bytes, about: About) -> dict[str, str]:
         "ChargeFrequency": "Usage-Based",
         "ChargePeriodEnd": _moment(datetime.fromtimestamp(hour_s + _HOUR_MS // 1000, UTC)),
         "ChargePeriodStart": _moment(datetime.fromtimestamp(hour_s, UTC)),
+        "InvoiceId": about.invoice,
         "InvoiceIssuerName": about.seller,
         "ProviderName": about.seller,
         "PublisherName": about.seller,

@@ -9,7 +9,7 @@ from portico.billing.exports.parquet import write_parquet
 from portico.billing.exports.text import csv_lines, csv_row, jsonl
 from portico.db.transaction import Transaction, places
 from portico.ledger import receipts
-from portico.ledger.receipts import Span, Stored
+from portico.ledger.receipts import Receipt, Span, Stored
 
 Format = Literal["jsonl", "csv", "parquet", "focus"]
 TextFormat = Literal["jsonl", "csv", "focus"]
@@ -91,6 +91,21 @@ class _Names:
             )
         }
 
+        numbers = [each.sequence for each in found]
+        owners = sorted({each.organisation_id for each in found})
+        self._invoices = transaction.rows(
+            "SELECT organisation_id, first_sequence, last_sequence, number FROM invoice "
+            f"WHERE kind = 'invoice' AND organisation_id IN {places(len(owners))} "
+            "AND last_sequence >= ? AND first_sequence <= ?",
+            (*owners, min(numbers), max(numbers)),
+        )
+
+    def _invoice(self, receipt: Receipt) -> str:
+        for owner, first, last, number in self._invoices:
+            if owner == receipt.organisation_id and first <= receipt.sequence <= last:
+                return str(number)
+        return ""
+
     def of(self, stored: Stored) -> focus.About:
         receipt = stored[0]
         return focus.About(
@@ -100,4 +115,5 @@ class _Names:
             self._keys.get(receipt.key_id, ""),
             # An organisation that was never given terms pays the list price.
             self._shares.get(receipt.terms_id, (1, 1)),
+            self._invoice(receipt),
         )

@@ -215,7 +215,10 @@ def export(
     organisation: Annotated[str | None, Parameter(help="Only this one's.")] = None,
     from_: Annotated[str | None, Parameter(name="--from", help="From this day on (UTC).")] = None,
     to: Annotated[str | None, Parameter(help="Up to this day, it not included (UTC).")] = None,
-    seller: Annotated[str, Parameter(help="Who sells, as FOCUS names it.")] = "Portico",
+    seller: Annotated[
+        str | None,
+        Parameter(help="Who sells, as FOCUS names it; invoices.seller_name if left out."),
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Write out every charge with its lines, in the order of its chain of receipts.
@@ -232,14 +235,16 @@ def export(
         )
     except Unreadable as error:
         stop(Exit.USAGE, str(error))
-    database = database_of(settings_for(None, server={"data_dir": data_dir}))
+    settings = settings_for(None, server={"data_dir": data_dir})
+    database = database_of(settings)
+    named = seller or settings.invoices.seller_name or "Portico"
     if output is not None:
-        _export_file(database, format, span, output, seller)
+        _export_file(database, format, span, output, named)
         return
     if format == "parquet":
         stop(Exit.USAGE, "Parquet is not for a screen.", fix="Name a file with -o.")
     text: service.TextFormat = format
-    database.snapshot(lambda c: service.write_text(Transaction(c), text, span, sys.stdout, seller))
+    database.snapshot(lambda c: service.write_text(Transaction(c), text, span, sys.stdout, named))
 
 
 def _export_file(
