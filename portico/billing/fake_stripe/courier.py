@@ -39,7 +39,6 @@ class Courier:
         self._clock = clock
         self._rng = rng
         self._waiting: list[dict[str, Any]] = []
-        self._sent: dict[str, dict[str, Any]] = {}
 
     def put(self, event: dict[str, Any]) -> None:
         self._waiting.append(event)
@@ -47,13 +46,7 @@ class Courier:
     def letters(self) -> list[Letter]:
         """What is to be delivered now, in this order."""
         waiting, self._waiting = self._waiting, []
-        self._sent.update((event["id"], event) for event in waiting)
         return [self._sealed(event) for event in mixed(waiting, self.switches, self._rng)]
-
-    def again(self, event_id: str) -> list[Letter]:
-        """A replay of what was sent before, newly signed; [] where nothing was."""
-        event = self._sent.get(event_id)
-        return [] if event is None else [self._sealed(event)]
 
     def _sealed(self, event: dict[str, Any]) -> Letter:
         body = msgspec.json.encode(event)

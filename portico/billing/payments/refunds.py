@@ -14,7 +14,7 @@ from portico.billing.payments.model import (
     Refund,
     RefundSeen,
 )
-from portico.billing.payments.rules import SAME_KEY_MS
+from portico.billing.payments.rules import SAME_KEY_MS, checked_id
 from portico.db.transaction import Transaction
 from portico.kit.ids import new_id
 
@@ -33,9 +33,8 @@ class Refunds:
         Raises: PaymentRefused, and nothing has changed; ProviderUnavailable, and the poller goes
         on with it.
         """
-        made = self._desk.do(
-            lambda t: self._taken(t, top_up_id, amount_minor, reason, refund_id or new_id("ref"))
-        )
+        made_id = checked_id(refund_id or new_id("ref"))
+        made = self._desk.do(lambda t: self._taken(t, top_up_id, amount_minor, reason, made_id))
         return self.push(made) if made.state == "open" else made
 
     def _taken(

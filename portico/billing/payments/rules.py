@@ -1,6 +1,7 @@
 """What may be charged, credited, paid back.  Pure; see `model` for units."""
 
 import math
+import re
 
 from portico.billing.payments.model import (
     AMOUNT_MINOR_MAX,
@@ -24,6 +25,7 @@ SAME_KEY_MS = 20 * 3_600_000
 """How long asking again under the same key is safe: Stripe keeps keys for 24 hours at least."""
 
 CREDITED, WAITING, DECLINED, GONE = "succeeded", "requires_action", "declined", "canceled"
+_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}", re.ASCII)
 _TRYING = frozenset({"processing", "requires_capture"})
 _DECLINED = frozenset({"requires_payment_method", "requires_confirmation"})
 
@@ -36,6 +38,15 @@ def checked_minor(amount_minor: int) -> int:
             f"${AMOUNT_MINOR_MAX / 100:,.2f}; this one is ${amount_minor / 100:,.2f}."
         )
     return amount_minor
+
+
+def checked_id(id: str) -> str:
+    """Of the caller's own; it goes into a header.  Raises: PaymentRefused."""
+    if not _ID.fullmatch(id):
+        raise PaymentRefused(
+            f"{id[:80]!r} is no id: 1 to 64 letters, digits and any of the marks _ - . : are one."
+        )
+    return id
 
 
 def minor_of(nano: int) -> int:

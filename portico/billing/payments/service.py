@@ -24,6 +24,7 @@ from portico.billing.payments.rules import (
     GONE,
     SAME_KEY_MS,
     WAITING,
+    checked_id,
     checked_minor,
     mismatch,
     stands,
@@ -98,6 +99,7 @@ class TopUps:
     ) -> Order:
         """What would be asked, not stored.  Raises: PaymentRefused."""
         checked_minor(amount_minor)
+        checked_id(order_id)
         payer = _payer(transaction, organisation_id)
         if payer is None or not payer.payment_method_id:
             raise PaymentRefused(f"{organisation_id} has no card to charge.")

@@ -86,7 +86,8 @@ def top_up(
     if json:
         say_json(_order(order))
     elif order.state == "paid":
-        console.print(f"{organisation}: {dollars(order.amount_nano)} paid ({order.id}).")
+        says = f"{organisation}: {dollars(order.amount_nano)} paid ({order.id})."
+        console.print(says, markup=False)
     elif order.state == "open":
         console.print(f"{order.id} is open: {order.says}.", markup=False)
     if order.state == "failed":
@@ -149,7 +150,8 @@ def refund(
         say_json(_refund(made))
     elif made.state != "failed":
         how = "paid back" if made.state == "paid" else "on its way back"
-        console.print(f"{top_up_id}: {dollars(made.amount_nano)} {how} ({made.id}).")
+        says = f"{top_up_id}: {dollars(made.amount_nano)} {how} ({made.id})."
+        console.print(says, markup=False)
     if made.state == "failed":
         stop(Exit.FAILED, f"Stripe did not pay {made.id} out.", fix="It is credit again.")
 

@@ -37,5 +37,6 @@ class Webhook:
             raise errors.BAD_REQUEST(
                 f"This is no event of our payment provider: {received.outcome}",
                 field="stripe-signature",
+                remedy="Check that both sides have the same webhook secret, and the right time.",
             )
         answer_json(exchange, 200, {"received": True})

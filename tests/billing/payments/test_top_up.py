@@ -50,6 +50,13 @@ def test_an_amount_stripe_does_not_charge_is_not_asked_for(shop: Shop) -> None:
     assert shop.rows("SELECT * FROM top_up") == []
 
 
+def test_an_id_that_does_not_fit_into_a_header_is_refused(shop: Shop) -> None:
+    for id in ("a b", "a\nb", "x" * 65, "ü"):
+        with pytest.raises(PaymentRefused, match="is no id"):
+            shop.office.top_ups.top_up(ORG, 1_000, id)
+    assert charges(shop) == 0
+
+
 def test_nobody_is_charged_without_a_card(shop: Shop) -> None:
     shop.rows("DELETE FROM payer RETURNING 1")
     with pytest.raises(PaymentRefused, match="no card"):

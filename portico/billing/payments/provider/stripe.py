@@ -4,6 +4,7 @@ The SDK (extra `stripe`) is loaded when the first adapter is made: whoever takes
 not need it.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -76,6 +77,8 @@ class Stripe:
             import stripe  # noqa: PLC0415 - an extra, and slow to load
         except ImportError:
             raise SdkMissing("Payments need the Stripe SDK: install `portico[stripe]`.") from None
+        # It tells of every call as if that were news.
+        logging.getLogger("stripe").setLevel(logging.WARNING)
         self.live = account.mode == "live"
         self._sdk = stripe
         self._client: StripeClient = stripe.StripeClient(
