@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from portico.db.database import Database, connect_database
 from tests.whole.conftest import Served
-from tests.whole.wire import Wire, ask, eventually, get, question
+from tests.whole.wire import END, Wire, ask, eventually, get, question
 
 Serve = Callable[..., Served]
 Paying = Callable[..., tuple[Served, "Bank"]]
@@ -33,6 +34,9 @@ class Bank:
 
     def one(self, sql: str) -> Any:
         return self.database.read(lambda c: c.exec_driver_sql(sql).scalar())
+
+    def row(self, sql: str) -> tuple[Any, ...]:
+        return tuple(self.database.read(lambda c: c.exec_driver_sql(sql).one()))
 
     def grant(self, nano: int) -> None:
         usd = f"{nano // 10**9}.{nano % 10**9:09d}"
@@ -200,4 +204,52 @@ def test_a_budget_is_never_overspent(paying: Paying) -> None:
     spent = int(budget["spent_nano_usd"])
     assert 0 < spent <= 1_000_000
     assert int(budget["remaining_nano_usd"]) == 1_000_000 - spent
+    bank.check()
+
+
+def test_a_locked_database_lets_nobody_in_and_charges_what_runs(paying: Paying) -> None:
+    served, bank = paying(100 * CENT, PORTICO_PRICING_WINDOW_TOKENS="32")
+    running = Wire(served).ask(
+        model="sim-lorem",
+        messages=question("go [[sim tokens=200 delay_ms=20]]"),
+        stream=True,
+        max_tokens=200,
+    )
+    running.read_until(b"data: ", 2)
+    lock = sqlite3.connect(served.data_dir / "portico.db", isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    try:
+        refused: list[str] = []
+
+        def closed() -> bool:
+            status, _, body = ask(served, model="sim-lorem", messages=question("hi"), max_tokens=5)
+            if status == 503:
+                refused.append(json.loads(body)["error"]["code"])
+            return status == 503
+
+        eventually(closed)
+        assert b"data: [DONE]" in running.read_until(END), "what runs finishes, windows or not"
+    finally:
+        lock.execute("ROLLBACK")
+        lock.close()
+    assert set(refused) == {"storage_unavailable"}
+    eventually(
+        lambda: ask(served, model="sim-lorem", messages=question("hi"), max_tokens=5)[0] == 200
+    )
+    longest = "SELECT charge.outcome, output_text, net_nano + absorbed_nano FROM usage_record JOIN charge "
+    longest += "USING (id) WHERE output_text = 200"
+    eventually(lambda: bank.one(longest) is not None)
+    outcome, tokens, cost = bank.row(longest)
+    prompt_tokens = bank.one("SELECT input_text FROM usage_record WHERE output_text = 200")
+    assert (outcome, tokens) == ("completed", 200)
+    assert cost == prompt_tokens * IN_NANO + 200 * OUT_NANO
+    bank.check()
+
+
+def test_without_room_on_the_disk_nothing_is_set_aside(paying: Paying) -> None:
+    served, bank = paying(CENT, PORTICO_STORAGE_FREE_BYTES_MIN=str(1 << 60))
+    eventually(lambda: get(served, "/readyz", key="")[0] == 503)
+    status, _, body = ask(served, model="sim-lorem", messages=question("hi"), max_tokens=5)
+    assert (status, json.loads(body)["error"]["code"]) == (503, "storage_unavailable")
+    assert bank.one("SELECT count(*) FROM hold") == 0
     bank.check()
