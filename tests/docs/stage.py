@@ -15,7 +15,7 @@ from openai import OpenAI
 from tests.docs.blocks import Block, printed_by, steps_of
 from tests.docs.likeness import Words
 
-_SERVES = re.compile(r"\bportico serve\b")
+_SERVES = re.compile(r"\bportico (?:serve|fake-stripe)\b")
 _LAST_OF_BANNER = "Ctrl-C stops it"
 _ENDS_WITHIN_S = 30
 

@@ -147,7 +147,7 @@ def test_an_event_that_claims_something_else_credits_nothing(shop: Shop, paid: O
     assert received(shop, true_event(shop)) == (True, "paid")
 
 
-THERE = {
+THERE: dict[str, Json] = {
     "amount": {"amount": 2_000, "amount_received": 2_000},
     "less received": {"amount_received": 999},
     "currency": {"currency": "eur"},

@@ -32,6 +32,10 @@ def switch_on(shop: Shop, threshold: int = 500, target: int = 2_000, cap: int = 
     )
 
 
+def post(shop: Shop, posting: Posting) -> None:
+    shop.desk.do(lambda t: ledger.post(t, [posting], shop.clock.now_ms))
+
+
 def use_up(shop: Shop, leave_minor: int = 0) -> None:
     """As requests would, all at once."""
     for account_id, posted in shop.rows(
@@ -41,8 +45,7 @@ def use_up(shop: Shop, leave_minor: int = 0) -> None:
         if take > 0:
             entries = ((account_id, -take), ("revenue", take))
             name = f"use:{account_id}:{shop.clock.now_ms}"
-            posting = Posting(name, "charge", ORG, "", entries)
-            shop.desk.do(lambda t, posting=posting: ledger.post(t, [posting], shop.clock.now_ms))
+            post(shop, Posting(name, "charge", ORG, "", entries))
 
 
 def recharged(shop: Shop) -> list[tuple[int, str]]:
