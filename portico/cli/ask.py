@@ -144,7 +144,8 @@ async def _listen(
         while data := await answer.next():
             *events, pending = (pending + data).split(b"\n\n")
             for event in events:
-                _hear(heard, event.removeprefix(b"data: "), shown=shown)
+                if event.startswith(b"data: "):  # else a comment: a ping, or what it costs
+                    _hear(heard, event.removeprefix(b"data: "), shown=shown)
     finally:
         answer.close()
     heard.ended_s = time.monotonic()
