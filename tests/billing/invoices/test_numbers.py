@@ -23,7 +23,7 @@ from tests.billing.invoices.racers import (
 )
 from tests.billing.invoices.shop import DOLLAR, Shop, ms
 
-WORKERS = 4
+WORKERS = 3
 
 
 @pytest.fixture
@@ -43,6 +43,7 @@ def address(shop: Shop, tmp_path: Path, database_url: str) -> Address:
 
 
 def race(work: Callable[[int], list[str]]) -> list[str]:
+    PROCESSES.set_forkserver_preload([finalise_all.__module__])
     with ProcessPoolExecutor(WORKERS, mp_context=PROCESSES) as pool:
         return [each for found in pool.map(work, range(0, 2 * WORKERS, 2)) for each in found]
 
