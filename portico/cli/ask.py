@@ -144,8 +144,7 @@ async def _listen(
         while data := await answer.next():
             *events, pending = (pending + data).split(b"\n\n")
             for event in events:
-                if event.startswith(b"data: "):  # else a comment: a ping, or what it costs
-                    _hear(heard, event.removeprefix(b"data: "), shown=shown)
+                _hear(heard, event, shown=shown)
     finally:
         answer.close()
     heard.ended_s = time.monotonic()
@@ -161,9 +160,10 @@ async def _decoded(answer: Answer) -> Any:
 
 
 def _hear(heard: Heard, event: bytes, *, shown: bool) -> None:
-    if event == b"[DONE]":
+    data = event.removeprefix(b"data: ")
+    if data in (event, b"[DONE]"):  # a comment (a ping, what it costs), or the end
         return
-    chunk = msgspec.json.decode(event)
+    chunk = msgspec.json.decode(data)
     if "error" in chunk:
         stop(Exit.FAILED, chunk["error"]["message"])
     if chunk.get("usage"):
