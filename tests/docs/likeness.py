@@ -16,6 +16,7 @@ _KINDS = {
         r"(?:key|req|proj|org|grant|bud|allow|top|ref|pi|pm)_[0-9a-f]{6,}…?",
         r"(?:key|req|proj|org|grant|bud|allow|top|ref|pi|pm)_[0-9a-f]{32}",
     ),
+    "number": (r"(?:INV|CN)-\d{4}-\d{6}", r"(?:INV|CN)-\d{4}-\d{6}"),
     "address": (r"127\.0\.0\.1:\d+", r"127\.0\.0\.1:\d+"),
     "call": (r"(?<=chatcmpl-)[0-9a-f]+…?", r"[0-9a-f]{32}"),
     "time": (
@@ -31,7 +32,7 @@ _KINDS = {
     "rest": (r"…", r".*?"),
     "blank": (r"[ ]+", r"[ ]+"),
 }
-_CARRIED = ("live", "test", "id", "address")
+_CARRIED = ("live", "test", "id", "number", "address")
 _VARYING = re.compile("|".join(f"(?P<{name}>{page})" for name, (page, _) in _KINDS.items()))
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 

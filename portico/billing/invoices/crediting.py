@@ -8,6 +8,7 @@ becomes prepaid credit; the rest is no longer to be paid.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from portico.admission.rules import dollars
 from portico.billing.invoices.model import (
     CENT_NANO,
     CreditedLine,
@@ -96,8 +97,8 @@ def _lines(
         amount_nano = left_nano if nano is None else nano
         if not 0 < amount_nano <= left_nano:
             raise NotInvoiced(
-                f"Line {place} of {invoice.number} has {left_nano} nano-USD left to credit, "
-                f"not {amount_nano}."
+                f"Line {place} of {invoice.number} has {dollars(left_nano)} left to credit, "
+                f"not {dollars(amount_nano)}."
             )
         found.append(_credited_line(line, amount_nano))
     if not found:

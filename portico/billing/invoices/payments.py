@@ -1,5 +1,6 @@
 """What came in for an invoice."""
 
+from portico.admission.rules import dollars
 from portico.billing.credits import CLEARING
 from portico.billing.dunning import service as dunning
 from portico.billing.invoices import store
@@ -32,8 +33,8 @@ def record_payment(
     outstanding = store.outstanding(transaction, [stored.id])[stored.id]
     if not 0 < amount_cents <= outstanding.total_cents:
         raise NotInvoiced(
-            f"{_dollars(outstanding.total_cents)} of {stored.number} is to be paid, not "
-            f"{_dollars(amount_cents)}; what is above an invoice may be granted as credit."
+            f"{dollars(outstanding.total_cents * CENT_NANO)} of {stored.number} is to be paid, not "
+            f"{dollars(amount_cents * CENT_NANO)}; what is above an invoice may be granted as credit."
         )
     part = allocate(amount_cents, outstanding)
     row = (reference, stored.id, part.due_cents, part.tax_cents, now_ms)
@@ -63,7 +64,3 @@ def _post(
     entries = tuple((name, nano) for name, nano in parts if nano)
     posting = Posting(f"invoice_payment:{reference}", "invoice_payment", owner, reference, entries)
     ledger.post(transaction, [posting], now_ms)
-
-
-def _dollars(cents: int) -> str:
-    return f"${cents // 100}.{cents % 100:02d}"

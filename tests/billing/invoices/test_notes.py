@@ -74,10 +74,10 @@ def test_a_line_is_not_taken_back_beyond_itself(
 
 def test_all_notes_of_a_line_together_are_at_most_the_line(shop: Shop, invoice: Stored) -> None:
     shop.credits(invoice, {1: 2 * DOLLAR - 1})
-    with pytest.raises(NotInvoiced, match="has 1 nano-USD left to credit, not 2"):
+    with pytest.raises(NotInvoiced, match=r"has \$0.000000001 left to credit, not \$0.000000002"):
         shop.credits(invoice, {1: 2})
     shop.credits(invoice, {1: None})
-    with pytest.raises(NotInvoiced, match="has 0 nano-USD left"):
+    with pytest.raises(NotInvoiced, match=r"has \$0.00 left"):
         shop.credits(invoice, {1: None})
     right(shop)
 
