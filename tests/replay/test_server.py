@@ -43,22 +43,26 @@ def funded(database: Database) -> Database:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_an_answer_is_given_again_byte_for_byte_and_costs_nothing(
-    funded: Database, stream: bool
+    funded: Database, stream: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with opened(funded, says(b"hello ", b"there")) as (shop, street):
+        given_back: list[Claim] = []
+        monkeypatch.setattr(shop.claims, "release", given_back.append)
         first = await street.ask(stream=stream, warnings=["dropped x"])
         again = await street.ask(stream=stream, warnings=["dropped x"])
         said = b"hello there."
         comment = b": portico-cost-nano-usd %d\n\n." % COST
         assert first.body == (said[:-1] + comment if stream else said)
         assert (again.status, again.body) == (200, first.body)
-        for header in ("content-type", "portico-warnings", "cache-control"):
+        for header in ("content-type", "portico-warnings", "cache-control", "transfer-encoding"):
             assert again.headers.get(header) == first.headers.get(header)
+        assert first.headers["portico-warnings"] == "dropped x"
         assert again.headers["idempotent-replayed"] == "true"
         assert again.headers["portico-cost-nano-usd"] == "0"
         assert again.headers["original-request"] == first.headers["x-request-id"]
         assert again.headers["x-request-id"] != first.headers["x-request-id"]
         assert "idempotent-replayed" not in first.headers
+        assert given_back == [], "its record ends it"
         assert len(shop.engine.asked) == 1
         shop.check(charged=1, records=1)
 
