@@ -348,6 +348,6 @@ def _show_invoice(invoice: Invoice) -> None:
          _dollars(e.tax_cents))
         for e in invoice.taxes
     ]  # fmt: skip
-    say_table(("", ""), [*sums, ("to be paid", _dollars(invoice.total_cents))], numbers=1)
+    say_table(("sum", "amount"), [*sums, ("to be paid", _dollars(invoice.total_cents))], numbers=1)
     if invoice.tax_note:
         console.print(invoice.tax_note, markup=False)
