@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,13 +10,16 @@ from typing import Any
 
 from portico import errors
 from portico.app.failure import CannotStart
-from portico.billing.payments.desk import Desk
-from portico.billing.payments.model import ProviderRefused, ProviderUnavailable
+from portico.billing.alerts import store as outbox
+from portico.billing.alerts.model import Alert, Target
+from portico.billing.payments.desk import DAY_MS, Desk, tell_the_log
+from portico.billing.payments.model import Alarm, ProviderRefused, ProviderUnavailable
 from portico.billing.payments.office import Office, opened
 from portico.billing.payments.provider.stripe import SdkMissing, Stripe, StripeAccount
 from portico.billing.payments.service import Mismatched
 from portico.billing.payments.webhook import Events, Received
 from portico.db.database import Database
+from portico.db.transaction import Transaction
 from portico.door.endpoints.webhook import Webhook
 from portico.door.routes import Route
 from portico.kit.clock import Clock
@@ -28,14 +31,40 @@ _WAITING_MAX = 200
 log = logging.getLogger(__name__)
 
 
-def desk_of(settings: Settings, database: Database, clock: Clock) -> Desk:
+def desk_of(
+    settings: Settings,
+    database: Database,
+    clock: Clock,
+    tell: Callable[[Alarm], None] = tell_the_log,
+) -> Desk:
     """Raises: CannotStart."""
     wanted = settings.stripe
     try:
         stripe = Stripe(StripeAccount(wanted.secret_key, wanted.mode, wanted.api_base))
     except (ValueError, SdkMissing) as error:
         raise CannotStart("settings", f"stripe: {error}") from error
-    return Desk(database, stripe, clock, wanted.credit_days)
+    return Desk(database, stripe, clock, wanted.credit_days, tell)
+
+
+def telling(
+    database: Database, clock: Clock, operator: Collection[Target]
+) -> Callable[[Alarm], None]:
+    """Alarms in the log, and once a day each kind of them to the operator."""
+
+    def tell(alarm: Alarm) -> None:
+        tell_the_log(alarm)
+        now_ms = clock.wall_ms()
+        subject = f"payment:{alarm.kind}:{alarm.organisation_id}:{now_ms // DAY_MS}"
+        about = {"alarm": alarm.kind, "organisation_id": alarm.organisation_id}
+        alert = Alert("payment.alarm", subject, "", alarm.says, about)
+        try:
+            database.write(lambda c: outbox.tell(Transaction(c), alert, operator, now_ms))
+        except Exception as error:
+            if database.backend.trouble(error) is None:
+                raise
+            log.warning("an alarm is in the log only: %s", error)
+
+    return tell
 
 
 class Till:
@@ -119,13 +148,14 @@ class Taking:
 
 @asynccontextmanager
 async def taking_payments(
-    settings: Settings, database: Database, clock: Clock
+    settings: Settings, database: Database, clock: Clock, operator: Collection[Target]
 ) -> AsyncIterator[Taking]:
     """Raises: CannotStart."""
     if not settings.stripe.secret_key:
         yield Taking()
         return
-    desk = await asyncio.to_thread(desk_of, settings, database, clock)
+    tell = telling(database, clock, operator)
+    desk = await asyncio.to_thread(desk_of, settings, database, clock, tell)
     till = Till(desk, opened(desk, settings.stripe.webhook_secret), settings.stripe.poll_s)
     try:
         yield Taking(tuple(till.routes()), (till.run,))

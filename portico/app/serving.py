@@ -18,7 +18,7 @@ from portico.app.engines import deadlines, follow, follow_once, own_engines, tra
 from portico.app.failure import CannotStart
 from portico.app.payments import taking_payments
 from portico.app.storage import locked, opened_accounts, opened_database, recording
-from portico.app.watching import watching
+from portico.app.watching import operator_targets, watching
 from portico.callers.service import Callers
 from portico.db.readers import Readers
 from portico.door.edge import Edge
@@ -64,7 +64,9 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
         books = await stack.enter_async_context(
             recording(settings, database, readers, metrics, clock)
         )
-        taking = await stack.enter_async_context(taking_payments(settings, database, clock))
+        taking = await stack.enter_async_context(
+            taking_payments(settings, database, clock, operator_targets(settings))
+        )
         watched = await asyncio.to_thread(watching, settings, database, clock)
         tasks = Tasks(_broken_off)
         stack.push_async_callback(tasks.close)

@@ -10,6 +10,7 @@ Kind = Literal[
     "credit.expires_soon",
     "ledger.audit_failed",
     "ledger.chain_broken",
+    "payment.alarm",
     "alert.test",
 ]
 

@@ -10,6 +10,7 @@ from portico.billing.payments.desk import DAY_MS, Desk
 from portico.billing.payments.disputes import Disputes
 from portico.billing.payments.model import Alarm, Order, ProviderRefused
 from portico.billing.payments.refunds import Refunds
+from portico.billing.payments.rules import takes_money
 from portico.billing.payments.service import Mismatched, TopUps
 
 _AT_ONCE = 100
@@ -67,11 +68,11 @@ class Poller:
 
     def _look_at_disputes(self) -> int:
         """Those still open here, and those that are new there."""
-        known = {each.id for each in self._desk.do(store.open_disputes)}
         since_s = (self._desk.now_ms() - _DISPUTES_SINCE_MS) // 1000
-        new = {each.id for each in self._desk.stripe.disputes(since_s)}
-        for dispute_id in sorted(known | new):
+        seen = [each.id for each in self._desk.stripe.disputes(since_s) if takes_money(each)]
+        due = self._desk.do(lambda t: store.undecided_disputes(t, seen))
+        for dispute_id in due:
             with _seen_to(dispute_id):
                 outcome = self._disputes.follow(dispute_id)
                 log.debug("dispute %s: %s", dispute_id, outcome)
-        return len(known | new)
+        return len(due)

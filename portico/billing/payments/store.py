@@ -1,10 +1,12 @@
 """Rows of payers, orders, refunds, disputes and events."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import Table
 
 from portico.billing.payments.model import Dispute, Order, Payer, Refund
 from portico.db.tables import dispute, payment_event, top_up, top_up_refund
-from portico.db.transaction import Transaction
+from portico.db.transaction import Transaction, places
 
 _ORDER = ", ".join(top_up.columns.keys())
 _REFUND = ", ".join(top_up_refund.columns.keys())
@@ -175,9 +177,12 @@ def disputes(transaction: Transaction, top_up_id: str) -> list[Dispute]:
     return _disputes(transaction, "top_up_id = ?", top_up_id)
 
 
-def open_disputes(transaction: Transaction) -> list[Dispute]:
-    """Oldest first."""
-    return _disputes(transaction, "state = ?", "open")
+def undecided_disputes(transaction: Transaction, seen: Sequence[str]) -> list[str]:
+    """Ids of those that are open here, and of those seen there that are not known here."""
+    open_here = [each.id for each in _disputes(transaction, "state = ?", "open")]
+    sql = f"SELECT id FROM dispute WHERE id IN {places(len(seen))}"
+    known = {row[0] for row in transaction.rows(sql, seen)}
+    return open_here + [each for each in seen if each not in known]
 
 
 def _disputes(transaction: Transaction, which: str, value: str) -> list[Dispute]:

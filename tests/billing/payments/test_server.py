@@ -12,9 +12,11 @@ import pytest
 
 from bench.faults.shop import SECRET, HandClock, Port, port
 from portico.app.failure import CannotStart
-from portico.app.payments import desk_of
+from portico.app.payments import desk_of, telling
 from portico.billing.fake_stripe.app import FakeStripe
 from portico.billing.fake_stripe.courier import Courier
+from portico.billing.alerts.model import Target
+from portico.billing.payments.model import Alarm
 from portico.billing.payments.provider.signature import header_for
 from portico.db.database import open_database
 from portico.kit.clock import SystemClock
@@ -154,3 +156,21 @@ def test_a_key_of_the_other_mode_does_not_start(
     with pytest.raises(CannotStart, match=says) as refused:
         desk_of(settings, open_database(tmp_path), HandClock())
     assert key not in str(refused.value)
+
+
+def test_the_operator_is_told_of_an_alarm_once_a_day(tmp_path: Path) -> None:
+    database, clock = open_database(tmp_path), HandClock()
+    tell = telling(database, clock, [Target("mail", "ops@example.com")])
+
+    def told() -> list[tuple[Any, ...]]:
+        sql = "SELECT kind, target FROM alert JOIN delivery ON alert_id = alert.id"
+        return database.read(lambda c: [tuple(row) for row in c.exec_driver_sql(sql)])
+
+    for _ in range(2):
+        tell(Alarm("recharge_off", "org_1", "declined"))
+    assert told() == [("payment.alarm", "ops@example.com")]
+    tell(Alarm("recharge_off", "org_2", "declined"))
+    assert len(told()) == 2
+    clock.now_ms += 86_400_000
+    tell(Alarm("recharge_off", "org_1", "declined"))
+    assert len(told()) == 3

@@ -190,6 +190,14 @@ def test_money_for_an_order_that_was_given_up_is_credited(shop: Shop) -> None:
     assert shop.credit_nano() == 1_000 * CENT
 
 
+def test_an_order_that_is_closed_stays_as_it_is(shop: Shop) -> None:
+    """Whoever is late, with an older answer of Stripe's, changes nothing any more."""
+    order = shop.office.top_ups.top_up(ORG, 1_000)
+    assert not shop.desk.do(lambda t: store.fail_order(t, order.id, "late", NOW_MS + 1))
+    assert not shop.desk.do(lambda t: store.note_order(t, order.id, order.intent_id, "late", 9))
+    assert shop.office.top_ups.get(order.id) == order
+
+
 def test_credit_is_used_up_by_expiry_and_expires(shop: Shop) -> None:
     first = shop.office.top_ups.top_up(ORG, 100)
     shop.clock.now_ms += DAY_MS
