@@ -231,9 +231,11 @@ def rewritten(transaction: Transaction, request_id: str, **fields: Any) -> None:
             changed = msgspec.structs.replace(receipt, **fields)
         owner = receipt.organisation_id
         hashed = link(last[owner], receipts.body(changed))
+        lines = bytes(changed.lines).decode()
         transaction.run(
-            "UPDATE charge SET model = ?, previous_hash = ?, hash = ? WHERE id = ?",
-            (changed.model, last[owner], hashed, receipt.request_id),
+            "UPDATE charge SET model = ?, lines = ?, list_nano = ?, previous_hash = ?, hash = ? "
+            "WHERE id = ?",
+            (changed.model, lines, int(changed.list_nano), last[owner], hashed, changed.request_id),
         )
         last[owner] = hashed
     for owner, hashed in last.items():
@@ -247,6 +249,63 @@ def test_a_chain_that_was_linked_anew_is_not_what_was_signed(books: Books) -> No
     proof = after(books, lambda t: rewritten(t, "req_2", model="dearer"))
     assert [(p.sequence, p.request_id, p.says) for p in proof.problems] == [
         (4, "req_4", "another receipt was signed in its place")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"list_nano": "11"}, "its lines come to 10 nano-USD"),
+        ({"lines": LINES.replace('"units":5', '"units":6')}, "output_text comes to 12 nano-USD"),
+        ({"lines": LINES.replace('"list_nano":10', '"list_nano":9')}, "output_text comes to"),
+        ({"lines": "[]"}, "its lines come to 0 nano-USD"),
+        ({"lines": '{"x":1}'}, "its lines cannot be read"),
+    ],
+)
+def test_a_chain_that_was_linked_anew_must_still_add_up(
+    books: Books, fields: dict[str, str], says: str
+) -> None:
+    changed: dict[str, Any] = dict(fields)
+    if "lines" in changed:
+        changed["lines"] = msgspec.Raw(changed["lines"].encode())
+    proof = after(books, lambda t: rewritten(t, "req_2", **changed))
+    assert [p.request_id for p in proof.problems] == ["req_2"]
+    assert says in proof.problems[0].says
+
+
+def test_a_chain_in_two_pieces_is_none(books: Books) -> None:
+    """Every hash is that of its bytes, and the second piece begins anywhere."""
+
+    def part(transaction: Transaction) -> None:
+        last = bytes(32)
+        for receipt, _, _ in list(receipts.stored(transaction)):
+            if receipt.organisation_id != "org_1" or receipt.sequence == 1:
+                continue
+            hashed = link(last, receipts.body(receipt))
+            transaction.run(
+                "UPDATE charge SET previous_hash = ?, hash = ? WHERE id = ?",
+                (last, hashed, receipt.request_id),
+            )
+            last = hashed
+        transaction.run("UPDATE chain SET hash = ? WHERE organisation_id = 'org_1'", (last,))
+
+    problems = after(books, part).problems
+    assert [(p.request_id, p.says) for p in problems] == [
+        ("req_2", "it does not name the hash of the receipt before it")
+    ]
+
+
+def test_money_that_moved_without_a_receipt_is_found(books: Books) -> None:
+    def change(transaction: Transaction) -> None:
+        transaction.run("DELETE FROM charge WHERE id = 'req_4'")
+        (last,) = transaction.rows("SELECT hash FROM charge WHERE id = 'req_3'")
+        transaction.run(
+            "UPDATE chain SET sequence = 3, hash = ? WHERE organisation_id = 'org_1'", last
+        )
+
+    problems = after(books, change).problems
+    assert [(p.request_id, p.says) for p in problems] == [
+        ("req_4", "it was charged without a receipt")
     ]
 
 
