@@ -73,9 +73,14 @@ class UsageLane:
     def write(
         self, transaction: Transaction, items: Sequence[Recordable]
     ) -> Sequence[Settled | None]:
-        closings = [each.closing for each in items]
+        rows = [each.row() for each in items]
+        # Only where the row says that it ended: a request may end between the two looks, and a kill
+        # before the next commit would leave the one without the other.
+        closings = [
+            each.closing if _has_ended(row) else None for each, row in zip(items, rows, strict=True)
+        ]
         settled = self._close(transaction, [each for each in closings if each is not None])
-        transaction.insert(usage_record, _latest([each.row() for each in items]), _REPLACE)
+        transaction.insert(usage_record, _latest(rows), _REPLACE)
         return [
             settled.get(each.settlement.request_id)
             if each is not None and each.settlement is not None

@@ -10,15 +10,15 @@ from portico.canon.delta import Delta
 from portico.canon.usage import Meters
 from portico.db.database import Database
 from portico.db.readers import Readers
-from portico.db.transaction import Transaction
+from portico.db.transaction import Row, Transaction
 from portico.db.writer import Writer
 from portico.kit.clock import SystemClock
 from portico.ledger import owners
 from portico.ledger import service as ledger
 from portico.ledger.model import Account, Posting, Settled
 from portico.metering.bill import settlement_of
-from portico.metering.model import Outcome
-from portico.metering.service import Metering
+from portico.metering.model import Closing, Outcome
+from portico.metering.service import Metering, OpenRecord
 from portico.metering.store import UsageLane
 from portico.metering.sweeper import Sweeper, sweep
 from portico.pricing.model import Pinned, Quote
@@ -198,6 +198,43 @@ async def test_an_answer_is_told_its_cost_whichever_commit_settled_it(
         await till.metering.settle(record, outcome)
         assert record.settled == Settled(net_nano, 0)
         till.check(net_nano)
+
+
+class EndsMeanwhile:
+    """A record that ends as soon as the writer's thread has looked at a part of it."""
+
+    def __init__(self, record: OpenRecord) -> None:
+        self._record = record
+
+    @property
+    def closing(self) -> Closing | None:
+        found = self._record.closing
+        self._end()
+        return found
+
+    def row(self) -> Row:
+        found = self._record.row()
+        self._end()
+        return found
+
+    def _end(self) -> None:
+        if self._record.ending is None:
+            self._record.end("completed", CLOCK.monotonic_s())
+
+
+async def test_a_record_and_its_hold_end_in_one_commit_whenever_that_is(funded: Database) -> None:
+    async with Till(funded) as till:
+        purse = await till.holds.open("req_1", CALLER, OFFER)
+        arrival = Arrival("req_1", CLOCK.monotonic_s())
+        record = till.metering.open(arrival, CALLER, PROMPT, Permit(0, purse))
+        record.count(LAST)
+        lane, open_holds = UsageLane(CLOCK), "SELECT count(*) FROM hold WHERE state = 'open'"
+        running = "SELECT count(*) FROM usage_record WHERE outcome = 'running'"
+        funded.write(lambda c: lane.write(Transaction(c), [EndsMeanwhile(record)]))
+        assert till.number(running) == till.number(open_holds)
+        funded.write(lambda c: lane.write(Transaction(c), [record]))
+        assert till.number(running) == till.number(open_holds) == 0
+        till.check(COST)
 
 
 async def test_what_was_spooled_is_charged_when_it_comes_back(funded: Database) -> None:
