@@ -36,12 +36,15 @@ from tests.door.rooms import PLAIN, Script, Scripted
 from tests.door.scene import Answer, Scene, Wire, request, serving
 from tests.metering.test_charges import COST, QUOTE, TEXT
 
-__all__ = ["COST", "FUNDS_NANO", "Shop", "asking", "fund", "opened", "says"]
+__all__ = ["COST", "FUNDS_NANO", "WHOLE", "WINDOWS", "Shop", "asking", "fund", "opened", "says"]
 
 FUNDS_NANO = 10_000
 PATH = "/v1/chat/completions"
 PROJECTS = {"pk_a": "proj_a", "pk_b": "proj_b"}
 KEEPING = Keeping(answer_bytes_max=100, keep_ms=60_000, open_ms=1_000_000)
+WHOLE = Offer(QUOTE, TEXT, 1_000, 98, 0, 0, 1_000)
+WINDOWS = Offer(QUOTE, TEXT, 100, 10, 10, 50, 1_000)
+"""100 nano pay for the input and 10 tokens, 50 more for the next 10."""
 _USED = Meters(input_text=11, output_text=5)
 
 
@@ -79,7 +82,8 @@ def fund(database: Database, nano: int = FUNDS_NANO) -> None:
 class Shop:
     """One serving process.
 
-    pays: False for an organisation that is charged nothing.  places: requests that run at once.
+    offer: what is set aside; None for an organisation that is charged nothing.
+    places: requests that run at once.
     """
 
     def __init__(
@@ -88,7 +92,7 @@ class Shop:
         script: Script,
         owner: str = "inst_1",
         *,
-        pays: bool = True,
+        offer: Offer | None = WHOLE,
         places: int = 100,
     ) -> None:
         self.database = database
@@ -104,7 +108,7 @@ class Shop:
         self.claims = Claims(self.writer, self.readers, self.clock, owner, KEEPING)
         self.sweeper = Sweeper(self.writer, self.clock, owner, alone=True)
         self.engine = Scripted(script, abilities=Abilities(frozenset(), None, places))
-        self._pays = pays
+        self._offer = offer
         behind: Any = self
         rooms = journey.Rooms(
             behind,
@@ -125,7 +129,7 @@ class Shop:
         return Caller("key_1", PROJECTS[credential], "org_1", "live", 100)
 
     def offer(self, caller: Caller, prompt: Prompt, context_tokens: int | None) -> Offer | None:
-        return Offer(QUOTE, TEXT, 1_000, 98, 0, 0, 1_000) if self._pays else None
+        return self._offer
 
     async def start(self) -> None:
         self.writer.start()

@@ -22,14 +22,12 @@ from portico.ledger.model import Settlement
 from portico.metering import sweeper
 from portico.metering.service import OpenRecord
 from portico.metering.store import UsageLane
-from portico.pricing.offer import Offer
 from portico.replay.claim import Claim
 from portico.replay.model import Ended
 from tests.db.storage import locked
 from tests.door.scene import PATIENT_S, request
 from tests.metering.requests import CALLER, PROMPT, Arrival, Permit
-from tests.metering.test_charges import QUOTE, TEXT
-from tests.replay.shop import COST, PATH, asking, fund, opened, says
+from tests.replay.shop import COST, PATH, WHOLE, WINDOWS, asking, fund, opened, says
 from tests.replay.world import wish
 
 pytestmark = pytest.mark.anyio
@@ -68,7 +66,7 @@ async def test_an_answer_is_given_again_byte_for_byte_and_costs_nothing(
 
 
 async def test_who_pays_nothing_is_not_run_twice_either(funded: Database) -> None:
-    async with opened(funded, says(b"hello"), pays=False) as (shop, street):
+    async with opened(funded, says(b"hello"), offer=None) as (shop, street):
         bodies = {(await street.ask(stream=True)).body for _ in range(3)}
         assert bodies == {b"hello."}
         assert len(shop.engine.asked) == 1
@@ -217,6 +215,20 @@ async def test_what_was_refused_before_it_ran_is_not_kept(database: Database) ->
         assert shop.engine.asked == []
 
 
+async def test_an_answer_that_ended_where_the_money_did_is_whole_as_far_as_it_goes(
+    database: Database,
+) -> None:
+    fund(database, 120)
+    async with opened(database, says(*[b"x"] * 40), offer=WINDOWS) as (shop, street):
+        first = await street.ask(stream=True)
+        assert shop.rows("SELECT outcome FROM usage_record") == [("out_of_funds",)]
+        again = await street.ask(stream=True)
+        assert again.body == first.body
+        assert again.headers["idempotent-replayed"] == "true"
+        assert len(shop.engine.asked) == 1
+        assert shop.number("SELECT count(*) FROM charge") == 1
+
+
 async def test_a_hang_up_frees_the_key(funded: Database) -> None:
     engine = Patient()
     async with opened(funded, engine) as (shop, street):
@@ -311,6 +323,27 @@ async def test_an_answer_that_only_the_spool_could_take_is_charged_and_not_kept(
         shop.check(charged=1, records=1)
 
 
+async def test_what_a_dead_server_left_in_its_spool_was_charged_and_does_not_run_again(
+    funded: Database,
+) -> None:
+    """The next one reads the spool before it sweeps: else it would free a key that was charged."""
+    engine = Patient()
+    async with opened(funded, engine, "inst_dead") as (dead, its_street):
+        wire = await its_street.begin(stream=True)
+        await engine.asked.wait()
+        await _until(lambda: dead.number("SELECT count(*) FROM usage_record") == 1)
+        with locked(funded):
+            engine.go.set()
+            assert (await wire.answer()).status == 200
+            await dead.close()
+        async with opened(funded, says(b"never"), "inst_2") as (shop, street):
+            assert shop.keys() == [("k1", "done")]
+            again = await street.ask(stream=True)
+            assert (again.status, again.code) == (409, "idempotent_answer_not_kept")
+            assert shop.engine.asked == []
+            shop.check(charged=1, records=1)
+
+
 async def test_a_key_that_was_given_back_while_the_database_was_away_is_free(
     funded: Database,
 ) -> None:
@@ -377,10 +410,10 @@ async def test_what_a_dead_server_left_open_runs_again_and_is_charged_once(
 
 async def test_a_claim_without_money_is_free_again_after_a_crash(funded: Database) -> None:
     engine = Patient()
-    async with opened(funded, engine, "inst_dead", pays=False) as (_, its_street):
+    async with opened(funded, engine, "inst_dead", offer=None) as (_, its_street):
         await its_street.begin(stream=True)
         await engine.asked.wait()
-        async with opened(funded, says(b"hello"), "inst_2", pays=False) as (shop, street):
+        async with opened(funded, says(b"hello"), "inst_2", offer=None) as (shop, street):
             assert shop.keys() == []
             assert (await street.ask(stream=True)).body == b"hello."
 
@@ -428,7 +461,7 @@ def test_the_money_and_the_key_end_in_one_step() -> None:
             return super().end(outcome)
 
     claim = Watching(wish("req_1"), bytes_max=9, keep_ms=1)
-    purse: Any = SimpleNamespace(offer=Offer(QUOTE, TEXT, 1_000, 98, 0, 0, 1_000), resolved=False)
+    purse: Any = SimpleNamespace(offer=WHOLE, resolved=False)
     arrival = Arrival("req_1", 0.0, claim)
     record = OpenRecord(arrival, CALLER, PROMPT, Permit(0, purse), SystemClock())
     record.end("completed", 1.0)
