@@ -212,56 +212,26 @@ class Pricing(Struct, frozen=True, forbid_unknown_fields=True):
 class Invoices(Struct, frozen=True, forbid_unknown_fields=True):
     """Who asks for the money.  What is right for tax is for your accountant to say."""
 
-    entity: Annotated[
-        str,
-        Meta(min_length=1, description="Short name of the legal entity; each has its own numbers."),
-    ] = "main"
-    seller_name: Annotated[
-        str, Meta(description="Its full name; without one nothing is invoiced.")
-    ] = ""
-    seller_address: Annotated[tuple[str, ...], Meta(description="Its address, line by line.")] = ()
-    seller_country: Annotated[
-        str,
-        Meta(pattern="^([A-Z]{2})?$", description="Two letters, such as DE; empty shows no tax."),
-    ] = ""
-    seller_vat_id: Annotated[str, Meta(description="Its VAT id.")] = ""
-    number_prefix: Annotated[str, Meta(description="Before the year of an invoice number.")] = (
-        "INV-"
+    entity: Annotated[str, Meta(description="Legal entity; each has its own numbers.")] = "main"
+    seller_name: Annotated[str, Meta(description="Full name; nothing is invoiced without.")] = ""
+    seller_address: Annotated[tuple[str, ...], Meta(description="Line by line.")] = ()
+    seller_country: Annotated[str, Meta(pattern="^([A-Z]{2})?$", description="Such as DE.")] = ""
+    seller_vat_id: Annotated[str, Meta(description="VAT id, printed as it is.")] = ""
+    number_prefix: Annotated[str, Meta(description="Before the year of a number.")] = "INV-"
+    credit_note_prefix: Annotated[str, Meta(description="The same; another one.")] = "CN-"
+    tax_point: Annotated[Literal["top_up", "use"], Meta(description="When credit is taxed.")] = (
+        "use"
     )
-    credit_note_prefix: Annotated[
-        str, Meta(description="The same of a credit note; another one.")
-    ] = "CN-"
-    tax_point: Annotated[
-        Literal["top_up", "use"],
-        Meta(
-            description="When tax on prepaid credit is due: when it is bought (and shown on no "
-            "invoice), or when it is used."
-        ),
-    ] = "use"
-    due_days: Annotated[
-        int, Meta(ge=0, le=365, description="From the day of an invoice to the day it is due.")
-    ] = 14
-    font_file: Annotated[
-        str,
-        Meta(
-            description="TrueType font for PDFs, embedded in each; empty takes Bitstream Vera, "
-            "which has the letters of western Europe."
-        ),
-    ] = ""
+    due_days: Annotated[int, Meta(ge=0, le=365, description="Time to pay an invoice.")] = 14
+    font_file: Annotated[str, Meta(description="TrueType font of PDFs; else Bitstream Vera.")] = ""
 
 
 class Dunning(Struct, frozen=True, forbid_unknown_fields=True):
     """What happens when an invoice is not paid; days from the one it is due."""
 
-    notice_days: Annotated[
-        tuple[int, ...], Meta(description="A notice, and another try to collect, on each.")
-    ] = (0, 3, 7, 14)
-    read_only_day: Annotated[
-        int, Meta(ge=1, description="From then on nothing more on account; own credit still pays.")
-    ] = 21
-    suspended_day: Annotated[
-        int, Meta(ge=1, description="From then on nothing that costs.  Data is never deleted.")
-    ] = 28
+    notice_days: Annotated[tuple[int, ...], Meta(description="A notice on each.")] = (0, 3, 7, 14)
+    read_only_day: Annotated[int, Meta(description="Nothing more on account.")] = 21
+    suspended_day: Annotated[int, Meta(description="Nothing that costs; all data stays.")] = 28
 
 
 class Stripe(Struct, frozen=True, forbid_unknown_fields=True):
