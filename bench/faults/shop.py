@@ -57,14 +57,23 @@ def port() -> Iterator[Port]:
     made = Port()
     listening = socket.create_server(("127.0.0.1", 0))
     made.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    config = uvicorn.Config(made, log_level="error", lifespan="off", ws="none", access_log=False)
+    # A connection that is closed for being idle, while a request is on its way, is a fault that
+    # nobody asked for here.
+    config = uvicorn.Config(
+        made,
+        log_level="error",
+        lifespan="off",
+        ws="none",
+        access_log=False,
+        timeout_keep_alive=3_600,
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
     thread.start()
     try:
         yield made
     finally:
-        server.should_exit = True
+        server.should_exit = server.force_exit = True
         thread.join()
         listening.close()
 

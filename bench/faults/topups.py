@@ -28,6 +28,7 @@ from portico.db.database import open_database
 _CARDS = ("pm_card_visa", "pm_card_authenticationRequired", "pm_card_visa")
 _AT_ONCE = 20
 _THREADS = 4
+_TRIES = 3
 _SWITCHES = Switches(duplicate=0.3, reorder=0.3, drop=0.1)
 
 
@@ -97,8 +98,12 @@ def _ask(shop: Shop, amounts: Sequence[int]) -> None:
 
 
 def _receive(shop: Shop, letter: Letter) -> None:
+    """Again where it is not taken, as Stripe does."""
     assert shop.office.events is not None
-    shop.office.events.receive(letter.body, letter.signature)
+    for _ in range(_TRIES):
+        with suppress(ProviderUnavailable):
+            shop.office.events.receive(letter.body, letter.signature)
+            return
 
 
 def _paid(shop: Shop) -> int:

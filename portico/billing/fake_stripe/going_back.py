@@ -31,6 +31,7 @@ def make_refund(world: World, asked: Json, _: str) -> Json:
         payment_intent=intent["id"],
         reason=asked.get("reason"),
         status="succeeded",
+        failure_balance_transaction=None,
         failure_reason=None,
     )
     refund["balance_transaction"] = world.move_balance(-amount, "refund", refund["id"])["id"]
@@ -48,7 +49,8 @@ def fail_refund(world: World, asked: Json, id: str) -> Json:
         raise wrong(f"The refund is {refund['status']}.")
     refund.update(status="failed", failure_reason=asked.get("reason", "expired_or_canceled_card"))
     world.get(refund["charge"], "charge")["amount_refunded"] -= refund["amount"]
-    world.move_balance(refund["amount"], "refund_failure", refund["id"])
+    moved = world.move_balance(refund["amount"], "refund_failure", refund["id"])
+    refund["failure_balance_transaction"] = moved["id"]
     world.tell("refund.failed", refund)
     return refund
 

@@ -85,7 +85,8 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Refund:
-    """Credit on its way back to the card it was paid with."""
+    """Credit on its way back to the card it was paid with.  state: paid, once it has left the
+    provider's balance; failed, once it is credit again."""
 
     id: str
     top_up_id: str
@@ -101,14 +102,14 @@ class Refund:
 @dataclass(frozen=True, slots=True)
 class RefundSeen:
     """A refund as the provider tells of it.  our_id: what we told it to remember, "" for one that
-    was not made here."""
+    was not made here.  moved: it has left the provider's balance, wherever it is now."""
 
     id: str
     our_id: str
     intent_id: str
     status: str
     amount_minor: int
-    currency: str
+    moved: bool
 
 
 @dataclass(frozen=True, slots=True)

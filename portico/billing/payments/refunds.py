@@ -78,7 +78,8 @@ class Refunds:
             seen = stripe.refund_seen(refund.provider_id)
         elif self._desk.now_ms() - refund.created_at_ms < SAME_KEY_MS:
             try:
-                seen = stripe.refund(refund, order.intent_id)
+                # The key may give what was true when it was first asked.
+                seen = stripe.refund_seen(stripe.refund(refund, order.intent_id).id)
             except ProviderRefused:
                 seen = None
         else:
@@ -106,14 +107,14 @@ class Refunds:
     ) -> None:
         now_ms = self._desk.now_ms()
         store.note_refund(transaction, refund.id, seen.id)
-        if seen.status == "succeeded":
-            if store.close_refund(transaction, refund.id, "open", "paid", now_ms):
-                postings.paid_out(transaction, order, refund, seen.id, now_ms)
-        elif seen.status in _FAILED:
-            if store.close_refund(transaction, refund.id, "paid", "failed", now_ms):
-                postings.came_back(transaction, order, refund, seen.id, now_ms)
-            else:
-                self._undone(transaction, order, refund)
+        if seen.moved and store.close_refund(transaction, refund.id, "open", "paid", now_ms):
+            postings.paid_out(transaction, order, refund, seen.id, now_ms)
+        if seen.status not in _FAILED:
+            return
+        if store.close_refund(transaction, refund.id, "paid", "failed", now_ms):
+            postings.came_back(transaction, order, refund, seen.id, now_ms)
+        else:
+            self._undone(transaction, order, refund)
 
     def _undone(self, transaction: Transaction, order: Order, refund: Refund) -> None:
         now_ms = self._desk.now_ms()

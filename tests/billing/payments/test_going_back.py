@@ -129,6 +129,7 @@ def test_a_kill_after_stripe_paid_out_pays_out_once(
     assert shop.office.poller.run().refunds == 1
     assert shop.rows("SELECT state FROM top_up_refund") == [("paid",)]
     assert (len(shop.made("refund")), right(shop)) == (1, True)
+    assert shop.office.poller.run().refunds == 0
 
 
 def test_an_answer_that_got_lost_pays_out_once(shop: Shop, order: Order) -> None:
@@ -153,6 +154,33 @@ def test_what_the_bank_sends_back_is_credit_again_once(shop: Shop, order: Order)
     shop.switch(f"refunds/{refund.provider_id}/fail")
     shop.fake.courier.put(shop.made("event")[-1])
     assert "refund failed" in shop.deliver()
+    assert shop.rows("SELECT state FROM top_up_refund") == [("failed",)]
+    assert (cents(shop, postings.grant_of(order)), right(shop)) == (1_000, True)
+
+
+def test_what_came_back_before_we_knew_that_it_had_left(shop: Shop, order: Order) -> None:
+    shop.switch("faults", "path=/v1/refunds&how=lost")
+    with pytest.raises(ProviderUnavailable):
+        shop.office.refunds.refund(order.id, 400, "")
+    refund = shop.made("refund")[0]
+    shop.switch(f"refunds/{refund['id']}/fail")
+    shop.deliver()
+    assert shop.rows("SELECT state FROM top_up_refund") == [("failed",)]
+    assert (cents(shop, postings.grant_of(order)), right(shop)) == (1_000, True)
+    assert shop.rows("SELECT count(*) FROM entry WHERE account_id = 'cash_clearing:stripe'") == [
+        (3,)
+    ], "in, out and in again, as at Stripe"
+
+
+def test_a_refund_that_stripe_cancels_before_anything_moved(shop: Shop, order: Order) -> None:
+    shop.switch("faults", "path=/v1/refunds&how=lost")
+    with pytest.raises(ProviderUnavailable):
+        shop.office.refunds.refund(order.id, 400, "")
+    refund = shop.made("refund")[0]
+    del shop.fake.world.objects[refund["balance_transaction"]]
+    refund.update(status="canceled", balance_transaction=None)
+    shop.clock.now_ms += 60_000
+    shop.office.poller.run()
     assert shop.rows("SELECT state FROM top_up_refund") == [("failed",)]
     assert (cents(shop, postings.grant_of(order)), right(shop)) == (1_000, True)
 
@@ -280,6 +308,13 @@ def test_a_dispute_that_comes_before_its_payment_is_credited_first(shop: Shop) -
     assert shop.office.top_ups.get(order.id).state == "paid"
     assert isinstance(hold(shop, "req_1", 1), Short)
     assert right(shop)
+
+
+def test_only_what_is_frozen_is_freed_and_the_other_way_round(shop: Shop, order: Order) -> None:
+    grant = postings.grant_of(order)
+    assert not shop.desk.do(lambda t: store.set_kind(t, grant, "disputed", "prepaid"))
+    assert shop.desk.do(lambda t: store.set_kind(t, grant, "prepaid", "disputed"))
+    assert not shop.desk.do(lambda t: store.set_kind(t, grant, "prepaid", "disputed"))
 
 
 def test_events_of_disputes_twice_and_in_any_order_count_once(shop: Shop, order: Order) -> None:

@@ -13,9 +13,9 @@ import pytest
 from bench.faults.shop import SECRET, HandClock, Port, port
 from portico.app.failure import CannotStart
 from portico.app.payments import desk_of, telling
+from portico.billing.alerts.model import Target
 from portico.billing.fake_stripe.app import FakeStripe
 from portico.billing.fake_stripe.courier import Courier
-from portico.billing.alerts.model import Target
 from portico.billing.payments.model import Alarm
 from portico.billing.payments.provider.signature import header_for
 from portico.db.database import open_database

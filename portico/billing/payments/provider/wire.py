@@ -69,7 +69,7 @@ def refund_of(found: Json) -> RefundSeen:
         named(found.get("payment_intent")),
         found["status"],
         found["amount"],
-        found["currency"],
+        found["status"] == "succeeded" or bool(found.get("balance_transaction")),
     )
 
 
