@@ -338,12 +338,17 @@ def test_what_ran_beyond_its_hold_is_on_the_invoice_and_not_charged(shop: Shop) 
 def test_each_organisation_has_its_own_invoices(shop: Shop) -> None:
     shop.may_owe(DOLLAR, "org_2")
     shop.uses({"input_text": 1_000})
-    shop.uses({"input_text": 2_000}, owner="org_2")
+    for _ in range(3):
+        shop.uses({"input_text": 2_000}, owner="org_2")
     shop.now_ms = ms("2026-03-01")
+    shop.uses({"input_text": 70_000})
     made = [shop.invoice("2026-02", owner) for owner in ("org_1", "org_2")]
     assert [each.number for each in made] == ["INV-2026-000001", "INV-2026-000002"]
-    assert [each.invoice.lines[0].units for each in made] == [1_000, 2_000]
+    assert [each.invoice.lines[0].units for each in made] == [1_000, 6_000]
+    assert [each.invoice.carried_in_nano for each in made] == [0, 0]
     assert made[1].invoice.customer.name == "org_2 Ltd", "nobody said who it is"
+    shop.now_ms = ms("2026-04-01")
+    assert shop.invoice("2026-03").invoice.receipts == (2, 2)
     right(shop)
 
 
