@@ -85,6 +85,7 @@ def test_nothing_is_recharged_unless_somebody_switched_it_on(shop: Shop) -> None
     shop.desk.do(lambda t: recharge_store.switch_off(t, ORG, "me", shop.clock.now_ms))
     use_up(shop)
     assert recharged(shop) == []
+    assert shop.desk.do(lambda t: recharge_store.due(t, shop.clock.now_ms)) == []
 
 
 @pytest.mark.parametrize(
