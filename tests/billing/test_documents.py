@@ -7,12 +7,14 @@ import pytest
 
 from portico.billing.credits import Credit, grant
 from portico.billing.proofs.documents import (
+    Document,
     NotGenuine,
     UnknownReceipt,
     check_file,
     document_of,
     sign_file,
 )
+from portico.billing.proofs.heads import sign
 from portico.billing.proofs.keys import SigningKey, key_of
 from portico.db.database import Database
 from portico.db.transaction import Transaction
@@ -72,6 +74,16 @@ def test_another_key_is_believed_only_where_none_is_named(books: Books, tmp_path
     with pytest.raises(NotGenuine, match="not trusted here"):
         check_file(path, {KEY.id})
     assert check_file(path, set()).key_id == OTHER.id
+
+
+def test_who_signs_with_a_key_of_his_own_cannot_name_ours(books: Books, tmp_path: Path) -> None:
+    document = msgspec.json.decode(receipt_file(books, tmp_path, OTHER).read_bytes(), type=Document)
+    said = msgspec.structs.replace(document.signed.statement, key_id=KEY.id)
+    forged = msgspec.structs.replace(document, signed=sign(said, OTHER))
+    path = tmp_path / "forged.json"
+    path.write_bytes(msgspec.json.encode(forged))
+    with pytest.raises(NotGenuine, match="is not one of"):
+        check_file(path, {KEY.id})
 
 
 def test_a_request_that_was_not_charged_has_no_receipt(books: Books) -> None:

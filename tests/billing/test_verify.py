@@ -381,6 +381,12 @@ def test_a_broken_chain_is_not_signed(books: Books) -> None:
     assert (len(done.signed), done.broken) == (2, ("org_1",))
 
 
+def test_an_end_that_its_receipts_do_not_reach_is_not_signed(books: Books) -> None:
+    books.do(lambda t: t.run("UPDATE chain SET sequence = 5 WHERE organisation_id = 'org_1'"))
+    done = sign(books)
+    assert (len(done.signed), done.broken) == (2, ("org_1",))
+
+
 def test_keys_are_made_once_and_missed_when_they_are_gone(books: Books, tmp_path: Path) -> None:
     file = books.database.data_dir / FILE_NAME
     before = key_of(books)

@@ -99,17 +99,17 @@ def check_file(path: Path, trusted: set[str]) -> Statement:
     try:
         if beside.exists():
             signed = msgspec.json.decode(beside.read_bytes(), type=Signed)
-            kind, hashed = "export", _file_hash(path)
+            hashed = _file_hash(path)
         else:
             document = msgspec.json.decode(path.read_bytes(), type=Document)
-            signed, kind, hashed = document.signed, "receipt", _receipt_hash(document)
+            signed, hashed = document.signed, _receipt_hash(document)
         public, signature = bytes.fromhex(signed.public_key), bytes.fromhex(signed.signature)
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
         raise NotGenuine(
             f"{path} is neither a signed receipt nor a signed export: {error}"
         ) from error
     said = signed.statement
-    if said.kind != kind or said.hash != hashed:
+    if said.hash != hashed:
         raise NotGenuine(f"{path} was changed after it was signed.")
     if not vouches(public, said, signature) or said.key_id != key_id(public):
         raise NotGenuine(f"The signature of {path} is not one of {said.key_id}.")
