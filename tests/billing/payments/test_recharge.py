@@ -128,6 +128,15 @@ def test_the_first_moment_of_a_month_belongs_to_it(shop: Shop) -> None:
     assert recharged(shop) == []
     shop.clock.now_ms += 1
     assert recharged(shop) == [(2_000, "paid")]
+    use_up(shop)
+    shop.clock.now_ms += 1
+    assert recharged(shop) == [], "what was charged in that moment counts in its month"
+    assert [charged_in(shop, month) for month in ("2028-02", "2028-03")] == [2_000, 2_000]
+
+
+def charged_in(shop: Shop, month: str) -> int:
+    since_ms, until_ms = window_ms("month", at(f"{month}-15"))
+    return shop.desk.do(lambda t: recharge_store.charged_minor(t, ORG, since_ms, until_ms))
 
 
 def order_of(shop: Shop, order_id: str, minor: int) -> Order:
