@@ -117,8 +117,7 @@ def _paid(
         "SELECT charge.id, account.kind, entry.amount_nano FROM charge "
         "JOIN entry ON entry.txn_id = 'settle:' || charge.id "
         "JOIN account ON account.id = entry.account_id "
-        "WHERE charge.organisation_id = ? AND charge.sequence BETWEEN ? AND ? "
-        "AND account.organisation_id = charge.organisation_id",
+        "WHERE charge.organisation_id = ? AND charge.sequence BETWEEN ? AND ?",
         span,
     ):
         paid[charge_id][kind] -= nano
