@@ -1,6 +1,7 @@
 """What watches the books while serving: alerts, audits, signed ends of chains."""
 
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 from portico.app.failure import CannotStart
@@ -13,6 +14,8 @@ from portico.billing.alerts.webhook import Webhooks
 from portico.billing.auditing import AskProvider, Auditor
 from portico.billing.payments.recharge_store import freeze
 from portico.billing.plans.service import Upkeep
+from portico.billing.proofs.heads import opened_keys
+from portico.billing.proofs.keys import KeysLost
 from portico.db.database import Database
 from portico.kit.clock import Clock
 from portico.kit.ids import new_id
@@ -50,6 +53,10 @@ def watching(
     upkeep = Upkeep(database, clock, operator_targets(settings))
     if not settings.audit.every_s:
         return (alerts.run, upkeep.run)
+    # Now, so that a backup and the next server of a shared database find the key from the start;
+    # where it was lost, every audit says so.
+    with suppress(KeysLost, OSError):
+        opened_keys(database)
     auditor = Auditor(
         database,
         clock,

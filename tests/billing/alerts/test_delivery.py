@@ -230,6 +230,18 @@ def test_a_late_word_about_a_delivery_changes_only_the_log(scene: Scene, late: O
     assert (slow.number, fast.number, len(scene.log())) == (1, 2, 2)
 
 
+def test_what_was_delivered_is_not_taken_again(scene: Scene) -> None:
+    def do(work: Callable[[Transaction], T]) -> T:
+        return scene.database.write(lambda c: work(Transaction(c)))
+
+    scene.tell(Target("webhook", "https://one.example/"), subject="1")
+    (one,) = do(lambda t: take_due(t, NOW_MS))
+    do(lambda t: note(t, [(one, Outcome(True, "yes"))], NOW_MS))
+    scene.tell(Target("webhook", "https://other.example/"), subject="2")
+    due = do(lambda t: take_due(t, NOW_MS + 2 * LEASE_MS))
+    assert [each.target for each in due] == ["https://other.example/"]
+
+
 _DIES = """
 import asyncio, sys
 from pathlib import Path
