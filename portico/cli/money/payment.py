@@ -5,8 +5,6 @@ from typing import Annotated, NoReturn
 from cyclopts import App, Parameter
 
 from portico.admission.rules import dollars
-from portico.app.failure import CannotStart
-from portico.app.payments import desk_of
 from portico.billing.payments import recharge_store, store
 from portico.billing.payments.desk import Desk
 from portico.billing.payments.differences import psp_differences
@@ -19,6 +17,7 @@ from portico.billing.payments.model import (
     Refund,
 )
 from portico.billing.payments.office import opened
+from portico.billing.payments.provider.stripe import SdkMissing, Stripe, StripeAccount
 from portico.billing.payments.rules import minor_of
 from portico.billing.payments.service import Mismatched
 from portico.cli.output import Exit, console, say_json, say_table, stop
@@ -310,10 +309,12 @@ def _desk(data_dir: str | None) -> Desk:
             "payments are not set up.",
             fix="Set PORTICO_STRIPE_SECRET_KEY, or try them out with `portico fake-stripe`.",
         )
+    wanted = settings.stripe
     try:
-        return desk_of(settings, database_of(settings), SystemClock())
-    except CannotStart as error:
-        stop(Exit.USAGE, error.says, fix=error.fix)
+        stripe = Stripe(StripeAccount(wanted.secret_key, wanted.mode, wanted.api_base))
+    except (ValueError, SdkMissing) as error:
+        stop(Exit.USAGE, f"stripe: {error}")
+    return Desk(database_of(settings), stripe, SystemClock(), wanted.credit_days)
 
 
 def _refuse(error: Exception) -> NoReturn:
