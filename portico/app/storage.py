@@ -1,5 +1,6 @@
 """The data directory, the database, the keys, and what is written while serving."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -28,7 +29,7 @@ from portico.db.writer import Writer
 from portico.kit.clock import Clock
 from portico.kit.ids import new_id
 from portico.metering.service import Metering
-from portico.metering.sweeper import Sweeper
+from portico.metering.sweeper import Sweeper, Swept
 from portico.observe.metrics import Metrics
 from portico.pricing.counter import Counter
 from portico.pricing.service import Prices
@@ -38,6 +39,9 @@ from portico.settings import Settings
 log = logging.getLogger(__name__)
 _HOLD_MARGIN_MS = 600_000
 """A hold outlives the longest request by this; then it belongs to the sweeper."""
+_START_PATIENCE_S = 30.0
+"""How long a start waits for a database that cannot be written to; the writer gives up sooner."""
+_START_RETRY_S = 0.5
 _ABANDONED_AFTER_S = 3_600.0
 """On a shared database: added to twice the longest request, before its record counts as left over."""
 
@@ -151,8 +155,7 @@ async def recording(
     )
     writer.start()
     try:
-        swept = await sweeper.start()
-        await metering.recover(_abandoned_before_ms(settings, clock))
+        swept = await _taken_over(sweeper, metering, settings, clock)
         if swept:
             log.warning(
                 "left open by a dead process: %d holds settled, %d given back",
@@ -166,6 +169,26 @@ async def recording(
         await sweeper.leave()
     finally:
         await writer.close()
+
+
+async def _taken_over(
+    sweeper: Sweeper, metering: Metering, settings: Settings, clock: Clock
+) -> Swept:
+    """Ends what dead processes left.  Others may keep a shared database busy: it is asked again."""
+    until_s = clock.monotonic_s() + _START_PATIENCE_S
+    while True:
+        try:
+            swept = await sweeper.start()
+            await metering.recover(_abandoned_before_ms(settings, clock))
+        except errors.Refusal as refusal:
+            if clock.monotonic_s() >= until_s:
+                raise CannotStart(
+                    "data", refusal.message, "See what keeps the database, then start again."
+                ) from refusal
+            log.warning("the start waits for the database: %s", refusal.message)
+            await asyncio.sleep(_START_RETRY_S)
+        else:
+            return swept
 
 
 def _longest_ms(settings: Settings) -> int:
