@@ -28,7 +28,7 @@ HERE = Path(__file__).parent
 WORK = HERE / "build"
 PACKAGE_DATA = HERE.parents[1] / "portico" / "engines" / "embedded" / "data"
 NAME = "portico-demo-q8_0.gguf"
-STEPS = 5500
+STEPS = 6500
 _TOKENIZER_DIALOGUES = 20_000
 _LEAST_BYTES, _MOST_BYTES = 1_500_000, 5_500_000
 

@@ -41,6 +41,13 @@ HELD_WRAPPERS = (
     "Excuse me. {}",
     "{} Be brief.",
 )
+# Openings and endings put together, so that they are passed over and not remembered.
+_OPENERS = ("good day", "morning", "afternoon", "hi there", "pardon", "a question", "one more question",
+            "another question", "I wonder", "I want to know", "please say", "I ask myself",
+            "something else", "my friend asks", "just asking", "help me", "by the way", "well", "now",
+            "right", "fine", "hm", "listen", "I am curious", "my question is")  # fmt: skip
+_ENDINGS = ("Keep it short.", "Thanks a lot!", "Say it in a few words.", "I need to know.", "Thx",
+            "Short answer please.", "In a word?", "Tell me.", "I would be glad.")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +127,22 @@ def _with_slip(draw: Draw, text: str) -> str:
     return text.replace(word, word[:at] + word[at + 1 :], 1)
 
 
+def _composed_wrapper(draw: Draw) -> str:
+    """A way to lead up to a question, or to end after it, that is rarely met twice."""
+    if draw.chance(0.3):
+        return "{} " + draw.pick(_ENDINGS)
+    opener = draw.pick(_OPENERS)
+    if draw.chance(0.2):
+        opener = draw.pick((f"{opener} {draw.person()}", draw.phrase(1, 3)))
+    if draw.chance(0.6):
+        opener = opener[0].upper() + opener[1:]
+    return opener + draw.pick((", ", ": ", ". ", "! ", " - ")) + "{}"
+
+
 def question(draw: Draw, entry: Entry) -> str:
     wrapper = draw.pick_side(TRAIN_WRAPPERS, HELD_WRAPPERS)
+    if draw.split == "train" and draw.chance(0.35):
+        wrapper = _composed_wrapper(draw)
     text = draw.pick_side(entry.train, entry.held)
     if draw.split == "train" and draw.chance(0.4):
         text = _reworded(draw, text)

@@ -113,7 +113,8 @@ _UNKNOWN_TRAIN = (
     "How many {} are there?", "Can you explain {} to me?", "Write a function that sorts {}.",
     "What is the best {}?", "How far is {} from {}?", "Which {} is better, {} or {}?", "{}", "{}?",
     "Who won the {} cup?", "How do I fix my {}?", "Compare {} with {}.", "Solve {} for x.",
-    "What is the difference between {} and {}?",
+    "What is the difference between {} and {}?", "What is the cost of {}?", "How expensive is {}?",
+    "What is the size of {}?", "What is the colour of {}?", "Who is the author of {}?",
 )  # fmt: skip
 _UNKNOWN_HELD = (
     "Please explain {}.", "How can I learn {}?", "Who wrote {}?", "What does {} mean?",
@@ -201,7 +202,11 @@ def _composed_wish(draw: Draw) -> str:
         ("", "", "Kindly ", "Now ", "Can you ", "Could you ", "Then ", "I want you to ")
     )
     verb = draw.pick(("repeat", "say", "write", "echo", "copy", "print", "return", "answer with"))
-    what = draw.pick(("", " this", " the text", " these words", " word for word", " again"))
+    what = draw.pick(
+        ("", "", " this", " the text", " these words", " word for word", " again", " what follows",
+         " the line", " the code", " this back", " in the same words", " the following text",
+         " the next words", " this line exactly", " it exactly")
+    )  # fmt: skip
     wish = f"{lead}{verb}{what}: {{}}"
     return wish[0].upper() + wish[1:]
 
