@@ -11,7 +11,7 @@ import msgspec
 from portico.billing.invoices.check import invoice_differences
 from portico.billing.payments.differences import clearing, psp_differences
 from portico.billing.payments.model import BalanceLine
-from portico.db.transaction import Transaction
+from portico.db.transaction import Row, Transaction, places
 from portico.ledger import receipts
 from portico.ledger.model import Part
 from portico.ledger.rules import GENESIS, is_limit, link
@@ -83,12 +83,23 @@ def _whole(billions: int, rest: int) -> int:
     return int(billions) * _BILLION + int(rest)
 
 
+def _paged(transaction: Transaction, sql: str) -> Iterator[list[Row]]:
+    """A page at a time: the ledger is larger than memory one day.  sql: its first column is the
+    text key that it is ordered by; it has two parameters, the key to go on behind and the limit."""
+    after = ""
+    while rows := transaction.rows(sql, (after, receipts.PAGE)):
+        yield rows
+        after = rows[-1][0]
+
+
 def balanced(transaction: Transaction, _: int = 0) -> Iterator[Finding]:
-    for txn_id, billions, rest in transaction.rows(
+    for page in _paged(
+        transaction,
         f"SELECT txn.id, {_sum('amount_nano')} FROM txn LEFT JOIN entry ON entry.txn_id = txn.id "
-        "GROUP BY txn.id ORDER BY txn.id"
+        "WHERE txn.id > ? GROUP BY txn.id ORDER BY txn.id LIMIT ?",
     ):
-        yield txn_id, _whole(billions, rest) == 0
+        for txn_id, billions, rest in page:
+            yield txn_id, _whole(billions, rest) == 0
 
 
 def projected(transaction: Transaction, _: int = 0) -> Iterator[Finding]:
@@ -107,13 +118,15 @@ def projected(transaction: Transaction, _: int = 0) -> Iterator[Finding]:
 def _spent_in_windows(transaction: Transaction) -> defaultdict[str, int]:
     """By window: what was charged, of each request at most what it had set aside there."""
     spent: defaultdict[str, int] = defaultdict(int)
-    for parts, net in transaction.rows(
-        "SELECT hold.parts, charge.net_nano FROM hold JOIN charge ON charge.id = hold.id "
-        "WHERE hold.parts LIKE '%limit:%'"
+    for page in _paged(
+        transaction,
+        "SELECT charge.id, hold.parts, charge.net_nano FROM charge JOIN hold ON hold.id = charge.id "
+        "WHERE charge.id > ? AND hold.parts LIKE '%limit:%' ORDER BY charge.id LIMIT ?",
     ):
-        for account_id, held in _parts.decode(parts):
-            if is_limit(account_id):
-                spent[account_id] += min(held, net)
+        for _, parts, net in page:
+            for account_id, held in _parts.decode(parts):
+                if is_limit(account_id):
+                    spent[account_id] += min(held, net)
     return spent
 
 
@@ -134,19 +147,27 @@ def _timely(transaction: Transaction, now_ms: int) -> Iterator[Finding]:
 
 
 def _debited(transaction: Transaction, _: int) -> Iterator[Finding]:
-    debits = {
-        row[0]: _whole(row[1], row[2])
-        for row in transaction.rows(
-            f"SELECT entry.txn_id, {_sum('amount_nano')} FROM entry "
-            "JOIN account ON account.id = entry.account_id "
-            "WHERE account.organisation_id <> '' GROUP BY entry.txn_id"
-        )
-    }
-    for charge_id, net, state in transaction.rows(
-        "SELECT charge.id, charge.net_nano, hold.state FROM charge "
-        "LEFT JOIN hold ON hold.id = charge.id ORDER BY charge.id"
-    ):
-        yield charge_id, debits.get(f"settle:{charge_id}", 0) == -net and state == "settled"
+    for page in receipts.pages(transaction):
+        ids = [receipt.request_id for receipt, _, _ in page]
+        debits = {
+            row[0]: _whole(row[1], row[2])
+            for row in transaction.rows(
+                f"SELECT entry.txn_id, {_sum('amount_nano')} FROM entry "
+                "JOIN account ON account.id = entry.account_id WHERE account.organisation_id <> '' "
+                f"AND entry.txn_id IN {places(len(ids))} GROUP BY entry.txn_id",
+                [f"settle:{each}" for each in ids],
+            )
+        }
+        states = {
+            row[0]: row[1]
+            for row in transaction.rows(
+                f"SELECT id, state FROM hold WHERE id IN {places(len(ids))}", ids
+            )
+        }
+        for receipt, *_hashes in page:
+            name = receipt.request_id
+            right = debits.get(f"settle:{name}", 0) == -int(receipt.net_nano)
+            yield name, right and states.get(name) == "settled"
     for (hold_id,) in transaction.rows(
         "SELECT id FROM hold WHERE state = 'settled' AND id NOT IN (SELECT id FROM charge)"
     ):
@@ -179,14 +200,16 @@ def _chained(transaction: Transaction, _: int) -> Iterator[Finding]:
 
 
 def _rerated(transaction: Transaction, _: int) -> Iterator[Finding]:
-    for charge_id, lines, listed, net, absorbed, numerator, denominator in transaction.rows(
-        "SELECT charge.id, lines, list_nano, net_nano, absorbed_nano, share_numerator, "
-        "share_denominator FROM charge LEFT JOIN terms ON terms.id = charge.terms_id "
-        "ORDER BY charge.id"
-    ):
+    shares = {
+        row[0]: (row[1], row[2])
+        for row in transaction.rows("SELECT id, share_numerator, share_denominator FROM terms")
+    }
+    for receipt, *_hashes in receipts.stored(transaction):
         # An organisation that was never given terms pays the list price.
-        share = (1, 1) if numerator is None else (numerator, denominator)
-        yield charge_id, rerate(_lines.decode(lines), *share) == (listed, net + absorbed)
+        share = shares.get(receipt.terms_id, (1, 1))
+        rated_nano = int(receipt.net_nano) + int(receipt.absorbed_nano)
+        right = rerate(_lines.decode(receipt.lines), *share) == (int(receipt.list_nano), rated_nano)
+        yield receipt.request_id, right
 
 
 def _invoiced(transaction: Transaction, _: int) -> Iterator[Finding]:

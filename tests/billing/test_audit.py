@@ -1,6 +1,7 @@
 """The audit finds exactly what is wrong: each invariant is broken once, by hand, and it alone fails."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,8 @@ from portico.billing.audit import audit
 from portico.billing.credits import Credit, grant
 from portico.billing.payments.model import BalanceLine
 from portico.db.database import Database
-from portico.db.transaction import Transaction
+from portico.db.transaction import Row, Transaction
+from portico.ledger import receipts
 from portico.ledger import service as ledger
 from portico.ledger.model import Account, Limit, Posting
 from tests.billing.books import DAY_MS, NOW_MS, Books
@@ -172,3 +174,24 @@ def test_what_the_provider_says_is_compared_line_by_line(books: Books) -> None:
     assert found(("pi_1", 5), ("pi_2", 8), ("pi_3", 1)) == ("pi_2", "pi_3")
     assert found(("pi_1", 5)) == ("pi_2",)
     assert found(("pi_1", 5), ("pi_3", 1), now_ms=NOW_MS) == (), "both may be on their way"
+
+
+def test_the_audit_reads_a_page_at_a_time(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(4, 14):
+        books.hold(f"req_{number}", 50, LIMIT)
+        books.charge(f"req_{number}")
+    monkeypatch.setattr(receipts, "PAGE", 5)
+    asked: list[int] = []
+    ask = Transaction.rows
+
+    def counted(self: Transaction, *arguments: Any) -> list[Row]:
+        found = ask(self, *arguments)
+        asked.append(len(found))
+        return found
+
+    monkeypatch.setattr(Transaction, "rows", counted)
+    accounts = len(books.rows("SELECT id FROM account"))
+    assert violations(books) == {}
+    checked = {each.id: each.checked for each in books.do(lambda t: audit(t, NOW_MS))}
+    assert (checked["R1"], checked["R5"], checked["R10"], checked["R11"]) == (13, 12, 13, 12)
+    assert max(asked) <= max(5, accounts), "accounts are few"

@@ -21,7 +21,9 @@ def test_an_address_inside_is_told_from_outside(address: str) -> None:
     assert not is_outside(ipaddress.ip_address(address))
 
 
-@pytest.mark.parametrize("address", ["1.1.1.1", "93.184.215.14", "2606:4700:4700::1111"])
+@pytest.mark.parametrize(
+    "address", ["1.1.1.1", "93.184.215.14", "2606:4700:4700::1111", "::ffff:1.1.1.1"]
+)
 def test_an_address_outside_is_one(address: str) -> None:
     assert is_outside(ipaddress.ip_address(address))
 

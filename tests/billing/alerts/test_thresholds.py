@@ -80,6 +80,16 @@ async def test_a_threshold_is_told_once_however_often_one_looks(scene: Scene) ->
     assert scene.subjects() == [f"{NOW_MS}:{each}" for each in (100, 50, 80)]
 
 
+async def test_a_look_that_finds_nothing_new_takes_no_turn(
+    scene: Scene, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.rules(10)
+    scene.spend(1)
+    assert await scene.alerts.look() == 1
+    monkeypatch.setattr(database, "write", None)
+    assert await scene.alerts.look() == 0
+
+
 async def test_two_servers_that_look_at_once_tell_once(scene: Scene, database: Database) -> None:
     scene.rules(10)
     scene.spend(1)
