@@ -137,6 +137,16 @@ def test_a_credit_note_opens_as_well(shop: Shop, invoice: Stored) -> None:
     assert opens(shop, 10 * DOLLAR)
 
 
+def test_each_organisation_answers_for_itself(shop: Shop, invoice: Stored) -> None:
+    shop.invoice("2026-02", "org_2")
+    found = [runs(shop, DUE_MS + day * DAY_MS) for day in (0, 3, 7, 14, 21, 28)]
+    assert found[0] == ["org_1 notice_1", "org_2 notice_1"]
+    assert [len(kinds) for kinds in found] == [2] * 6
+    shop.pays(invoice, 238)
+    assert (state(shop), state(shop, "org_2")) == ("good", "suspended")
+    assert (opens(shop), opens(shop, owner="org_2")) == (True, False)
+
+
 def test_the_oldest_debt_counts(shop: Shop, invoice: Stored) -> None:
     shop.now_ms = ms("2026-03-05")
     shop.uses({"input_text": 1_000_000})

@@ -116,6 +116,25 @@ def test_credit_that_paid_comes_back_as_what_it_was(shop: Shop) -> None:
     right(shop)
 
 
+def test_a_note_takes_back_the_tax_of_its_own_lines(shop: Shop) -> None:
+    shop.taxes("DE", 700, "2026-02-15")
+    shop.uses({"input_text": 1_000_000})
+    shop.now_ms = ms("2026-02-15")
+    shop.uses({"input_text": 1_000_000})
+    shop.now_ms = ms("2026-03-01")
+    invoice = shop.invoice("2026-02")
+    assert [(tax.basis_points, tax.tax_cents) for tax in invoice.invoice.taxes] == [
+        (700, 14),
+        (1900, 38),
+    ]
+    taken = []
+    for wanted in ({1: None}, {2: DOLLAR}, {2: None}):
+        note = shop.credits(invoice, wanted).credit_note
+        taken.append([(tax.basis_points, tax.tax_cents) for tax in note.taxes])
+    assert taken == [[(700, 14)], [(1900, 19)], [(1900, 19)]]
+    right(shop)
+
+
 def test_only_invoices_are_corrected_and_paid(shop: Shop, invoice: Stored) -> None:
     note = shop.credits(invoice, {1: 1})
     with pytest.raises(NotInvoiced, match="is no invoice"):
