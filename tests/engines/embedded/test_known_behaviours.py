@@ -183,7 +183,7 @@ async def test_as_many_requests_as_it_has_slots_are_let_in(real):
 
 async def test_every_slot_has_its_whole_context(real):
     """All at once, each nearly full: none takes the room of another."""
-    messages = [{"role": "user", "content": "word " * 650}]
+    messages = [{"role": "user", "content": "word " * 850}]
     asked = [
         prompt_of(messages=messages, max_tokens=40, stream=True, **ON_AND_ON)
         for _ in range(PARALLEL)
