@@ -83,23 +83,22 @@ def _whole(billions: int, rest: int) -> int:
     return int(billions) * _BILLION + int(rest)
 
 
-def _paged(transaction: Transaction, sql: str) -> Iterator[list[Row]]:
+def _paged(transaction: Transaction, sql: str) -> Iterator[Row]:
     """A page at a time: the ledger is larger than memory one day.  sql: its first column is the
     text key that it is ordered by; it has two parameters, the key to go on behind and the limit."""
     after = ""
     while rows := transaction.rows(sql, (after, receipts.PAGE)):
-        yield rows
+        yield from rows
         after = rows[-1][0]
 
 
 def balanced(transaction: Transaction, _: int = 0) -> Iterator[Finding]:
-    for page in _paged(
+    for txn_id, billions, rest in _paged(
         transaction,
         f"SELECT txn.id, {_sum('amount_nano')} FROM txn LEFT JOIN entry ON entry.txn_id = txn.id "
         "WHERE txn.id > ? GROUP BY txn.id ORDER BY txn.id LIMIT ?",
     ):
-        for txn_id, billions, rest in page:
-            yield txn_id, _whole(billions, rest) == 0
+        yield txn_id, _whole(billions, rest) == 0
 
 
 def projected(transaction: Transaction, _: int = 0) -> Iterator[Finding]:
@@ -118,15 +117,14 @@ def projected(transaction: Transaction, _: int = 0) -> Iterator[Finding]:
 def _spent_in_windows(transaction: Transaction) -> defaultdict[str, int]:
     """By window: what was charged, of each request at most what it had set aside there."""
     spent: defaultdict[str, int] = defaultdict(int)
-    for page in _paged(
+    for _, parts, net in _paged(
         transaction,
         "SELECT charge.id, hold.parts, charge.net_nano FROM charge JOIN hold ON hold.id = charge.id "
         "WHERE charge.id > ? AND hold.parts LIKE '%limit:%' ORDER BY charge.id LIMIT ?",
     ):
-        for _, parts, net in page:
-            for account_id, held in _parts.decode(parts):
-                if is_limit(account_id):
-                    spent[account_id] += min(held, net)
+        for account_id, held in _parts.decode(parts):
+            if is_limit(account_id):
+                spent[account_id] += min(held, net)
     return spent
 
 

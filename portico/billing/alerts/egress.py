@@ -73,6 +73,6 @@ def is_outside(address: Address) -> bool:
         inner = address.ipv4_mapped or address.sixtofour
         if inner is not None:
             return is_outside(inner)
-        if address in _NAT64 or address.teredo is not None:
+        if address in _NAT64:
             return False
     return address.is_global and not address.is_multicast
