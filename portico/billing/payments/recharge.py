@@ -73,7 +73,7 @@ class Recharge:
         """In one transaction with the balance it is decided on."""
         now_ms = self._desk.now_ms()
         rule = recharge_store.rule(transaction, organisation_id)
-        if rule is None or recharge_store.frozen(transaction) is not None:
+        if rule is None:
             return None, None
         since_ms, until_ms = window_ms("month", now_ms)
         available = recharge_store.available_nano(transaction, organisation_id, now_ms)

@@ -192,6 +192,18 @@ def test_the_event_of_a_refund_that_is_not_ours_does_nothing(shop: Shop, order: 
     assert cents(shop, postings.grant_of(order)) == 1_000
 
 
+def test_a_refund_that_names_ours_and_is_another_does_nothing(shop: Shop, order: Order) -> None:
+    shop.switch("faults", "path=/v1/refunds&how=lost")
+    with pytest.raises(ProviderUnavailable):
+        shop.office.refunds.refund(order.id, 400, "")
+    true = shop.made("refund")[0]
+    other = shop.office.top_ups.top_up(ORG, 1_000)
+    for change in ({"amount": 401}, {"payment_intent": other.intent_id}):
+        shop.fake.world.objects[true["id"]] = {**true, **change}
+        assert shop.office.refunds.follow(true["id"]).startswith("refused")
+        assert shop.rows("SELECT state FROM top_up_refund") == [("open",)]
+
+
 # -- disputes
 
 
@@ -263,6 +275,7 @@ def test_credit_stays_frozen_until_the_last_of_two_disputes_is_decided(
     shop: Shop, order: Order
 ) -> None:
     first, second = dispute(shop, order, 400), dispute(shop, order, 500)
+    shop.deliver()
     decide(shop, first, "winning_evidence")
     shop.deliver()
     assert isinstance(hold(shop, "req_1", 1), Short)
