@@ -5,6 +5,7 @@ They work on the database without the writers' turns: the locks of the invoices 
 
 import signal
 from collections.abc import Callable
+from functools import partial
 
 from bench.faults.place import Address, Place
 from portico.billing.invoices import notes, payments, service
@@ -17,7 +18,7 @@ OWNERS = [f"org_{number}" for number in range(1, 9)]
 NOW_MS = ms("2026-03-01")
 
 
-def _done(place: Place, work: Callable[[Transaction], str]) -> str:
+def done(place: Place, work: Callable[[Transaction], str]) -> str:
     """The answer, or what kind of refusal it was.  `Place.run` tries again after a deadlock."""
     try:
         return place.run(work)
@@ -36,32 +37,34 @@ def finalise_all(address: Address, first: int) -> list[str]:
             draft = service.draft(transaction, owner, month("2026-02"), SELLER, NOW_MS)
             return service.finalise(transaction, draft, SELLER, NOW_MS).number
 
-        made.append(_done(place, work))
+        made.append(done(place, work))
     place.close()
     return made
+
+
+def credit_once(transaction: Transaction, invoice_id: str, nano: int) -> str:
+    return notes.credit(transaction, invoice_id, {1: nano}, "", SELLER, NOW_MS).number
 
 
 def credit_all(address: Address, invoice_id: str, _: int) -> list[str]:
     place = Place(address)
-
-    def work(transaction: Transaction) -> str:
-        return notes.credit(transaction, invoice_id, {1: DOLLAR // 2}, "", SELLER, NOW_MS).number
-
-    made = [_done(place, work) for _ in range(3)]
+    work = partial(credit_once, invoice_id=invoice_id, nano=DOLLAR // 2)
+    made = [done(place, work) for _ in range(3)]
     place.close()
     return made
 
 
+def pay_once(transaction: Transaction, invoice_id: str, cents: int, reference: str) -> str:
+    booked = payments.record_payment(transaction, invoice_id, cents, reference, NOW_MS)
+    return reference if booked else "again"
+
+
 def pay_all(address: Address, invoice_id: str, _: int) -> list[str]:
     place = Place(address)
-    made = []
-    for number in range(6):
-
-        def work(transaction: Transaction, number: int = number) -> str:
-            booked = payments.record_payment(transaction, invoice_id, 60, f"bank {number}", NOW_MS)
-            return f"bank {number}" if booked else "again"
-
-        made.append(_done(place, work))
+    made = [
+        done(place, partial(pay_once, invoice_id=invoice_id, cents=60, reference=f"bank {number}"))
+        for number in range(6)
+    ]
     place.close()
     return made
 

@@ -135,6 +135,18 @@ def test_a_note_takes_back_the_tax_of_its_own_lines(shop: Shop) -> None:
     right(shop)
 
 
+def test_notes_that_take_back_everything_take_back_the_whole_tax(shop: Shop) -> None:
+    """Each rounded by itself, they would take back 39 cents of 38."""
+    shop.uses({"input_text": 1_000_000})
+    shop.now_ms = ms("2026-03-01")
+    invoice = shop.invoice("2026-02")
+    parts: tuple[int | None, ...] = (660_000_000, 660_000_000, None)
+    taken = [shop.credits(invoice, {1: nano}).credit_note for nano in parts]
+    assert [note.taxes[0].tax_cents for note in taken] == [13, 12, 13]
+    assert shop.outstanding(invoice) == 0
+    right(shop)
+
+
 def test_only_invoices_are_corrected_and_paid(shop: Shop, invoice: Stored) -> None:
     note = shop.credits(invoice, {1: 1})
     with pytest.raises(NotInvoiced, match="is no invoice"):

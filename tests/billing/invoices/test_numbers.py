@@ -6,22 +6,28 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
+from threading import Thread
 
 import psycopg
 import pytest
 
-from bench.faults.place import PROCESSES, Address
+from bench.faults.place import PROCESSES, Address, Place
+from portico.billing.invoices import service
 from portico.billing.invoices.check import invoice_differences
 from portico.db.database import Database, open_database
+from portico.db.transaction import Transaction
 from tests.billing.invoices.racers import (
     NOW_MS,
     OWNERS,
     credit_all,
+    credit_once,
     die_before_commit,
+    done,
     finalise_all,
     pay_all,
+    pay_once,
 )
-from tests.billing.invoices.shop import DOLLAR, Shop, ms
+from tests.billing.invoices.shop import DOLLAR, SELLER, UNTAXED, Shop, ms, seller
 
 WORKERS = 3
 
@@ -79,6 +85,62 @@ def test_racing_payments_never_exceed_their_invoice(shop: Shop, address: Address
     assert len(booked) == len(set(booked)) == 3
     assert shop.outstanding(invoice) == 238 - 180
     right(shop)
+
+
+def while_it_waits(address: Address, work: Callable[[Transaction], str]) -> list[str]:
+    """`work` in two transactions of PostgreSQL: the second one begins before the first one ends."""
+    first, second = Place(address), Place(address)
+    answers: list[str] = []
+    with first.open() as transaction:
+        answers.append(work(transaction))
+        other = Thread(target=lambda: answers.append(done(second, work)))
+        other.start()
+        waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        while other.is_alive() and not transaction.rows(waits):
+            other.join(0.01)
+    other.join()
+    first.close()
+    second.close()
+    return answers
+
+
+@pytest.fixture
+def meeting(postgres_url: str, tmp_path: Path) -> tuple[Shop, Address]:
+    made = Shop(open_database(tmp_path, postgres_url), now_ms=ms("2026-02-03"))
+    made.may_owe(10 * DOLLAR)
+    made.uses({"input_text": 1_000_000})
+    made.now_ms = NOW_MS
+    return made, Address(tmp_path, postgres_url)
+
+
+def test_a_second_note_waits_for_the_first(meeting: tuple[Shop, Address]) -> None:
+    shop, address = meeting
+    invoice = shop.invoice("2026-02", by=seller(party=UNTAXED))
+    work = partial(credit_once, invoice_id=invoice.id, nano=2 * DOLLAR)
+    assert while_it_waits(address, work) == ["CN-2026-000001", "NotInvoiced"]
+    right(shop)
+
+
+def test_a_second_payment_waits_for_the_first(meeting: tuple[Shop, Address]) -> None:
+    shop, address = meeting
+    invoice = shop.invoice("2026-02", by=seller(party=UNTAXED))
+    references = iter("ab")
+
+    def work(transaction: Transaction) -> str:
+        return pay_once(transaction, invoice.id, 200, next(references))
+
+    assert while_it_waits(address, work) == ["a", "NotInvoiced"]
+    right(shop)
+
+
+def test_a_second_number_waits_for_the_first(meeting: tuple[Shop, Address]) -> None:
+    shop, address = meeting
+    shop.do(lambda t: service.take_number(t, SELLER, "invoice", NOW_MS))
+
+    def work(transaction: Transaction) -> str:
+        return service.take_number(transaction, SELLER, "invoice", NOW_MS).text
+
+    assert while_it_waits(address, work) == ["INV-2026-000002", "INV-2026-000003"]
 
 
 def test_a_process_that_dies_before_the_commit_leaves_no_gap(shop: Shop, address: Address) -> None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from portico.billing.invoices import rules
@@ -13,6 +13,10 @@ from portico.billing.invoices.tax import EU, VatIdWrong, rate_at, rule_for, vat_
 from tests.billing.invoices.shop import DAY_MS, ms, seller
 
 
+@example(5, 10)
+@example(15, 10)
+@example(-5, 10)
+@example(-15, 10)
 @given(st.integers(-(10**25), 10**25), st.integers(1, 10**12))
 def test_rounding_is_that_of_fractions(numerator: int, denominator: int) -> None:
     assert rules.half_even(numerator, denominator) == round(Fraction(numerator, denominator))
