@@ -28,7 +28,8 @@ def run(database: Database, policy: Policy, now_ms: int) -> list[Notice]:
     Raises: sqlalchemy.exc.DBAPIError.
     """
     made: list[Notice] = []
-    for organisation_id in database.read(lambda c: _concerned(Transaction(c), now_ms)):
+    overdue = database.read(lambda c: invoices.overdue(Transaction(c), now_ms))
+    for organisation_id in sorted({each.organisation_id for each in overdue}):
         step = partial(_advance, organisation_id=organisation_id, policy=policy, now_ms=now_ms)
         # A transaction each: requests of one organisation do not wait for those of another.
         made += database.write(step)
@@ -90,12 +91,6 @@ def unsent(transaction: Transaction, now_ms: int) -> list[Notice]:
 def mark_sent(transaction: Transaction, notice_id: str, now_ms: int) -> bool:
     """False where it was sent before: of two senders, one."""
     return store.mark_sent(transaction, notice_id, now_ms)
-
-
-def _concerned(transaction: Transaction, now_ms: int) -> list[str]:
-    """Organisations with something overdue, or that are not in good standing."""
-    owners = {each.organisation_id for each in invoices.overdue(transaction, now_ms)}
-    return sorted(owners | set(store.not_good(transaction)))
 
 
 def _notice(transaction: Transaction, invoice: Stored, kind: str, now_ms: int) -> list[Notice]:

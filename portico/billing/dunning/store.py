@@ -33,14 +33,6 @@ def put_state(
     )
 
 
-def not_good(transaction: Transaction) -> list[str]:
-    """Organisations that are read-only or suspended."""
-    found = transaction.rows(
-        "SELECT organisation_id FROM dunning WHERE state <> 'good' ORDER BY organisation_id"
-    )
-    return [row[0] for row in found]
-
-
 def add_notice(transaction: Transaction, notice: Notice) -> bool:
     """False where that invoice has one of that kind."""
     found = transaction.rows(

@@ -163,12 +163,10 @@ def take_number(
     """The next number of the seller's series of this year (UTC).  It is used up by the commit and
     by nothing else, so no crash leaves a gap; others wait for it, so none is given twice."""
     year = int(month_of(now_ms)[:4])
-    last, before_ms = store.lock_series(transaction, seller.entity, kind, year)
-    prefix = seller.invoice_prefix if kind == "invoice" else seller.credit_note_prefix
     # Dates never run against numbers, whatever the clocks of two machines say.
-    issued_at_ms = max(now_ms, before_ms)
-    store.move_series(transaction, seller.entity, kind, year, last + 1, issued_at_ms)
-    return Number(year, last + 1, number(prefix, year, last + 1), issued_at_ms)
+    sequence, issued_at_ms = store.next_number(transaction, seller.entity, kind, year, now_ms)
+    prefix = seller.invoice_prefix if kind == "invoice" else seller.credit_note_prefix
+    return Number(year, sequence, number(prefix, year, sequence), issued_at_ms)
 
 
 def tax_due(organisation_id: str, now_ms: int) -> Account:

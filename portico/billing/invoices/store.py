@@ -124,29 +124,23 @@ def _paid(
     return paid
 
 
-def lock_series(transaction: Transaction, entity: str, kind: str, year: int) -> tuple[int, int]:
-    """(last number, when it was given) of a series, nobody else's until the transaction ends."""
+def next_number(
+    transaction: Transaction, entity: str, kind: str, year: int, now_ms: int
+) -> tuple[int, int]:
+    """(number, when it is given) in a series, nobody else's until the transaction ends; never
+    earlier than the one before it."""
     transaction.run(
         "INSERT INTO invoice_series (entity, kind, year, last, issued_at_ms) "
         f"VALUES (?, ?, ?, 0, 0) {_KEEP}",
         (entity, kind, year),
     )
     found = transaction.rows(
-        "SELECT last, issued_at_ms FROM invoice_series "
-        f"WHERE entity = ? AND kind = ? AND year = ?{transaction.for_update}",
-        (entity, kind, year),
+        "UPDATE invoice_series SET last = last + 1, "
+        "issued_at_ms = CASE WHEN issued_at_ms > ? THEN issued_at_ms ELSE ? END "
+        "WHERE entity = ? AND kind = ? AND year = ? RETURNING last, issued_at_ms",
+        (now_ms, now_ms, entity, kind, year),
     )
     return found[0][0], found[0][1]
-
-
-def move_series(
-    transaction: Transaction, entity: str, kind: str, year: int, last: int, issued_at_ms: int
-) -> None:
-    transaction.run(
-        "UPDATE invoice_series SET last = ?, issued_at_ms = ? "
-        "WHERE entity = ? AND kind = ? AND year = ?",
-        (last, issued_at_ms, entity, kind, year),
-    )
 
 
 def add(transaction: Transaction, stored: Stored, receipts: tuple[int, int] | None) -> None:

@@ -56,6 +56,10 @@ def test_a_policy_that_changes_goes_on_after_the_last_step_taken() -> None:
     step = next_step(0, taken, shorter, 30 * DAY_MS)
     assert step is not None
     assert step.kind == "read_only"
+    taken = {"notice_1": 0, "notice_2": DAY_MS, "read_only": 5 * DAY_MS}
+    step = next_step(0, taken, Policy((0, 1, 2), 5, 9), 30 * DAY_MS)
+    assert step is not None
+    assert step.kind == "suspended", "no step back, though a notice was added"
 
 
 @pytest.mark.parametrize(

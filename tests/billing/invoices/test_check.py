@@ -148,6 +148,19 @@ def test_an_invoice_that_went_missing_is_missed(shop: Shop) -> None:
     assert wrong(shop) == ["main invoice 2026"]
 
 
+def test_receipts_between_two_invoices_are_missed(database: Database) -> None:
+    shop = Shop(database, now_ms=ms("2026-02-03"))
+    shop.may_owe(100 * DOLLAR)
+    shop.taxes("DE", 1900)
+    for following in ("2026-03-01", "2026-04-01"):
+        shop.uses({"input_text": 1_000_000})
+        month = "2026-02" if following == "2026-03-01" else "2026-03"
+        shop.now_ms = ms(following)
+        shop.invoice(month)
+    shop.do(planted("invoice", f"DELETE FROM invoice WHERE {FIRST}"))
+    assert wrong(shop) == ["INV-2026-000002", "org_1", "main invoice 2026"]
+
+
 def test_a_line_that_was_taken_back_too_often_is_found(shop: Shop) -> None:
     columns = (
         "organisation_id, kind, entity, year, {}, {}, corrects_id, first_sequence, last_sequence, "
