@@ -22,6 +22,17 @@ class Allowance:
 
 
 @dataclass(frozen=True, slots=True)
+class Due:
+    """The grant of one window.  id: the same at any moment of it."""
+
+    id: str
+    organisation_id: str
+    nano: int
+    expires_at_ms: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Expiring:
     """rest_nano: what of an account is left and not set aside."""
 

@@ -5,15 +5,14 @@ from datetime import UTC, datetime
 
 from portico.admission.rules import dollars, window_ms
 from portico.billing.alerts.model import Alert
-from portico.billing.credits import Credit
-from portico.billing.plans.model import Allowance, Expiring
+from portico.billing.plans.model import Allowance, Due, Expiring
 
 NOTICE_DAYS = (1, 7, 30)
 """How long before credit expires somebody is told."""
 _DAY_MS = 86_400_000
 
 
-def due(allowances: Iterable[Allowance], now_ms: int) -> list[Credit]:
+def due(allowances: Iterable[Allowance], now_ms: int) -> list[Due]:
     """The grants of the windows that `now_ms` lies in.  Each has the same id at any moment of its
     window, and expires with it."""
     grants = []
@@ -22,11 +21,10 @@ def due(allowances: Iterable[Allowance], now_ms: int) -> list[Credit]:
             continue
         starts_ms, ends_ms = window_ms(each.period, now_ms)
         grants.append(
-            Credit(
+            Due(
                 f"{each.id}:{starts_ms}",
                 each.organisation_id,
                 each.nano,
-                "promo",
                 ends_ms,
                 f"allowance of the {each.period}",
             )

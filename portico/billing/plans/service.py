@@ -10,7 +10,7 @@ from portico.billing import credits
 from portico.billing.alerts import store as outbox
 from portico.billing.alerts.model import Target
 from portico.billing.plans import store
-from portico.billing.plans.model import Allowance, Period, Renewal
+from portico.billing.plans.model import Allowance, Due, Period, Renewal
 from portico.billing.plans.rules import NOTICE_DAYS, due, notice
 from portico.db.database import Database
 from portico.db.transaction import Transaction
@@ -69,8 +69,17 @@ def keep_up(transaction: Transaction, operator: Sequence[Target], now_ms: int) -
 def _grant(transaction: Transaction, wanted: Sequence[Allowance], now_ms: int) -> list[str]:
     grants = due(wanted, now_ms)
     known = store.granted(transaction, [each.id for each in grants])
-    new = [each for each in grants if each.id not in known]
-    return [each.id for each in new if credits.grant(transaction, each, now_ms)]
+    return [
+        each.id
+        for each in grants
+        if each.id not in known and credits.grant(transaction, _credit(each), now_ms)
+    ]
+
+
+def _credit(due: Due) -> credits.Credit:
+    return credits.Credit(
+        due.id, due.organisation_id, due.nano, "promo", due.expires_at_ms, due.reason
+    )
 
 
 class Upkeep:
