@@ -106,8 +106,6 @@ def _hold_to(
     """Close and open the accounts as the state says; those that are closed now."""
     floors: dict[str, Closed] = {}
     for account in ledger.accounts_of(transaction, organisation_id):
-        if account.floor_nano is None:
-            continue
         known = closed.get(account.id)
         if rules.closes(state, account.kind):
             floors[account.id] = _close(transaction, account, known)

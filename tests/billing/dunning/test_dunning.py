@@ -187,6 +187,15 @@ def test_a_limit_that_is_changed_meanwhile_is_the_one_that_comes_back(
     assert not opens(shop, 5 * DOLLAR + 1)
 
 
+def test_a_limit_that_is_changed_right_before_the_payment_stays(
+    shop: Shop, invoice: Stored
+) -> None:
+    until(shop, 21)
+    shop.do(lambda t: set_credit_limit(t, "org_1", 5 * DOLLAR, shop.now_ms))
+    shop.pays(invoice, 238)
+    assert (opens(shop, 5 * DOLLAR), opens(shop, 5 * DOLLAR + 1)) == (True, False)
+
+
 def test_runs_beside_each_other_take_a_step_once(shop: Shop, invoice: Stored) -> None:
     assert runs(shop, DUE_MS) == ["org_1 notice_1"]
     again = shop.do(lambda t: dunning.advance(t, "org_1", POLICY, DUE_MS))

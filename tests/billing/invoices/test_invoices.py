@@ -396,6 +396,22 @@ def test_a_receipt_that_its_accounts_did_not_pay_is_not_invoiced(shop: Shop) -> 
         shop.invoice("2026-02")
 
 
+def test_a_receipt_whose_lines_do_not_add_up_is_not_invoiced(shop: Shop) -> None:
+    request_id = shop.uses({"input_text": 1_000})
+
+    def spoil(transaction: Transaction) -> None:
+        if transaction.dialect == "sqlite":
+            transaction.run("DROP TRIGGER charge_refuses_update")
+        else:
+            transaction.run("ALTER TABLE charge DISABLE TRIGGER ALL")
+        transaction.run("UPDATE charge SET absorbed_nano = absorbed_nano + 1")
+
+    shop.do(spoil)
+    shop.now_ms = ms("2026-03-01")
+    with pytest.raises(NotInvoiced, match=f"receipt {request_id}"):
+        shop.invoice("2026-02")
+
+
 # -- what is final --------------------------------------------------------------------------------
 
 
