@@ -116,6 +116,20 @@ def test_credit_that_paid_comes_back_as_what_it_was(shop: Shop) -> None:
     right(shop)
 
 
+def test_prepaid_credit_comes_back_once(shop: Shop) -> None:
+    shop.gets(DOLLAR, "promo")
+    shop.gets(DOLLAR)
+    shop.uses({"input_text": 1_000_000})
+    shop.now_ms = ms("2026-03-01")
+    invoice = shop.invoice("2026-02")
+    notes_made = [shop.credits(invoice, {1: DOLLAR}).credit_note for _ in range(2)]
+    assert [(note.prepaid_share_nano, note.promo_share_nano) for note in notes_made] == [
+        (DOLLAR, 0),
+        (0, DOLLAR),
+    ]
+    right(shop)
+
+
 def test_a_note_takes_back_the_tax_of_its_own_lines(shop: Shop) -> None:
     shop.taxes("DE", 700, "2026-02-15")
     shop.uses({"input_text": 1_000_000})
