@@ -13,7 +13,7 @@ from portico.ledger import service as ledger
 from portico.ledger.model import Account, Limit, Short
 from portico.ledger.rules import in_order
 
-FUNDING = ("promo", "prepaid", "receivable")
+FUNDING = ("promo", "prepaid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +68,20 @@ class Standings:
         def read(connection: Connection) -> Standing:
             found = ledger.accounts_of(Transaction(connection), caller.organisation_id)
             by_id = {account.id: account for account in found}
-            funding = [account for account in found if account.kind in FUNDING]
+            funding = [account for account in found if _may_pay(account)]
             return Standing(
                 tuple(in_order(funding, self._clock.wall_ms())),
                 tuple(_window(limit, by_id.get(limit.account_id)) for limit in limits),
             )
 
         return await self._readers.run(read)
+
+
+def _may_pay(account: Account) -> bool:
+    """Spent grants leave empty accounts behind, of which nobody wants to hear."""
+    if account.kind == "receivable":
+        return True
+    return account.kind in FUNDING and (account.posted_nano > 0 or account.held_nano > 0)
 
 
 def _window(limit: Limit, account: Account | None) -> Window:

@@ -93,16 +93,21 @@ class Upkeep:
     async def run(self) -> None:
         """Ends when cancelled."""
         while True:
-            try:
-                done = await asyncio.to_thread(self._database.write, self._keep_up)
-                if done.granted or done.expired:
-                    log.info("%d grants made, %d expired", len(done.granted), len(done.expired))
-            except Exception as error:
-                trouble = self._database.backend.trouble(error)
-                if trouble is None:
-                    raise
-                log.warning("allowances and expiry wait: %s", trouble.says)
+            await self.go_round()
             await asyncio.sleep(EVERY_S)
+
+    async def go_round(self) -> None:
+        """Once.  What the database will not take now waits for the next time."""
+        try:
+            done = await asyncio.to_thread(self._database.write, self._keep_up)
+        except Exception as error:
+            trouble = self._database.backend.trouble(error)
+            if trouble is None:
+                raise
+            log.warning("allowances and expiry wait: %s", trouble.says)
+            return
+        if done.granted or done.expired:
+            log.info("%d grants made, %d expired", len(done.granted), len(done.expired))
 
     def _keep_up(self, connection: Connection) -> Renewal:
         return keep_up(Transaction(connection), self._operator, self._clock.wall_ms())

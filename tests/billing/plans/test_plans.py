@@ -1,7 +1,8 @@
 """Allowances are granted once a window and expire with it; whoever loses credit is told in time."""
 
-import asyncio
+import sqlite3
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from portico.billing.credits import Credit, NotGranted, grant
 from portico.billing.plans import service
 from portico.billing.plans.model import Allowance, Expiring
 from portico.billing.plans.rules import due, notice
-from portico.db.database import Database
+from portico.db.database import Database, open_database
 from portico.kit.clock import SystemClock
 from portico.ledger.model import Short
 from tests.billing.books import DAY_MS, NOW_MS, Books
@@ -140,20 +141,25 @@ def test_the_nearest_notice_is_the_one_sent(left_ms: int, days: int | None) -> N
 
 
 @pytest.mark.anyio
-async def test_upkeep_goes_round_beside_a_server(
-    books: Books, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rounds: list[float] = []
-
-    async def sleeps(seconds: float) -> None:
-        rounds.append(seconds)
-        if len(rounds) == 2:
-            raise asyncio.CancelledError
-
-    monkeypatch.setattr(service.asyncio, "sleep", sleeps)
+async def test_upkeep_goes_round_beside_a_server(books: Books) -> None:
     books.do(lambda t: service.set_allowance(t, "org_1", "day", 7, NOW_MS - 5 * DAY_MS))
-    with pytest.raises(asyncio.CancelledError):
-        await service.Upkeep(books.database, SystemClock(), OPERATOR).run()
-    assert books.rows("SELECT count(*) FROM txn WHERE kind = 'credit_promo'") == [(2,)]
+    upkeep = service.Upkeep(books.database, SystemClock(), OPERATOR)
+    for _ in range(2):
+        await upkeep.go_round()
+        assert books.rows("SELECT count(*) FROM txn WHERE kind = 'credit_promo'") == [(2,)]
+        assert books.rows("SELECT count(*) FROM txn WHERE kind = 'breakage'") == [(1,)]
+
+
+@pytest.mark.anyio
+async def test_a_locked_database_makes_upkeep_wait(tmp_path: Path) -> None:
+    books = Books(open_database(tmp_path))
+    books.do(lambda t: service.set_allowance(t, "org_1", "day", 7, NOW_MS - 5 * DAY_MS))
+    upkeep = service.Upkeep(books.database, SystemClock(), OPERATOR)
+    lock = sqlite3.connect(tmp_path / "portico.db", isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    await upkeep.go_round()
+    lock.execute("ROLLBACK")
+    lock.close()
+    assert books.rows("SELECT count(*) FROM txn WHERE kind = 'breakage'") == [(0,)]
+    await upkeep.go_round()
     assert books.rows("SELECT count(*) FROM txn WHERE kind = 'breakage'") == [(1,)]
-    assert rounds == [service.EVERY_S] * 2
