@@ -50,7 +50,9 @@ COMMANDS = {
     ),
     "fake-stripe": (
         "portico.cli.money.fake_stripe:fake_stripe",
-        "Serve the part of Stripe's API that payments need, on this machine, in memory.",
+        "Serve the part of Stripe's API that payments need, on this machine, in memory.\n\n"
+        "Events are signed with `stripe.webhook_secret` and sent to what is registered at\n"
+        "/v1/webhook_endpoints.  Test cards do what Stripe's do.",
     ),
     "ledger": ("portico.cli.money.ledger:app", "Audit, verify, sign and export what was charged."),
     "terms": ("portico.cli.money.terms:app", "Show and set how organisations pay."),
