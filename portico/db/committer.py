@@ -12,6 +12,7 @@ from portico import errors
 from portico.db.backends.base import Trouble
 from portico.db.database import Database
 from portico.db.lane import Lane
+from portico.db.pace import Pace
 from portico.db.pending import STOP, Entry, Pending, Resolved
 from portico.db.session import Session
 from portico.db.spool import RESERVE_BYTES, Spool
@@ -20,8 +21,6 @@ from portico.kit.clock import Clock
 log = logging.getLogger(__name__)
 
 _BATCH_ITEMS_MAX = 4_096
-_CROWD = 8
-"""Settlements in one commit from which on the next one waits for its whole interval."""
 _LOOK_AT_SPACE_S = 1.0
 _RETRY_S = 0.25
 _RETRY_AFTER_MS = 2_000
@@ -32,7 +31,7 @@ _UNKNOWN = Trouble("the database failed")
 class WriterLimits:
     """items_max: what may wait for the writer before it refuses more.
     patience_s: how long a locked database is retried before admission is told to close.
-    commit_interval_s: shortest time between two commits; what arrives meanwhile shares one.
+    commit_interval_s: longest pause between two commits under load; what arrives shares one.
     free_bytes_min: disk space below which admission is told to close.
     spool_reserve_bytes: disk space taken in advance for settlements on a full disk.
     log_reserve_bytes: length the database's log is given at the start.
@@ -96,6 +95,7 @@ class Committer:
         self._clock = clock
         self._limits = limits
         self._loop = loop
+        self._pace = Pace(limits.commit_interval_s)
         self._pending = Pending(lanes.values())
         self._session: Session | None = None
         self._stopping = False
@@ -142,7 +142,7 @@ class Committer:
         try:
             if self._failing_since_s is None:
                 bell.get()
-                self._pace()
+                self._let_others_in()
             else:
                 bell.get(timeout=max(0.0, self._next_commit_s - self._clock.monotonic_s()))
         except Empty:
@@ -157,8 +157,7 @@ class Committer:
         if entries:
             self._inbox.ring()
 
-    def _pace(self) -> None:
-        """A commit costs the same for one row and for fifty: let the others come in."""
+    def _let_others_in(self) -> None:
         early_s = self._next_commit_s - self._clock.monotonic_s()
         if early_s > 0:
             time.sleep(early_s)
@@ -177,9 +176,7 @@ class Committer:
             self._try_commit()
 
     def _try_commit(self) -> None:
-        # Alone, a row goes at once; only where many share a commit is it worth a wait for more.
-        share = min(1.0, self._pending.waiting / _CROWD)
-        self._next_commit_s = self._clock.monotonic_s() + share * self._limits.commit_interval_s
+        self._next_commit_s = self._pace.next_s(self._pending.waiting, self._clock.monotonic_s())
         try:
             if self._session is None:
                 self._session = Session(self._database, self._limits.log_reserve_bytes)
