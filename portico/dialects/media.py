@@ -43,6 +43,14 @@ def check_file(path: str, file_data: str) -> int:
     return len(file_data) - start
 
 
+def kind_and_data(url: str) -> tuple[str, str]:
+    """Media type and base64 of a `data:` URL that was checked; ("", text) of bare base64."""
+    if url[:5].lower() != "data:":
+        return "", url
+    head, _, data = url.partition(",")
+    return head[5:].split(";")[0].lower(), data
+
+
 def _start_of_data(path: str, url: str) -> int:
     if url[:5].lower() != "data:":
         raise errors.MEDIA_URL_REFUSED(

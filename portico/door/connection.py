@@ -146,6 +146,7 @@ class Connection(HttpToolsProtocol):
             self._check_taking(now_s)
         if self._current is not None:
             self._current.check_pace(now_s)
+            self._current.check_silence(now_s)
         if now_s >= self.deadline_s:
             if not self.transport.get_write_buffer_size():
                 self.transport.abort()

@@ -18,25 +18,43 @@ class Writer(Protocol):
         with the last one.  Not a stream: the whole body, with the last delta."""
         ...
 
+    def ping(self) -> bytes:
+        """What a stream says when there is nothing to say, so that nobody on the way takes it for
+        dead; b"" where the dialect has nothing harmless."""
+        ...
+
+
+def _named(request_id: bytes) -> bytes:
+    return b"x-request-id: %b\r\n" % request_id
+
+
+def _passage(request_id: bytes, spent_ms: float) -> bytes:
+    return b"x-request-id: %b\r\nopenai-processing-ms: %d\r\n" % (request_id, spent_ms)
+
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """
-    parse: body and hint headers to a Prompt.  Raises: Refusal.
+    parse: body and hint headers to a Prompt.  Where the path or the query says something too,
+      they are there as ":rest" (what `{id}` stood for) and ":query".  Raises: Refusal.
     writer: of one answer, given its prompt, its id and when it began (Unix seconds).
-    envelope: a refusal as the body of its own answer; headers: what goes with it.
-    event: a refusal as the terminal event of a stream that has begun.
+    envelope: a refusal, and the request's id, as the body of its own answer; headers: what goes
+      with it.  event: the same as the terminal event of a stream that has begun.
     specimen: the smallest valid request, as a document.
+    named: header lines that name the request; passage: the same on an answer, where it is also
+      told how long we had it (milliseconds).
     """
 
     parse: Callable[[bytes, dict[str, str]], Prompt]
     writer: Callable[[Prompt, str, int], Writer]
-    envelope: Callable[[Refusal], bytes]
+    envelope: Callable[[Refusal, str], bytes]
     headers: Callable[[Refusal], Iterable[tuple[bytes, bytes]]]
-    event: Callable[[Refusal], bytes]
+    event: Callable[[Refusal, str], bytes]
     specimen: Mapping[str, Any]
+    named: Callable[[bytes], bytes] = _named
+    passage: Callable[[bytes, float], bytes] = _passage
 
     def render(self, refusal: Refusal, request_id: str) -> tuple[bytes, bytes]:
         """Header lines and body of a refusal."""
-        lines = refusal_lines(refusal, request_id, self.headers(refusal))
-        return lines, self.envelope(refusal)
+        lines = refusal_lines(refusal, self.headers(refusal))
+        return self.named(request_id.encode("ascii")) + lines, self.envelope(refusal, request_id)

@@ -1,5 +1,7 @@
 """From an exchange to whoever answers it, and from any failure to one clear answer."""
 
+from collections.abc import Mapping
+
 import structlog
 
 from portico import errors
@@ -7,6 +9,7 @@ from portico.door.edge import Observer, Render
 from portico.door.exchange import Exchange
 from portico.door.origins import Origins
 from portico.door.routes import Routes
+from portico.door.speech import Speech, speech_of
 from portico.kit.leaving import Left
 
 log = structlog.get_logger("portico.door")
@@ -21,11 +24,14 @@ class Dispatch:
         render: Render,
         observer: Observer,
         origins: Origins | None = None,
+        others: Mapping[Speech, Render] | None = None,
     ) -> None:
+        """render: for everybody whose dialect is not among the `others`."""
         self._routes = routes
         self._render = render
         self._observer = observer
         self._origins = origins
+        self._others = others or {}
 
     async def serve(self, exchange: Exchange) -> None:
         """Raises nothing: what goes wrong is answered, and logged when it is our fault."""
@@ -46,5 +52,7 @@ class Dispatch:
     def _refuse(self, exchange: Exchange, refusal: errors.Refusal) -> None:
         self._observer.refused(refusal.code)
         if not exchange.started:
-            headers, body = self._render(refusal, exchange.request_id)
+            speech = speech_of(exchange.path, exchange.headers, exchange.query)
+            render = self._others.get(speech, self._render)
+            headers, body = render(refusal, exchange.request_id)
             exchange.reply(refusal.status, headers, body)

@@ -5,6 +5,7 @@ here is a generator and nothing starts a task: a hang-up reaches `leaving` by a 
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -34,6 +35,7 @@ class Exchange:
     route: what metrics and the access log call it; set by whoever serves it.
     status: what was answered, 0 before that.
     also: header lines to add to whatever is answered.
+    on_silence: called whenever a stream has said nothing for `limits.ping_s`; None: nobody minds.
     received_bytes: of the body, so far.
     """
 
@@ -46,6 +48,7 @@ class Exchange:
         "_http_1_0",
         "_limit_bytes",
         "_parts",
+        "_silent_since_s",
         "_waiter",
         "_wanted_s",
         "also",
@@ -55,6 +58,7 @@ class Exchange:
         "headers",
         "leaving",
         "method",
+        "on_silence",
         "path",
         "query",
         "raw_path",
@@ -100,6 +104,8 @@ class Exchange:
         self._limit_bytes = _UNASKED
         self._waiter: asyncio.Future[None] | None = None
         self._wanted_s = 0.0
+        self._silent_since_s = 0.0
+        self.on_silence: Callable[[], None] | None = None
 
     # -- the handler's side ------------------------------------------------------------------
 
@@ -139,10 +145,15 @@ class Exchange:
             await connection.flow.drain()
         if connection.gone or not data:
             return
+        self.push(data)
+
+    def push(self, data: bytes) -> None:
+        """One transport write, now, however slowly the client reads."""
+        self._silent_since_s = 0.0
         if self._http_1_0 or self._head:
             self._write_unusual(data)
         else:
-            connection.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+            self._connection.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
 
     def end(self, data: bytes = b"") -> None:
         """`data` and the end of the stream, in one write.  Does not wait: it is the last one."""
@@ -239,6 +250,19 @@ class Exchange:
         """Nobody waits for this answer any more."""
         self.fail(Left(reason))
         self.leaving.leave(reason)
+
+    def check_silence(self, now_s: float) -> None:
+        """Let a stream that has had nothing to say say so; called on every tick.
+
+        The first tick after a write starts the clock: asking it at every write would cost more."""
+        if self.on_silence is None or self.ended:
+            return
+        if not self._silent_since_s:
+            self._silent_since_s = now_s
+        elif now_s - self._silent_since_s >= self._connection.edge.limits.ping_s:
+            self._silent_since_s = now_s
+            if not self._connection.gone and not self._connection.flow.write_paused:
+                self.on_silence()
 
     def check_pace(self, now_s: float) -> None:
         """Refuse a body that is late or too slow; called on every tick."""

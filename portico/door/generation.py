@@ -29,6 +29,7 @@ _STREAM = (
 _HINT = b"x-portico-"
 _COST_LINE = b"portico-cost-nano-usd: %d\r\n"
 _COST_COMMENT = b": portico-cost-nano-usd %d\n\n"
+_ARRAY = JSON + b"cache-control: no-cache\r\nx-accel-buffering: no\r\n"
 """In a stream: known only at its end, when no header can follow, and no client trips over it."""
 
 
@@ -53,6 +54,7 @@ class Visit:
         "_end",
         "_exchange",
         "_prompt",
+        "_rest",
         "_terms",
         "_writer",
         "arrived_s",
@@ -62,14 +64,15 @@ class Visit:
         "request_id",
     )
 
-    def __init__(self, exchange: Exchange, terms: "Terms") -> None:
-        """Raises: Refusal: two_credentials."""
+    def __init__(self, exchange: Exchange, terms: "Terms", rest: str) -> None:
+        """rest: what `{id}` stood for in the path.  Raises: Refusal: two_credentials."""
         self.request_id = exchange.request_id
         self.arrived_s = exchange.arrived_s
         self.leaving = exchange.leaving
         self.credential = credential_of(exchange.headers, exchange.query)
         self._exchange = exchange
         self._terms = terms
+        self._rest = rest
         self.claim: Claim | None = None
         self._prompt: Prompt | None = None
         self._writer: Writer | None = None
@@ -79,7 +82,11 @@ class Visit:
         exchange, terms = self._exchange, self._terms
         dialect = terms.dialect
         body = await body_of(exchange, terms.body_bytes_max, compression=terms.compression)
-        self._prompt = prompt = dialect.parse(body, _hints(exchange.headers))
+        hints = _hints(exchange.headers)
+        if self._rest:
+            hints = {**hints, ":rest": self._rest, ":query": exchange.query.decode("latin-1")}
+        self._prompt = prompt = dialect.parse(body, hints)
+        prompt.compatibility = caller.compatibility
         self._writer = dialect.writer(prompt, self.request_id, terms.clock.wall_ms() // 1000)
         key = exchange.headers.get(b"idempotency-key")
         if key is not None:
@@ -91,6 +98,20 @@ class Visit:
 
     def admitted(self, lines: bytes) -> None:
         self._exchange.also += lines
+        if self._prompt is not None and self._prompt.stream:
+            self._exchange.on_silence = self._ping
+
+    def _ping(self) -> None:
+        """The engine, or the line in front of it, is taking its time."""
+        prompt, writer, exchange = self._prompt, self._writer, self._exchange
+        assert prompt is not None
+        assert writer is not None
+        data = writer.ping()
+        if not data:
+            return
+        if not exchange.started:
+            exchange.open(200, _head(prompt) + self._passage())
+        exchange.push(data)
 
     def compose(self, final: Delta) -> None:
         prompt, writer = self._prompt, self._writer
@@ -98,7 +119,7 @@ class Visit:
         assert writer is not None
         self._end = end = writer.write(final)
         if self.claim is not None:
-            cost = _COST_COMMENT if prompt.stream else b""
+            cost = _COST_COMMENT if _may_comment(prompt) else b""
             self.claim.complete(_head(prompt), end, stream=prompt.stream, cost=cost)
 
     async def send(self, delta: Delta) -> None:
@@ -119,7 +140,7 @@ class Visit:
         if not exchange.started:
             exchange.open(200, _head(prompt) + self._passage())
         if delta.last:
-            if delta.charged_nano is not None:
+            if delta.charged_nano is not None and _may_comment(prompt):
                 data = _COST_COMMENT % delta.charged_nano + data
             exchange.end(data)
             return
@@ -150,18 +171,21 @@ class Visit:
     def _passage(self) -> bytes:
         """Header lines about this request, whatever it is answered."""
         spent_ms = (self._terms.clock.monotonic_s() - self.arrived_s) * 1000
-        return b"x-request-id: %b\r\nopenai-processing-ms: %d\r\n" % (
-            self.request_id.encode("ascii"),
-            spent_ms,
-        )
+        return self._terms.dialect.passage(self.request_id.encode("ascii"), spent_ms)
 
 
 def _head(prompt: Prompt) -> bytes:
     """Header lines about the answer, whoever gets it."""
-    kind = _STREAM if prompt.stream else JSON
+    kind = JSON
+    if prompt.stream:
+        kind = _STREAM if prompt.framing == "events" else _ARRAY
     if prompt.warnings:
         kind += line("portico-warnings", ", ".join(prompt.warnings))
     return kind
+
+
+def _may_comment(prompt: Prompt) -> bool:
+    return prompt.stream and prompt.framing == "events"
 
 
 def _hints(headers: dict[bytes, bytes]) -> dict[str, str]:
@@ -190,9 +214,9 @@ class Generation:
         self._rooms = rooms
         self._terms = Terms(dialect, clock, claims, body_bytes_max, compression)
 
-    async def handle(self, exchange: Exchange, _: str) -> None:
+    async def handle(self, exchange: Exchange, rest: str) -> None:
         """Raises: Refusal, while the answer has not begun; Left."""
-        visit = Visit(exchange, self._terms)
+        visit = Visit(exchange, self._terms, rest)
         try:
             await journey.serve(visit, visit, self._rooms)
         except Replayed as answered:
@@ -218,4 +242,4 @@ class Generation:
         """Say why, as the stream's terminal event if it has begun."""
         if not exchange.started:
             raise refusal
-        exchange.end(self._terms.dialect.event(refusal))
+        exchange.end(self._terms.dialect.event(refusal, exchange.request_id))

@@ -28,6 +28,7 @@ class EdgeLimits:
     write_idle_s: how long a client may take (almost) nothing of what waits for it.
     keep_alive_s: how long an idle connection stays open.
     linger_s: how long a closed connection still reads, so that the refusal arrives.
+    ping_s: how long a stream may be silent before it says that it is still there.
     """
 
     headers_max: int = 100
@@ -40,6 +41,7 @@ class EdgeLimits:
     write_idle_s: float = 30.0
     keep_alive_s: float = 65.0
     linger_s: float = 2.0
+    ping_s: float = 15.0
     connections_max: int = 10_000
     connections_per_ip_max: int = 10_000
 
@@ -53,5 +55,6 @@ class EdgeLimits:
             self.write_idle_s,
             self.keep_alive_s,
             self.linger_s,
+            self.ping_s,
         )
         return min(1.0, shortest / 4)

@@ -14,11 +14,9 @@ def line(name: str, value: str) -> bytes:
     return f"{name}: {safe}\r\n".encode("ascii")
 
 
-def refusal_lines(
-    refusal: errors.Refusal, request_id: str, told: Iterable[tuple[bytes, bytes]]
-) -> bytes:
+def refusal_lines(refusal: errors.Refusal, told: Iterable[tuple[bytes, bytes]]) -> bytes:
     """What every refusal carries.  told: what its dialect adds (when to try again)."""
-    lines = [JSON, b"x-request-id: %b\r\n" % request_id.encode("ascii")]
+    lines = [JSON]
     lines.extend(b"%b: %b\r\n" % header for header in told)
     if refusal.status == 401:
         lines.append(b"www-authenticate: Bearer\r\n")

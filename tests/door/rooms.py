@@ -9,8 +9,9 @@ from typing import Any
 from portico import errors
 from portico.admission.service import Admission, QueueLimits
 from portico.callers.model import Caller
+from portico.canon.conversation import Conversation
 from portico.canon.delta import Delta
-from portico.canon.prompt import Conversation, Prompt
+from portico.canon.prompt import Prompt
 from portico.door.dialect import Dialect
 from portico.engines.base import Abilities, Relay
 from portico.journey import Rooms
@@ -57,15 +58,18 @@ class PlainWriter:
         self._parts.append(delta.raw)
         return b"".join(self._parts) if delta.last else b""
 
+    def ping(self) -> bytes:
+        return b"~" if self._stream else b""
+
 
 PLAIN = Dialect(
     parse=parse,
     writer=PlainWriter,
-    envelope=lambda refusal: json.dumps(
+    envelope=lambda refusal, _: json.dumps(
         {"error": {"message": refusal.message, "code": refusal.code}}
     ).encode(),
     headers=lambda refusal: [(b"x-should-retry", b"false")],
-    event=lambda refusal: b"!" + refusal.code.encode(),
+    event=lambda refusal, _: b"!" + refusal.code.encode(),
     specimen={},
 )
 

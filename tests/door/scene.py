@@ -22,7 +22,8 @@ QUICK = EdgeLimits(linger_s=0.2)
 def render(refusal: errors.Refusal, request_id: str) -> tuple[bytes, bytes]:
     body = {"error": {"message": refusal.message, "type": refusal.entry.kind, "code": refusal.code}}
     told = [(b"retry-after", b"1")] if refusal.retry_after_ms else []
-    return refusal_lines(refusal, request_id, told), json.dumps(body).encode()
+    named = b"x-request-id: %b\r\n" % request_id.encode()
+    return named + refusal_lines(refusal, told), json.dumps(body).encode()
 
 
 @dataclass

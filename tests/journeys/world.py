@@ -8,8 +8,9 @@ from typing import Any
 from portico import errors
 from portico.admission.holds import OutOfFunds
 from portico.callers.model import Caller
+from portico.canon.conversation import Conversation
 from portico.canon.delta import Delta
-from portico.canon.prompt import Conversation, Prompt
+from portico.canon.prompt import Prompt
 from portico.canon.usage import Usage
 from portico.engines.base import Abilities, Relay, UpstreamFailed
 from portico.kit.leaving import Leaving, Left

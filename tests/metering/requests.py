@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from portico.admission.holds import Purse
 from portico.callers.model import Caller
+from portico.canon.conversation import Conversation
 from portico.canon.delta import Delta
-from portico.canon.prompt import Conversation, Prompt
+from portico.canon.prompt import Prompt
 from portico.canon.usage import Meters
 from portico.kit.clock import SystemClock
 from portico.metering.service import Metering, OpenRecord

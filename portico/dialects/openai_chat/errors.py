@@ -13,12 +13,12 @@ _LISTED_MAX = 50
 """Items of a list that are told one by one."""
 
 
-def render(refusal: Refusal) -> bytes:
+def render(refusal: Refusal, _request_id: str = "") -> bytes:
     """The body: OpenAI's envelope, all four of its keys, and ours beside them."""
     return msgspec.json.encode({"error": _error(refusal)})
 
 
-def stream_error(refusal: Refusal) -> bytes:
+def stream_error(refusal: Refusal, _request_id: str = "") -> bytes:
     """The event that ends a stream which had begun.  No `[DONE]` follows."""
     return b"data: " + render(refusal) + b"\n\n"
 

@@ -108,6 +108,7 @@ class AssistantMessage(Struct, tag_field="role", tag="assistant"):
     tool_calls: list[ToolCall] | None = None
     function_call: Called | None = None
     audio: dict[str, Any] | None = None
+    reasoning_content: Any = None
 
 
 class ToolMessage(Struct, tag_field="role", tag="tool"):

@@ -3,11 +3,8 @@
 Bytes that an engine of this dialect did give (`Delta.raw`) go through untouched.
 """
 
-import json
 from dataclasses import dataclass, field
 from typing import Any
-
-import msgspec
 
 from portico.canon.delta import (
     Delta,
@@ -16,49 +13,32 @@ from portico.canon.delta import (
     FinishReason,
     Reasoning,
     Refused,
+    Sealed,
     Text,
     ToolArguments,
     ToolCallBegan,
 )
 from portico.canon.prompt import Prompt
-from portico.canon.usage import NOTHING, Meters
 from portico.dialects.openai_chat.chunks import DONE
 from portico.dialects.openai_chat.usage import usage_of
+from portico.dialects.writing import PING, Running, encode
 from portico.kit.sse import frame
 
 
-def _encode(value: Any) -> bytes:
-    """JSON.  Half a surrogate pair, which no JSON in UTF-8 can hold, becomes U+FFFD: an engine's
-    slip must not cost the caller the answer."""
-    try:
-        return msgspec.json.encode(value)
-    except UnicodeEncodeError:
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+_SAYS: dict[FinishReason, str] = {
+    "stop_sequence": "stop",
+    "paused": "stop",
+    "context": "length",
+    "refused": "content_filter",
+}
+"""Reasons Chat has no word of its own for."""
+_KINDS = {False: ("function", "arguments"), True: ("custom", "input")}
+"""Of a tool call: its type, and the name of what it is given; by whether that is free text."""
 
 
-class _Running:
-    """The total so far: the engine's figures, and the tokens counted since it gave any."""
-
-    __slots__ = ("_counted", "_told")
-
-    def __init__(self) -> None:
-        self._told = NOTHING
-        self._counted = 0
-
-    def count(self, delta: Delta) -> None:
-        if delta.meters is not None:
-            self._told, self._counted = delta.meters, 0
-        self._counted += delta.output_tokens
-
-    def total(self) -> Meters:
-        output_text = self._told.output_text + self._counted
-        return msgspec.structs.replace(self._told, output_text=output_text)
-
-
-def _reason(said: FinishReason, has_calls: bool) -> FinishReason:
+def _reason(said: FinishReason, has_calls: bool) -> str:
     """Computed, not believed: an answer that calls tools wants them called."""
-    return "tool_calls" if has_calls and said == "stop" else said
+    return "tool_calls" if has_calls and said == "stop" else _SAYS.get(said, said)
 
 
 def _start(kind: str, prompt: Prompt, request_id: str, created_s: int) -> dict[str, Any]:
@@ -78,14 +58,14 @@ class StreamWriter:
 
     def __init__(self, prompt: Prompt, request_id: str, created_s: int) -> None:
         start = _start("chat.completion.chunk", prompt, request_id, created_s)
-        self._start = _encode(start)[:-1]
+        self._start = encode(start)[:-1]
         self._end = b',"usage":null}' if prompt.wants_usage else b"}"
         self._wants_usage = prompt.wants_usage
         self._choices = prompt.choices
-        self._calls: dict[int, set[int]] = {}
-        """Choices begun, and the tool calls each has made."""
+        self._calls: dict[int, dict[int, bool]] = {}
+        """Choices begun, and the tool calls each has made: is it a custom tool's?"""
         self._finished: set[int] = set()
-        self._running = _Running()
+        self._running = Running()
         self._relayed = False
         """The engine's own chunks are out: every choice has begun there."""
         self._cut = ""
@@ -102,7 +82,12 @@ class StreamWriter:
             written += self._write_end()
         return b"".join(written)
 
+    def ping(self) -> bytes:
+        return PING
+
     def _write_event(self, event: Event) -> list[bytes]:
+        if isinstance(event, Sealed):
+            return []  # Chat has no place for it
         choice = event.choice
         written = self._begin(choice)
         match event:
@@ -121,21 +106,20 @@ class StreamWriter:
     def _begin(self, choice: int) -> list[bytes]:
         if choice in self._calls:
             return []
-        self._calls[choice] = set()
+        self._calls[choice] = {}
         if self._relayed:
             return []
         return [self._chunk(choice, {"role": "assistant", "content": "", "refusal": None})]
 
     def _call(self, event: ToolCallBegan | ToolArguments) -> dict[str, Any]:
+        calls = self._calls[event.choice]
         if isinstance(event, ToolArguments):
-            return {"index": event.index, "function": {"arguments": event.json}}
-        self._calls[event.choice].add(event.index)
-        return {
-            "index": event.index,
-            "id": event.id,
-            "type": "function",
-            "function": {"name": event.name, "arguments": ""},
-        }
+            kind, member = _KINDS[calls[event.index]]
+            return {"index": event.index, kind: {member: event.json}}
+        calls[event.index] = event.custom
+        kind, member = _KINDS[event.custom]
+        named = {"name": event.name, member: ""}
+        return {"index": event.index, "id": event.id, "type": kind, kind: named}
 
     def _finish(self, choice: int, said: FinishReason) -> list[bytes]:
         if choice in self._finished:
@@ -149,7 +133,7 @@ class StreamWriter:
             written += self._begin(choice)
             written += self._finish(choice, "stop")
         if self._wants_usage:
-            usage = _encode(usage_of(self._running.total()))
+            usage = encode(usage_of(self._running.total()))
             written.append(frame(self._start + b',"choices":[],"usage":' + usage + b"}"))
         return [*written, DONE]
 
@@ -164,14 +148,23 @@ class StreamWriter:
         body = {"index": choice, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
         if self._cut and reason is not None:
             body["portico_stop_reason"] = self._cut
-        return frame(self._start + b',"choices":[' + _encode(body) + b"]" + self._end)
+        return frame(self._start + b',"choices":[' + encode(body) + b"]" + self._end)
 
 
 @dataclass(slots=True)
 class _Call:
     id: str
     name: str
+    custom: bool
     arguments: list[str] = field(default_factory=list)
+
+    def body(self) -> dict[str, Any]:
+        kind, member = _KINDS[self.custom]
+        return {
+            "id": self.id,
+            "type": kind,
+            kind: {"name": self.name, member: "".join(self.arguments)},
+        }
 
 
 @dataclass(slots=True)
@@ -195,7 +188,7 @@ class _Choice:
             case Refused():
                 self.refusal.append(event.text)
             case ToolCallBegan():
-                self.calls[event.index] = _Call(event.id, event.name)
+                self.calls[event.index] = _Call(event.id, event.name, event.custom)
             case ToolArguments():
                 self.calls[event.index].arguments.append(event.json)
             case Finished():
@@ -221,14 +214,7 @@ class _Choice:
         if self.reasoning:
             message["reasoning_content"] = "".join(self.reasoning)
         if self.calls:
-            message["tool_calls"] = [
-                {
-                    "id": call.id,
-                    "type": "function",
-                    "function": {"name": call.name, "arguments": "".join(call.arguments)},
-                }
-                for _, call in sorted(self.calls.items())
-            ]
+            message["tool_calls"] = [call.body() for _, call in sorted(self.calls.items())]
         return message
 
 
@@ -240,7 +226,7 @@ class AnswerWriter:
         self._request_id = request_id
         self._created_s = created_s
         self._choices: dict[int, _Choice] = {}
-        self._running: _Running | None = None
+        self._running: Running | None = None
 
     def write(self, delta: Delta) -> bytes:
         """b"" until the last delta, then the whole body."""
@@ -248,7 +234,7 @@ class AnswerWriter:
             return delta.raw
         if self._running is None:  # most answers come as bytes, and need none of this
             self._choices = {index: _Choice() for index in range(self._prompt.choices)}
-            self._running = _Running()
+            self._running = Running()
         self._running.count(delta)
         for event in delta.events:
             self._choices.setdefault(event.choice, _Choice()).add(event)
@@ -257,7 +243,10 @@ class AnswerWriter:
         choices = [choice.body(index) for index, choice in sorted(self._choices.items())]
         usage = usage_of(self._running.total())
         start = _start("chat.completion", self._prompt, self._request_id, self._created_s)
-        return _encode({**start, "choices": choices, "usage": usage})
+        return encode({**start, "choices": choices, "usage": usage})
+
+    def ping(self) -> bytes:
+        return b""
 
 
 def writer_for(prompt: Prompt, request_id: str, created_s: int) -> StreamWriter | AnswerWriter:

@@ -142,7 +142,7 @@ class Preflight:
 
     def _violation(self, refusal: errors.Refusal) -> dict[str, Any]:
         """In the words of the dialect, as the endpoint itself would answer it."""
-        error: dict[str, Any] = msgspec.json.decode(self._dialect.envelope(refusal))["error"]
+        error: dict[str, Any] = msgspec.json.decode(self._dialect.envelope(refusal, ""))["error"]
         return {**error, "status": refusal.status, "retryable": refusal.entry.retryable}
 
 

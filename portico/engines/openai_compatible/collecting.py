@@ -1,7 +1,8 @@
-"""Chunks to canon events: for a caller who wants one whole answer from an engine that streams it
-to us (`request.streams` says which and why)."""
+"""Chunks to canon events: for a caller of another dialect, and for one who wants a whole answer
+from an engine that streams it to us (`request.streams` says which and why)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -18,38 +19,85 @@ from portico.canon.delta import (
 )
 from portico.dialects.openai_chat.failures import BrokenAnswer
 from portico.dialects.openai_chat.repair import RepairReader
+from portico.dialects.openai_chat.translation import CUSTOM_INPUT
 
 
 class Collecting:
     """A reader whose deltas hold events instead of bytes.  Made and used like RepairReader,
-    which puts the chunks in order first: what is read here is of one shape."""
+    which puts the chunks in order first: what is read here is of one shape.
 
-    def __init__(self, *, choices: int, timings: bool) -> None:
+    custom: tools whose arguments are to be free text again (`translation.custom_tools`).
+    """
+
+    def __init__(
+        self, *, choices: int, timings: bool, custom: frozenset[str] = frozenset()
+    ) -> None:
         self._reader = RepairReader(wants_usage=False, choices=choices, timings=timings)
+        self._unwrap = Unwrapping(custom) if custom else None
 
     def feed(self, data: bytes) -> Delta | None:
         """Raises: BrokenAnswer."""
         try:
-            return _in_events(self._reader.feed(data))
+            return self._in_events(self._reader.feed(data))
         except BrokenAnswer as broken:
-            broken.delta = _in_events(broken.delta)
+            broken.delta = self._in_events(broken.delta)
             raise
 
     def finish(self) -> Delta | None:
         """Raises: BrokenAnswer."""
         try:
-            return _in_events(self._reader.finish())
+            return self._in_events(self._reader.finish())
         except BrokenAnswer as broken:
-            broken.delta = _in_events(broken.delta)
+            broken.delta = self._in_events(broken.delta)
             raise
 
+    def _in_events(self, delta: Delta | None) -> Delta | None:
+        if delta is None:
+            return None
+        events = (event for line in _payloads(delta.raw) for event in _events(line))
+        delta.events = tuple(self._unwrap.pass_on(events) if self._unwrap else events)
+        delta.raw = b""
+        return delta
 
-def _in_events(delta: Delta | None) -> Delta | None:
-    if delta is None:
-        return None
-    delta.events = tuple(event for line in _payloads(delta.raw) for event in _events(line))
-    delta.raw = b""
-    return delta
+
+class Unwrapping:
+    """Gives calls of custom tools their free text back: it came as the one string of a JSON object,
+    which can be read only once it is whole."""
+
+    def __init__(self, custom: frozenset[str]) -> None:
+        self._custom = custom
+        self._open: dict[tuple[int, int], list[str]] = {}
+
+    def pass_on(self, events: Iterable[Event]) -> Iterator[Event]:
+        for event in events:
+            match event:
+                case ToolCallBegan() if event.name in self._custom:
+                    yield from self._close(event.choice)
+                    self._open[event.choice, event.index] = []
+                    yield replace(event, custom=True)
+                case ToolArguments() if (event.choice, event.index) in self._open:
+                    self._open[event.choice, event.index].append(event.json)
+                case ToolCallBegan() | Finished():
+                    yield from self._close(event.choice)
+                    yield event
+                case _:
+                    yield event
+
+    def _close(self, choice: int) -> Iterator[Event]:
+        for key in [key for key in self._open if key[0] == choice]:
+            said = "".join(self._open.pop(key))
+            yield ToolArguments(key[1], _input_of(said), choice)
+
+
+def _input_of(arguments: str) -> str:
+    """What the model wrote: the string inside, or all of it where it is not of the shape asked
+    for (an answer cut off at its limit)."""
+    try:
+        said = msgspec.json.decode(arguments)
+    except ValueError:
+        return arguments
+    inner = said.get(CUSTOM_INPUT) if isinstance(said, dict) else None
+    return inner if isinstance(inner, str) else arguments
 
 
 def _payloads(raw: bytes) -> Iterator[dict[str, Any]]:

@@ -1,7 +1,8 @@
 """The adapter: one model at one server that speaks Chat Completions.
 
-Same dialect on both sides, so bytes pass through: the request with a few members changed, the
-answer read only as far as metering needs.  The rest of this room says what is changed
+Where the caller speaks it too, bytes pass through: the request with a few members changed, the
+answer read only as far as metering needs.  Any other request is translated first, and its answer
+read into events.  The rest of this room says what is changed
 (`request`), what failures mean (`refusals`) and what the server is (`survey`, `probe`).
 """
 
@@ -12,8 +13,10 @@ from portico import errors
 from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
 from portico.dialects.openai_chat.failures import BrokenAnswer
+from portico.dialects.openai_chat.parse import DIALECT
 from portico.dialects.openai_chat.reader import StreamReader, read_answer
 from portico.dialects.openai_chat.repair import RepairReader, repair_answer
+from portico.dialects.openai_chat.translation import as_chat, custom_tools
 from portico.engines.base import Relay, UpstreamFailed
 from portico.engines.openai_compatible import refusals
 from portico.engines.openai_compatible.collecting import Collecting
@@ -68,6 +71,7 @@ class OpenAICompatible:
         return
 
     async def generate(self, prompt: Prompt, relay: Relay) -> None:
+        prompt, reader = self._told(prompt)
         check_media(prompt)
         server = self._server
         body = request_body(prompt, self._profile)
@@ -83,8 +87,8 @@ class OpenAICompatible:
         try:
             if answer.status != 200:
                 raise await self._refused(answer, prompt)
-            if streams(prompt, self._profile):
-                await self._relay_stream(answer, prompt, relay)
+            if reader is not None:
+                await self._relay_stream(answer, reader, prompt, relay)
             else:
                 await self._relay_whole(answer, prompt, relay)
         finally:
@@ -93,10 +97,27 @@ class OpenAICompatible:
 
     # --- one exchange --------------------------------------------------------------------------
 
-    async def _relay_stream(self, answer: Answer, prompt: Prompt, relay: Relay) -> None:
+    def _told(self, prompt: Prompt) -> tuple[Prompt, Reader | None]:
+        """What the server is told, and who reads its stream; None: the answer comes whole."""
+        profile = self._profile
+        timings = profile.kind == "llamacpp"
+        if prompt.dialect != DIALECT:
+            conversation = prompt.conversation()
+            custom = custom_tools(conversation)
+            told = as_chat(prompt, conversation, extras=profile.kind != "generic")
+            return told, Collecting(choices=prompt.choices, timings=timings, custom=custom)
+        if not streams(prompt, profile):
+            return prompt, None
+        if not prompt.stream:
+            return prompt, Collecting(choices=prompt.choices, timings=timings)
+        kind = StreamReader if profile.clean else RepairReader
+        return prompt, kind(wants_usage=prompt.wants_usage, choices=prompt.choices, timings=timings)
+
+    async def _relay_stream(
+        self, answer: Answer, reader: Reader, prompt: Prompt, relay: Relay
+    ) -> None:
         if not _is(answer, b"text/event-stream"):
             raise await self._not_a_stream(answer, prompt)
-        reader = self._reader(prompt)
         began = False
         try:
             while data := await answer.next():
@@ -139,13 +160,6 @@ class OpenAICompatible:
         except BrokenAnswer as broken:
             raise self._failure(broken, began=False) from broken
         await relay(delta)
-
-    def _reader(self, prompt: Prompt) -> Reader:
-        timings = self._profile.kind == "llamacpp"
-        if not prompt.stream:
-            return Collecting(choices=prompt.choices, timings=timings)
-        kind = StreamReader if self._profile.clean else RepairReader
-        return kind(wants_usage=prompt.wants_usage, choices=prompt.choices, timings=timings)
 
     async def _take_leftover(self, answer: Answer) -> None:
         """Let the exchange complete, so that its connection can be used again."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from portico import errors
-from portico.canon.prompt import Conversation, Message
+from portico.canon.conversation import Conversation, Message
 
 HEADER = "x-portico-sim"
 _TAG = re.compile(r"\[\[sim(?:[ \t]+([^\[\]]*))?\]\]")
@@ -162,7 +162,7 @@ KNOWN: dict[str, Whole | OneOf | Status | Code] = {
 def read(conversation: Conversation, hints: Mapping[str, str], defaults: Parameters) -> Parameters:
     """`defaults`, changed by the tags, changed by the header.  Raises: Refusal, naming the word."""
     told: dict[str, Any] = {}
-    for text in _standing(conversation.messages):
+    for text in _standing(conversation):
         for tag in _TAG.finditer(text):
             told |= _words(tag.group(1) or "")
     told |= _words(hints.get(HEADER, ""))
@@ -179,13 +179,13 @@ def without_tags(text: str) -> str:
     return _TAG.sub("", text).strip() if "[[sim" in text else text
 
 
-def last_of(messages: tuple[Message, ...], role: str) -> Message | None:
-    return next((message for message in reversed(messages) if message.role == role), None)
-
-
-def _standing(messages: tuple[Message, ...]) -> list[str]:
-    texts = [message.text for message in messages if message.role in _STANDING_ROLES]
-    asked = last_of(messages, "user")
+def _standing(conversation: Conversation) -> list[str]:
+    texts = [
+        item.text
+        for item in conversation.items
+        if isinstance(item, Message) and item.role in _STANDING_ROLES
+    ]
+    asked = conversation.last("user")
     if asked is not None:
         texts.append(asked.text)
     return texts

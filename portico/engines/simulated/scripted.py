@@ -10,6 +10,7 @@ from itertools import islice
 from random import Random
 
 from portico import errors
+from portico.canon.conversation import Conversation
 from portico.canon.delta import (
     Delta,
     Event,
@@ -20,7 +21,7 @@ from portico.canon.delta import (
     ToolArguments,
     ToolCallBegan,
 )
-from portico.canon.prompt import Conversation, Prompt
+from portico.canon.prompt import Prompt
 from portico.canon.usage import Meters
 from portico.engines.simulated import malformed, tokens
 from portico.engines.simulated.logprobs import Logprobs
@@ -158,7 +159,7 @@ def count_input(conversation: Conversation, output_tokens_max: int | None, name:
     least = sum(map(len, texts)) // tokens.TOKEN_CHARACTERS_MAX
     if least + wanted > CONTEXT_TOKENS:
         raise _too_long(name, f"at least {least}", least, wanted)
-    exact = sum(map(tokens.count, texts)) + tokens.MESSAGE_TOKENS * len(conversation.messages)
+    exact = sum(map(tokens.count, texts)) + tokens.MESSAGE_TOKENS * len(conversation.items)
     if exact + wanted > CONTEXT_TOKENS:
         raise _too_long(name, str(exact), exact, wanted)
     return exact
@@ -176,10 +177,10 @@ def _too_long(name: str, said: str, input_tokens: int, wanted: int) -> errors.Re
 
 def _chance(conversation: Conversation, told: Parameters, name: str) -> str:
     """What everything random here grows from: seed, model and prompt, nothing else."""
-    seed = told.seed if told.seed is not None else conversation.seed or 0
+    seed = told.seed if told.seed is not None else conversation.sampling.seed or 0
     heard = blake2b(digest_size=8)
-    for message in conversation.messages:
-        heard.update(f"{message.text}\0".encode("utf-8", "surrogatepass"))
+    for item in conversation.items:
+        heard.update(f"{tokens.item_text(item)}\0".encode("utf-8", "surrogatepass"))
     return f"{name} {seed} {heard.hexdigest()}"
 
 
@@ -213,8 +214,8 @@ def _events(answer: Answer, choice: int, logprobs: Logprobs | None) -> Iterator[
                 yield from (Refused(token, choice) for token in tokens.split(text))
             case Said(text):
                 yield from _text(text, choice, logprobs)
-            case Called(id, name, text):
-                yield ToolCallBegan(calls, id, name, choice)
+            case Called(id, name, text, custom):
+                yield ToolCallBegan(calls, id, name, choice, custom)
                 yield from (ToolArguments(calls, token, choice) for token in tokens.split(text))
                 calls += 1
 

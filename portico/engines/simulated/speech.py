@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 
 from portico import errors
-from portico.canon.prompt import Conversation, Tool
+from portico.canon.conversation import Conversation, Tool, ToolResult
 from portico.engines.simulated.filler import filler
-from portico.engines.simulated.parameters import Parameters, last_of, without_tags
+from portico.engines.simulated.parameters import Parameters, without_tags
 from portico.engines.simulated.schema.instance import Steps, instance
 from portico.engines.simulated.schema.values import NoInstance
+from portico.engines.simulated.tokens import item_text
 
 EFFORT_TOKENS = {
     "none": 0,
@@ -24,7 +25,6 @@ EFFORT_TOKENS = {
     "xhigh": 2_048,
     "max": 4_096,
 }
-_TOOL_ROLES = ("tool", "function")
 _NAME_WORD = re.compile(r"[A-Z][a-z]{3,}|[a-z]{4,}|[A-Z]{4,}")
 _SPOKEN_WORD = re.compile(r"[a-z]{4,}")
 _REFUSAL = "I am sorry, but I cannot help with that."
@@ -47,11 +47,12 @@ class Declined:
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """A tool call.  `text` is the JSON of its arguments."""
+    """A tool call.  `text` is the JSON of its arguments; free text where `custom`."""
 
     id: str
     name: str
     text: str
+    custom: bool = False
 
 
 Part = Thought | Said | Declined | Called
@@ -74,7 +75,7 @@ def echo(scene: Scene) -> tuple[Part, ...]:
     """The last user message, or `tokens` of filler where that many are asked for."""
     if scene.told.tokens is not None:
         return (Said(filler(scene.told.tokens, scene.rng)),)
-    message = last_of(scene.conversation.messages, "user")
+    message = scene.conversation.last("user")
     return (Said(without_tags(message.text) if message else ""),)
 
 
@@ -134,12 +135,12 @@ def _acted(scene: Scene) -> tuple[Part, ...]:
 def _reply(scene: Scene) -> tuple[Part, ...]:
     """An echo of what came last: of a tool's answer if that is what it was."""
     if scene.told.tokens is None and _answers_tool(scene.conversation):
-        return (Said(scene.conversation.messages[-1].text),)
+        return (Said(item_text(scene.conversation.items[-1])),)
     return echo(scene)
 
 
 def _answers_tool(conversation: Conversation) -> bool:
-    return bool(conversation.messages) and conversation.messages[-1].role in _TOOL_ROLES
+    return bool(conversation.items) and isinstance(conversation.items[-1], ToolResult)
 
 
 def _start(conversation: Conversation, *, any_will_do: bool) -> int | None:
@@ -175,7 +176,7 @@ def _named(offered: tuple[Tool, ...], name: str) -> int:
 
 def _best_match(offered: tuple[Tool, ...], conversation: Conversation) -> int | None:
     """The tool most words of whose name, of four letters or more, the user said."""
-    message = last_of(conversation.messages, "user")
+    message = conversation.last("user")
     said = set(_SPOKEN_WORD.findall(without_tags(message.text).lower())) if message else set()
     scores = [
         len(said.intersection(word.lower() for word in _NAME_WORD.findall(tool.name)))
@@ -195,9 +196,14 @@ def _calls(scene: Scene, start: int) -> tuple[Part, ...]:
 
 
 def _call(tool: Tool, scene: Scene) -> Called:
+    call_id = f"call_{scene.rng.getrandbits(96):024x}"
+    if tool.custom:
+        asked = scene.conversation.last("user")
+        text = without_tags(asked.text) if asked else ""
+        return Called(call_id, tool.name, text, custom=True)
     schema = tool.parameters | {"type": "object"}
     arguments = _instance(schema, f"the parameters of tool {tool.name!r}", "tools", scene)
-    return Called(f"call_{scene.rng.getrandbits(96):024x}", tool.name, _written(arguments))
+    return Called(call_id, tool.name, _written(arguments))
 
 
 def _instance(schema: dict[str, Any], whose: str, field: str | None, scene: Scene) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from portico.canon.prompt import Conversation
+from portico.canon.conversation import Conversation, Item, Message, ToolCall, ToolResult
 
 _TOKEN = re.compile(r" ?\w{1,8}|\s{1,8}|[^\w\s]")
 TOKEN_CHARACTERS_MAX = 9
@@ -53,12 +53,21 @@ def count_reaching(text: str, end: int) -> int:
 
 def prompt_texts(conversation: Conversation) -> list[str]:
     """Every text of a prompt that costs tokens: messages, tools, and the schema of the answer."""
-    texts = [message.text for message in conversation.messages]
+    texts = [item_text(item) for item in conversation.items]
     for tool in conversation.tools:
         texts += (tool.name, _json(tool.parameters))
     if conversation.output_schema is not None:
         texts.append(_json(conversation.output_schema))
     return texts
+
+
+def item_text(item: Item) -> str:
+    match item:
+        case Message() | ToolResult():
+            return item.text
+        case ToolCall():
+            return item.arguments
+    return ""
 
 
 def _json(schema: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from inline_snapshot import snapshot
 
-from portico.canon.prompt import Conversation, Message, Tool
+from portico.canon.conversation import Conversation, Message, Sampling, TextPart, Tool, ToolResult
 from portico.dialects.openai_chat.parse import parse
 
 from .bodies import PNG, TOOL, WAV, data_url, encoded, image, parsed, request, sound, user
@@ -138,7 +138,7 @@ def test_of_a_member_written_twice_the_last_counts() -> None:
 
 def test_surrogate_pairs_are_characters() -> None:
     body = rb'{"model":"m","messages":[{"role":"user","content":"\ud83d\ude00"}]}'
-    assert parse(body, {}).conversation().messages[0].text == "😀"
+    assert parse(body, {}).conversation().items[0] == Message("user", (TextPart("😀"),))
 
 
 def test_the_conversation() -> None:
@@ -164,21 +164,21 @@ def test_the_conversation() -> None:
     assert prompt.needs == {"tools", "json_schema", "logprobs"}
     assert prompt.conversation() == snapshot(
         Conversation(
-            messages=(
-                Message(role="system", text="Be kind."),
-                Message(role="user", text="one\ntwo"),
-                Message(role="assistant", text=""),
-                Message(role="tool", text="42"),
+            items=(
+                Message(role="system", parts=(TextPart(text="Be kind."),)),
+                Message(role="user", parts=(TextPart(text="one"), TextPart(text="two"))),
+                ToolResult(call_id="1", parts=(TextPart(text="42"),)),
             ),
             tools=(
                 Tool(name="get_weather", parameters={"type": "object"}),
-                Tool(name="sql", parameters={}),
+                Tool(name="sql", parameters={}, custom=True),
             ),
             tool_choice="get_weather",
             output_schema={"type": "integer"},
+            output_name="x",
             effort="low",
             stop=("a",),
-            seed=7,
+            sampling=Sampling(seed=7),
             top_logprobs=2,
         )
     )

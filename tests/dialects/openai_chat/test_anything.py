@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portico.canon.prompt import Conversation, Prompt
+from portico.canon.conversation import Conversation
+from portico.canon.prompt import Prompt
 from portico.dialects.openai_chat.errors import render
 from portico.dialects.openai_chat.failures import BrokenAnswer
 from portico.dialects.openai_chat.parse import parse

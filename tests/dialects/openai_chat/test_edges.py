@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from portico.canon.conversation import ToolCall
 from portico.dialects.openai_chat.failures import BrokenAnswer
 from portico.dialects.openai_chat.parse import TWO_LIMITS
 from portico.dialects.openai_chat.reader import StreamReader, read_answer
@@ -88,7 +89,7 @@ def test_edge_06_assistant_content_null_absent_or_empty(content: Any, calls: boo
     if calls:
         message["tool_calls"] = [{"id": "a", "function": {"name": "f", "arguments": "{}"}}]
     prompt = parsed(messages=[message])
-    assert prompt.conversation().messages[0].text == ""
+    assert prompt.conversation().items == ((ToolCall("a", "f", "{}"),) if calls else ())
     assert json.loads(body_for(prompt, "other"))["messages"] == [message]
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import msgspec
 
+from portico.canon.conversation import Conversation
 from portico.canon.delta import Delta
-from portico.canon.prompt import Conversation, Prompt
+from portico.canon.prompt import Prompt
 from portico.canon.usage import Meters
 from portico.dialects.openai_chat.writer import writer_for
 from portico.engines.base import Engine
@@ -30,7 +31,7 @@ def prompt_of(needs: frozenset[str] = frozenset(), **fields: Any) -> Prompt:
         output_tokens_max=fields.get("max_tokens"),
         input_tokens_guess=len(body) // 4,
         needs=needs,  # type: ignore[arg-type]  # literals in tests
-        conversation=lambda: Conversation(messages=()),
+        conversation=lambda: Conversation(()),
     )
 
 

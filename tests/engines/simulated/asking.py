@@ -5,6 +5,15 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
+from portico.canon.conversation import (
+    Conversation,
+    Item,
+    Message,
+    Role,
+    Sampling,
+    TextPart,
+    ToolResult,
+)
 from portico.canon.delta import (
     Delta,
     Event,
@@ -15,7 +24,7 @@ from portico.canon.delta import (
     ToolArguments,
     ToolCallBegan,
 )
-from portico.canon.prompt import Conversation, Message, Prompt
+from portico.canon.prompt import Prompt
 from portico.engines.base import UpstreamFailed
 from portico.engines.simulated import tokens
 from portico.engines.simulated.engine import SimulatedEngine
@@ -39,17 +48,26 @@ class FakeTime:
         await asyncio.sleep(0)
 
 
+def turn(role: Role, text: str) -> Message:
+    return Message(role, (TextPart(text),))
+
+
+def result(text: str) -> ToolResult:
+    return ToolResult("call_1", (TextPart(text),))
+
+
 def prompt(
     model: str,
-    *said: str | Message,
+    *said: str | Item,
     n: int = 1,
     cap: int | None = None,
     header: str = "",
+    seed: int | None = None,
     **conversation: Any,
 ) -> Prompt:
     """A prompt whose plain strings are user messages."""
-    messages = tuple(turn if isinstance(turn, Message) else Message("user", turn) for turn in said)
-    canon = Conversation(messages, **conversation)
+    items = tuple(turn("user", each) if isinstance(each, str) else each for each in said)
+    canon = Conversation(items, sampling=Sampling(seed=seed), **conversation)
     return Prompt(
         dialect="openai_chat",
         model=model,

@@ -7,12 +7,12 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from portico.canon.prompt import Message, Tool
+from portico.canon.conversation import Tool
 from portico.engines.simulated.models import MODELS
 from portico.engines.simulated.scripted import CONTEXT_TOKENS
 from portico.errors import Refusal
 
-from .asking import ask, prompt
+from .asking import ask, prompt, result, turn
 
 pytestmark = pytest.mark.anyio
 
@@ -30,14 +30,14 @@ CITY = {"type": "object", "properties": {"city": {"enum": ["Paris", "Rome"]}}, "
 
 async def test_echo_says_the_last_user_message() -> None:
     answer = await ask(
-        prompt("sim-echo", "One.", Message("assistant", "One."), "Two [[sim seed=3]] more. ")
+        prompt("sim-echo", "One.", turn("assistant", "One."), "Two [[sim seed=3]] more. ")
     )
     assert answer.only.text == "Two  more."
     assert answer.only.finishes == ["stop"]
 
 
 async def test_echo_of_nothing_is_an_empty_answer() -> None:
-    answer = await ask(prompt("sim-echo", Message("system", "Be brief.")))
+    answer = await ask(prompt("sim-echo", turn("system", "Be brief.")))
     assert answer.only.text == ""
     assert answer.deltas[-1].meters is not None
     assert answer.deltas[-1].meters.output_tokens == 0
@@ -82,15 +82,15 @@ async def test_tool_calls(said: str, choice: str, called: list[str]) -> None:
 @pytest.mark.parametrize("model", ["sim-tool", "sim-auto"])
 async def test_no_tool_is_called_against_the_rules(model: str) -> None:
     """Not with tool_choice none, not without tools, not again after a tool's answer."""
-    result = Message("tool", "12 degrees")
+    told = result("12 degrees")
     for asked, said in (
         (prompt(model, "The weather?", tools=(WEATHER,), tool_choice="none"), "The weather?"),
         (prompt(model, "The weather?"), "The weather?"),
-        (prompt(model, "The weather?", result, tools=(WEATHER,)), "12 degrees"),
+        (prompt(model, "The weather?", told, tools=(WEATHER,)), "12 degrees"),
     ):
         answer = await ask(asked)
         assert (answer.only.text, answer.only.calls) == (said, [])
-    forced = prompt(model, "The weather?", result, tools=(WEATHER,), tool_choice="required")
+    forced = prompt(model, "The weather?", told, tools=(WEATHER,), tool_choice="required")
     assert (await ask(forced)).only.finishes == ["tool_calls"]
 
 
@@ -232,7 +232,7 @@ async def test_without_a_cap_the_context_is_one() -> None:
 
 
 async def test_input_is_counted_by_the_rules_of_the_guide() -> None:
-    messages = (Message("system", "Be brief."), Message("user", "Hello, world!"))
+    messages = (turn("system", "Be brief."), turn("user", "Hello, world!"))
     answer = await ask(prompt("sim-echo", *messages, tools=(MAIL,), output_schema={}))
     meters = answer.deltas[0].meters
     assert meters is not None

@@ -5,11 +5,12 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from portico.canon.conversation import Tool
 from portico.canon.delta import Delta, Event, Finished, Reasoning, ToolArguments, ToolCallBegan
-from portico.canon.prompt import Message, Prompt, Tool
+from portico.canon.prompt import Prompt
 from portico.engines.simulated import tokens
 
-from .asking import ask, asked, prompt
+from .asking import ask, asked, prompt, result
 
 WELL = ("auto", "echo", "lorem", "tool", "json", "reasoning", "refusal", "slow")
 TOOLS = (Tool("get_weather", {"properties": {"city": {"type": "string"}}}), Tool("mail", {}))
@@ -36,7 +37,7 @@ def requests(
 ) -> Prompt:
     words = draw(told)
     said = draw(st.text(max_size=60) | st.sampled_from(["The weather, please.", "one two one"]))
-    turns = draw(st.sampled_from([(), (Message("tool", "It is 12."),)]))
+    turns = draw(st.sampled_from([(), (result("It is 12."),)]))
     return prompt(
         f"sim-{draw(st.sampled_from(models))}",
         said.replace("[[sim", ""),

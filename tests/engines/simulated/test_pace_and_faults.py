@@ -5,8 +5,8 @@ import json
 
 import pytest
 
+from portico.canon.conversation import Tool
 from portico.canon.delta import Delta, Finished, Text
-from portico.canon.prompt import Tool
 from portico.canon.usage import Meters
 from portico.engines.base import UpstreamFailed
 from portico.engines.simulated.engine import SimulatedEngine, fleet

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portico.canon.prompt import Conversation, Message
+from portico.canon.conversation import Conversation
 from portico.engines.simulated.models import MODELS
 from portico.engines.simulated.parameters import (
     HEADER,
@@ -21,12 +21,13 @@ from portico.engines.simulated.parameters import (
 from portico.engines.simulated.schema.instance import _NOT_HONOURED
 from portico.engines.simulated.speech import EFFORT_TOKENS
 from portico.errors import Refusal
+from tests.engines.simulated.asking import turn
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "guides" / "simulated-engine.md").read_text()
 
 
 def heard(*messages: tuple[str, str], header: str = "") -> Parameters:
-    conversation = Conversation(tuple(Message(role, text) for role, text in messages))
+    conversation = Conversation(tuple(turn(role, text) for role, text in messages))
     return read(conversation, {HEADER: header}, Parameters())
 
 
@@ -76,7 +77,7 @@ def test_what_a_parameter_alone_means(header: str, fault: str) -> None:
 
 
 def test_a_models_own_fault_keeps_its_moment() -> None:
-    conversation = Conversation((Message("user", "[[sim fail_after=9]]"),))
+    conversation = Conversation((turn("user", "[[sim fail_after=9]]"),))
     told = read(conversation, {}, MODELS["sim-stall"].defaults)
     assert told == replace(MODELS["sim-stall"].defaults, fail_after=9)
 

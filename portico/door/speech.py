@@ -1,0 +1,40 @@
+"""Whose words a caller understands, where the path alone may not say it."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+Speech = Literal["openai", "anthropic", "gemini"]
+
+_GEMINI_ROOTS = ("/v1beta/", "/v1alpha/")
+_MODELS = "/v1/models"
+
+
+def speech_of(path: str, headers: Mapping[bytes, bytes], query: bytes) -> Speech:
+    """For answers about a request, refusals first of all.  `/v1/models` belongs to three dialects:
+    there the headers decide, as each SDK sends its own."""
+    if path.startswith("/v1/messages"):
+        return "anthropic"
+    if path.startswith(_GEMINI_ROOTS):
+        return "gemini"
+    if not path.startswith(_MODELS):
+        return "openai"
+    if ":" in path.rpartition("/")[2] and b"anthropic-version" not in headers:
+        verb = path.rpartition(":")[2]
+        return "gemini" if verb in VERBS or b"x-goog-api-key" in headers else "openai"
+    if b"anthropic-version" in headers:
+        return "anthropic"
+    if b"x-goog-api-key" in headers or b"key=" in query:
+        return "gemini"
+    return "openai"
+
+
+VERBS = frozenset(
+    {
+        "generateContent",
+        "streamGenerateContent",
+        "countTokens",
+        "embedContent",
+        "batchEmbedContents",
+    }
+)
+"""What Gemini's SDKs do with a model: the word behind the last colon of the path."""
