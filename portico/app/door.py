@@ -4,12 +4,9 @@ import asyncio
 from collections.abc import Sequence
 
 from portico import journey
+from portico.app.dialects import GENERATING, OPENAI_CHAT, OTHERS
 from portico.app.storage import Books
 from portico.db.readers import Readers
-from portico.dialects.openai_chat import errors as chat_errors
-from portico.dialects.openai_chat.parse import SPECIMEN, parse
-from portico.dialects.openai_chat.writer import writer_for
-from portico.door.dialect import Dialect
 from portico.door.dispatch import Dispatch
 from portico.door.edge import Edge
 from portico.door.endpoints import Health, MetricsPage, Models, Usage
@@ -25,15 +22,6 @@ from portico.metering.model import GroupBy, Question, Totals
 from portico.observe.metrics import CONTENT_TYPE, Metrics
 from portico.routing.fleet import Fleet
 from portico.settings import Settings
-
-OPENAI_CHAT = Dialect(
-    parse=parse,
-    writer=writer_for,
-    envelope=chat_errors.render,
-    headers=chat_errors.headers,
-    event=chat_errors.stream_error,
-    specimen=SPECIMEN,
-)
 
 
 class Door:
@@ -60,7 +48,13 @@ class Door:
             ]
         )
         self.edge = Edge(
-            Dispatch(self.routes, OPENAI_CHAT.render, metrics, origins(settings)).serve,
+            Dispatch(
+                self.routes,
+                OPENAI_CHAT.render,
+                metrics,
+                origins(settings),
+                {speech: dialect.render for speech, dialect in OTHERS.items()},
+            ).serve,
             OPENAI_CHAT.render,
             metrics,
             edge_limits(settings),
@@ -109,9 +103,16 @@ def _generating(
 ) -> list[Route]:
     """What runs a model, by admission only, and what says how that would go."""
     size, compression = settings.edge.body_bytes_max, settings.edge.compression
-    chat = Generation(
-        OPENAI_CHAT, rooms, clock, books.claims, body_bytes_max=size, compression=compression
-    )
+    generating = [
+        Route(
+            "POST",
+            path,
+            Generation(
+                dialect, rooms, clock, books.claims, body_bytes_max=size, compression=compression
+            ).handle,
+        )
+        for path, dialect in GENERATING.items()
+    ]
     desks = Desks(rooms.callers, rooms.routing, rooms.counter, books.standings)
     preflight = Preflight(
         "/v1/chat/completions",
@@ -121,10 +122,7 @@ def _generating(
         body_bytes_max=size,
         compression=compression,
     )
-    return [
-        Route("POST", "/v1/chat/completions", chat.handle),
-        Route("POST", "/v1/preflight", preflight.handle),
-    ]
+    return [*generating, Route("POST", "/v1/preflight", preflight.handle)]
 
 
 def _telling(rooms: journey.Rooms, books: Books, readers: Readers, clock: Clock) -> list[Route]:

@@ -1,9 +1,10 @@
-"""What watches the books while serving: alerts, audits, signed ends of chains."""
+"""What watches the books while serving: alerts, audits, signed ends of chains, unpaid invoices."""
 
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
+from portico.app.collecting import collecting
 from portico.app.failure import CannotStart
 from portico.app.payments import desk_of
 from portico.billing.alerts.mail import Mails, MailServer
@@ -16,6 +17,7 @@ from portico.billing.payments.recharge_store import freeze
 from portico.billing.plans.service import Upkeep
 from portico.billing.proofs.heads import opened_keys
 from portico.billing.proofs.keys import KeysLost
+from portico.billing.rounds import Rounds
 from portico.db.database import Database
 from portico.kit.clock import Clock
 from portico.kit.ids import new_id
@@ -50,23 +52,24 @@ def watching(
 ) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
     """Work beside the road, to be started once the door opens.  Raises: CannotStart."""
     alerts = alerts_of(settings, database, clock)
-    upkeep = Upkeep(database, clock, operator_targets(settings))
-    if not settings.audit.every_s:
-        return (alerts.run, upkeep.run)
+    operator, owner = operator_targets(settings), new_id("inst")
+    rounds = [*collecting(settings, database, clock, owner, operator)]
+    if settings.audit.every_s:
+        rounds.append(_auditing(settings, database, clock, owner, operator))
+    upkeep = Upkeep(database, clock, operator)
+    return (alerts.run, upkeep.run, *(each.run for each in rounds))
+
+
+def _auditing(
+    settings: Settings, database: Database, clock: Clock, owner: str, operator: tuple[Target, ...]
+) -> Rounds:
     # Now, so that a backup and the next server of a shared database find the key from the start;
     # where it was lost, every audit says so.
     with suppress(KeysLost, OSError):
         opened_keys(database)
-    auditor = Auditor(
-        database,
-        clock,
-        new_id("inst"),
-        operator_targets(settings),
-        freeze,
-        ask_provider(settings, database, clock),
-        settings.audit.every_s,
-    )
-    return (alerts.run, upkeep.run, auditor.run)
+    provider = ask_provider(settings, database, clock)
+    auditor = Auditor(database, clock, owner, operator, freeze, provider)
+    return Rounds(database, clock, owner, "audit", settings.audit.every_s, auditor.go_round)
 
 
 def ask_provider(settings: Settings, database: Database, clock: Clock) -> AskProvider | None:

@@ -1,10 +1,9 @@
-"""The books, checked while serving: now and then, by one of several servers.
+"""The books, checked while serving.
 
 What it finds is a row.  A breach is an alert, once a day while it lasts, and whatever the operator
 wants stopped (automatic recharges) is stopped in the same transaction.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +14,6 @@ import msgspec
 from portico.billing.alerts.model import Alert, Target
 from portico.billing.alerts.store import tell
 from portico.billing.audit import Verdict, audit
-from portico.billing.claims import claim, is_due
 from portico.billing.payments.model import BalanceLine, ProviderRefused, ProviderUnavailable
 from portico.billing.proofs.heads import Signing, opened_keys, sign_heads
 from portico.billing.proofs.keys import KeysLost
@@ -25,8 +23,6 @@ from portico.db.transaction import Transaction
 from portico.kit.clock import Clock
 from portico.kit.ids import new_id
 
-WORK = "audit"
-_LOOK_EVERY_S = 15.0
 _SWEPT_MS = 120_000
 """A hold whose time has just run out belongs to the sweeper, which comes every 30 s."""
 _UNREADABLE = (msgspec.MsgspecError, ValueError, TypeError, LookupError, ArithmeticError)
@@ -50,36 +46,15 @@ class Auditor:
     operator: tuple[Target, ...]
     freeze: Freeze
     ask_provider: AskProvider | None
-    every_s: float
 
-    async def run(self) -> None:
-        """Ends when cancelled."""
-        while True:
-            await asyncio.sleep(min(_LOOK_EVERY_S, self.every_s))
-            try:
-                await asyncio.to_thread(self.look)
-            except Exception as error:
-                trouble = self.database.backend.trouble(error)
-                if trouble is None:
-                    raise
-                log.warning("the books are not audited now: %s", trouble.says)
+    def go_round(self, now_ms: int) -> None:
+        """Blocking."""
+        self.audit(now_ms)
+        self.sign(now_ms)
 
-    def look(self) -> bool:
-        """Audit and sign if it is due and nobody else does.  Blocking.  False where it is not."""
-        now_ms, every_ms = self.clock.wall_ms(), round(1000 * self.every_s)
-        if not self.database.snapshot(lambda c: is_due(Transaction(c), WORK, now_ms)):
-            return False
-        if not self.database.write(
-            lambda c: claim(Transaction(c), WORK, self.owner, now_ms, every_ms)
-        ):
-            return False
-        self.audit()
-        self.sign()
-        return True
-
-    def audit(self) -> list[Verdict]:
+    def audit(self, now_ms: int) -> list[Verdict]:
         """Blocking.  Nobody waits for it: it reads one moment, and writes what it found."""
-        started_s, now_ms = self.clock.monotonic_s(), self.clock.wall_ms()
+        started_s = self.clock.monotonic_s()
         lines, problem = self._provider()
         try:
             verdicts = self.database.snapshot(
@@ -94,9 +69,8 @@ class Auditor:
         self.database.write(lambda c: self._note(Transaction(c), verdicts, now_ms, duration_ms))
         return verdicts
 
-    def sign(self) -> Signing:
+    def sign(self, now_ms: int) -> Signing:
         """Blocking."""
-        now_ms = self.clock.wall_ms()
         try:
             key = opened_keys(self.database)[-1]
         except (KeysLost, OSError) as error:

@@ -41,6 +41,12 @@ class Dunning(Struct, frozen=True, forbid_unknown_fields=True):
     notice_days: Annotated[tuple[int, ...], Meta(description="A notice on each.")] = (0, 3, 7, 14)
     read_only_day: Annotated[int, Meta(description="Nothing more on account.")] = 21
     suspended_day: Annotated[int, Meta(description="Nothing that costs; all data stays.")] = 28
+    every_s: Annotated[
+        float,
+        Meta(
+            ge=0, description="Between two looks while serving; 0: only `portico invoice remind`."
+        ),
+    ] = 3_600.0
 
 
 class Stripe(Struct, frozen=True, forbid_unknown_fields=True):

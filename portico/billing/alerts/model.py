@@ -11,6 +11,12 @@ Kind = Literal[
     "ledger.audit_failed",
     "ledger.chain_broken",
     "payment.alarm",
+    "invoice.made",
+    "invoice.not_made",
+    "invoice.overdue",
+    "organisation.read_only",
+    "organisation.suspended",
+    "organisation.restored",
     "alert.test",
 ]
 

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Iterable
 
+from portico.billing.alerts.model import Target
 from portico.kit.backoff import exponential_s
 
 ATTEMPTS_MAX = 24
@@ -24,6 +25,15 @@ def crossed(percents: Iterable[int], spent_nano: int, cap_nano: int) -> list[int
     if cap_nano <= 0:
         return []
     return sorted(each for each in set(percents) if spent_nano * 100 >= each * cap_nano)
+
+
+def customer_and(operator: Iterable[Target], mail: str) -> tuple[Target, ...]:
+    """Whom something tells that concerns a customer: its mail address, or where it has none the
+    operator's, and the operator's webhooks in any case."""
+    if not mail:
+        return tuple(operator)
+    webhooks = [each for each in operator if each.channel != "mail"]
+    return (*webhooks, Target("mail", mail))
 
 
 def wait_ms(attempts: int) -> int:

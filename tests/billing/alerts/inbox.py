@@ -71,11 +71,12 @@ async def hook() -> AsyncIterator[Hook]:
 
 @dataclass
 class Mailbox:
-    """refuses: what is said to every recipient instead of taking it."""
+    """refuses: what is said to every recipient instead of taking it.  on_mail: before it is taken."""
 
     port: int = 0
     mails: list[str] = field(default_factory=list)
     refuses: str = ""
+    on_mail: Callable[[], None] = lambda: None
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 here\r\n")
@@ -85,6 +86,7 @@ class Mailbox:
                 writer.write(b"354 go on\r\n")
                 text = await reader.readuntil(b"\r\n.\r\n")
                 self.mails.append(text.decode())
+                self.on_mail()
             if word == "QUIT":
                 writer.write(b"221 bye\r\n")
                 break

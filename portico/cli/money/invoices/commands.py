@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 from sqlalchemy import Connection
 
 from portico.admission.rules import dollars
-from portico.billing.dunning import service as dunning
+from portico.billing.dunning import notices
 from portico.billing.invoices import notes, payments, service
 from portico.billing.invoices.model import (
     Invoice,
@@ -252,9 +252,15 @@ def pay(
 
 @app.command
 def remind(*, data_dir: DataDir = None, json: Json = False) -> None:
-    """Take the steps of dunning whose day has come: notices, then read-only, then suspended.  Run it daily."""
+    """Take the steps of dunning whose day has come: notices, then read-only, then suspended.  A running
+    server does so every hour, and delivers the notices.
+    """
+    # Here, because it brings the server's rooms along, and not every command needs them.
+    from portico.app.watching import operator_targets  # noqa: PLC0415 - see above
+
     settings, database = _open(data_dir)
-    made = dunning.run(database, policy_of(settings), SystemClock().wall_ms())
+    policy, operator = policy_of(settings), operator_targets(settings)
+    made = notices.go_round(database, policy, operator, SystemClock().wall_ms())
     if json:
         say_json({"notices": made})
         return

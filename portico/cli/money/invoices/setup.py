@@ -106,33 +106,23 @@ def tax_rate(
 
 def seller_of(settings: Settings) -> Seller:
     """Who invoices, as the settings say."""
-    section = settings.invoices
-    party = Party(
-        name=section.seller_name,
-        address=section.seller_address,
-        country=section.seller_country,
-        vat_id=section.seller_vat_id,
-    )
+    # Here, because it brings the server's rooms along, and not every command needs them.
+    from portico.app import CannotStart, collecting  # noqa: PLC0415 - see above
+
     try:
-        return Seller(
-            entity=section.entity,
-            party=party,
-            invoice_prefix=section.number_prefix,
-            credit_note_prefix=section.credit_note_prefix,
-            tax_point=section.tax_point,
-            due_days=section.due_days,
-        )
-    except ValueError as error:
-        stop(Exit.USAGE, str(error), fix="Set invoices.number_prefix or credit_note_prefix.")
+        return collecting.seller_of(settings)
+    except CannotStart as error:
+        stop(Exit.USAGE, error.says, fix=error.fix)
 
 
 def policy_of(settings: Settings) -> Policy:
     """Days of dunning, as the settings say."""
-    section = settings.dunning
+    from portico.app import CannotStart, collecting  # noqa: PLC0415 - see above
+
     try:
-        return Policy(section.notice_days, section.read_only_day, section.suspended_day)
-    except ValueError as error:
-        stop(Exit.USAGE, str(error))
+        return collecting.policy_of(settings)
+    except CannotStart as error:
+        stop(Exit.USAGE, error.says)
 
 
 def _basis_points(text: str | None) -> int:
