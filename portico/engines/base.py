@@ -39,6 +39,13 @@ class Engine(Protocol):
         """
         ...
 
+    async def count(self, prompt: Prompt) -> int | None:
+        """Tokens of `prompt` as this engine would read it; None where it cannot say.
+
+        Raises: Refusal: it could not be read at all.
+        """
+        ...
+
     async def close(self) -> None: ...
 
 

@@ -24,7 +24,6 @@ from portico.dialects.openai_chat.usage import usage_of
 from portico.dialects.writing import PING, Running, encode
 from portico.kit.sse import frame
 
-
 _SAYS: dict[FinishReason, str] = {
     "stop_sequence": "stop",
     "paused": "stop",

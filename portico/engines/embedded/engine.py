@@ -80,6 +80,10 @@ class EmbeddedEngine:
                 raise
             await self._generate_suspect(prompt, relay)
 
+    async def count(self, prompt: Prompt) -> int | None:
+        child = self._supervisor.child
+        return None if child is None else await self._adapter_for(child).count(prompt)
+
     async def _generate_suspect(self, prompt: Prompt, relay: Relay) -> None:
         """One that may have killed the child, or lost it to a neighbour.  Suspects run one after
         the other, so that an innocent neighbour is not there at the second death."""

@@ -20,6 +20,7 @@ from portico.dialects.openai_chat.translation import as_chat, custom_tools
 from portico.engines.base import Relay, UpstreamFailed
 from portico.engines.openai_compatible import refusals
 from portico.engines.openai_compatible.collecting import Collecting
+from portico.engines.openai_compatible.counting import count
 from portico.engines.openai_compatible.profile import Profile
 from portico.engines.openai_compatible.request import check_media, request_body, streams
 from portico.engines.openai_compatible.server import Server
@@ -94,6 +95,10 @@ class OpenAICompatible:
         finally:
             # Also when cancelled: the engine sees a closed socket and stops.
             answer.close()
+
+    async def count(self, prompt: Prompt) -> int | None:
+        told, _ = self._told(prompt)
+        return await count(self._transport, self._server, self._profile, told)
 
     # --- one exchange --------------------------------------------------------------------------
 

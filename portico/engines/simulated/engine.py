@@ -10,7 +10,7 @@ from portico.engines.base import Abilities, Relay, UpstreamFailed
 from portico.engines.simulated.malformed import spoilt
 from portico.engines.simulated.models import MODELS
 from portico.engines.simulated.parameters import STATUSES, Parameters
-from portico.engines.simulated.scripted import CONTEXT_TOKENS, Beat, Script, write
+from portico.engines.simulated.scripted import CONTEXT_TOKENS, Beat, Script, count_input, write
 from portico.kit.clock import Clock
 
 Sleep = Callable[[float], Awaitable[object]]
@@ -58,6 +58,9 @@ class SimulatedEngine:
                 await _break_off(script.told, sent)
             for delta in spoilt(beat.delta, script.told.fault):
                 await relay(delta)
+
+    async def count(self, prompt: Prompt) -> int | None:
+        return count_input(prompt.conversation(), prompt.output_tokens_max, self._name)
 
     async def close(self) -> None:
         """There is nothing to close: what runs is the caller's own task."""

@@ -1,0 +1,58 @@
+"""How many tokens a request would be: every dialect that has the question asks it here.  Free.
+
+The engine that would run it is asked; where it cannot say, the answer is a bound (a token is at
+least a byte) and the header `portico-estimated: true` says so.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from portico.canon.prompt import Prompt
+from portico.door.credentials import credential_of
+from portico.door.decoding import body_of
+from portico.door.dialect import Dialect
+from portico.door.endpoints.answering import UNCACHED, Verifier
+from portico.door.exchange import Exchange
+from portico.door.lines import JSON
+from portico.routing.service import Routing
+
+_ESTIMATED = b"portico-estimated: true\r\n"
+
+
+class Counting:
+    """parse: the body of this question to a Prompt, as `Dialect.parse`.
+    told: the count as the dialect writes it."""
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        parse: Callable[[bytes, dict[str, str]], Prompt],
+        told: Callable[[int], Any],
+        callers: Verifier,
+        routing: Routing,
+        *,
+        body_bytes_max: int,
+        compression: bool,
+    ) -> None:
+        self._dialect = dialect
+        self._parse = parse
+        self._told = told
+        self._callers = callers
+        self._routing = routing
+        self._body_bytes_max = body_bytes_max
+        self._compression = compression
+
+    async def handle(self, exchange: Exchange, rest: str) -> None:
+        """Raises: Refusal."""
+        caller = await self._callers.verify(credential_of(exchange.headers, exchange.query))
+        body = await body_of(exchange, self._body_bytes_max, compression=self._compression)
+        prompt = self._parse(body, {":rest": rest} if rest else {})
+        prompt.compatibility = caller.compatibility
+        routes = self._routing.choose(prompt)
+        counted = await routes.deployments[0].engine.count(prompt)
+        lines = JSON + UNCACHED + self._dialect.named(exchange.request_id.encode("ascii"))
+        if counted is None:
+            counted, lines = len(body), lines + _ESTIMATED
+        exchange.reply(200, lines, msgspec.json.encode(self._told(counted)))
