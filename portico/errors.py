@@ -187,6 +187,11 @@ MEDIA_URL_REFUSED = _entry(
 
 # The model
 MODEL_NOT_FOUND = _entry("model_not_found", 404, "List the models with GET /v1/models.")
+DATA_USE = _entry(
+    "data_use_not_allowed",
+    403,
+    "Choose another model; operators: `portico project set` says what a project allows.",
+)
 UNSUPPORTED_FEATURE = _entry(
     "unsupported_feature", 400, "Leave the feature out, or choose a model that has it."
 )

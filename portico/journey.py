@@ -9,7 +9,6 @@ sets `client.leaving`, which ends the one scope that needs the client, stops the
 leaves settlement alone.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,8 +25,7 @@ from portico.metering.model import Outcome
 from portico.metering.service import Metering, OpenRecord
 from portico.pricing.counter import Counter
 from portico.replay.claim import Claim
-from portico.routing.model import Deployment
-from portico.routing.service import Routing
+from portico.routing.service import Routes, Routing
 
 
 class Arrival(Protocol):
@@ -51,6 +49,10 @@ class Client(Protocol):
 
     def admitted(self, lines: bytes) -> None:
         """lines: what is left of the caller's limits, for the head of the answer."""
+        ...
+
+    def served_by(self, deployment: str) -> None:
+        """deployment: whose answer begins now, for its head."""
         ...
 
     async def send(self, delta: Delta) -> None:
@@ -79,7 +81,7 @@ async def serve(arrival: Arrival, client: Client, rooms: Rooms) -> None:
     """
     caller = await rooms.callers.verify(arrival.credential)  # authenticated
     prompt = await arrival.read(caller)  # read and checked
-    routes = rooms.routing.choose(prompt)  # routed
+    routes = rooms.routing.choose(prompt, caller.data_use)  # routed
     offer = rooms.counter.offer(caller, prompt, routes.context_tokens)  # priced
     permit = await rooms.admission.admit(  # waits its turn, and for its hold to be on disk
         arrival.request_id, caller, routes, offer, client.leaving
@@ -87,25 +89,21 @@ async def serve(arrival: Arrival, client: Client, rooms: Rooms) -> None:
     try:
         client.admitted(permit.lines())
         record = rooms.metering.open(arrival, caller, prompt, permit)
-        final = await answer(routes.deployments, prompt, client, record, rooms.metering)
+        final = await answer(routes, prompt, client, record, rooms.metering)
     finally:
         permit.release()
     await client.send(final)
 
 
 async def answer(
-    deployments: Sequence[Deployment],
-    prompt: Prompt,
-    client: Client,
-    record: OpenRecord,
-    metering: Metering,
+    routes: Routes, prompt: Prompt, client: Client, record: OpenRecord, metering: Metering
 ) -> Delta:
     """Generate, and settle however that ends.  Gives the final delta, not sent yet."""
     outcome: Outcome = "internal_error"
     final: Delta | None = None
     try:
         with client.leaving:
-            final = await generate(deployments, prompt, client, record)
+            final = await generate(routes, prompt, client, record)
         outcome = ended(final, client.leaving)
     except Left:  # before anything was asked for
         outcome = ended(None, client.leaving)
@@ -132,15 +130,16 @@ def ended(final: Delta | None, leaving: Leaving) -> Outcome:
     return "drained" if leaving.reason == DRAINED else "client_gone"
 
 
-async def generate(
-    deployments: Sequence[Deployment], prompt: Prompt, client: Client, record: OpenRecord
-) -> Delta:
-    """Try each deployment in order until one answers.  After the first delta there is no second
-    try: half an answer is out, and a replay would bill twice."""
+async def generate(routes: Routes, prompt: Prompt, client: Client, record: OpenRecord) -> Delta:
+    """Try one deployment after the other until one answers.  After the first delta there is no
+    second try: half an answer is out, and a replay would bill twice."""
     final: Delta | None = None
+    tries = routes.tries(record.usage)
 
     async def relay(delta: Delta) -> None:
         nonlocal final
+        if not record.usage.started:
+            client.served_by(tries.began())
         record.count(delta)  # before it is sent: what was generated is metered, seen or not
         if delta.last:
             final = delta  # held back until the record is on disk
@@ -149,16 +148,17 @@ async def generate(
         if record.purse is not None:
             await record.purse.cover(record.output_tokens)
 
-    for deployment in deployments:
+    for deployment in tries:
         record.deployment = deployment.id
         try:
-            await deployment.engine.generate(prompt, relay)
+            with tries:  # how it ends is remembered
+                await deployment.engine.generate(prompt, relay)
         except OutOfFunds as short:
             final = cut_off(short, prompt)
             record.count(final)
             break
         except UpstreamFailed:
-            if record.usage.started or deployment is deployments[-1]:
+            if record.usage.started or not tries.again():
                 raise
         else:
             break

@@ -7,11 +7,16 @@ from portico.app.failure import CannotStart
 from portico.billing.alerts.model import Target
 from portico.billing.dunning import notices
 from portico.billing.dunning.model import Policy
-from portico.billing.invoices.model import Party, Seller
+from portico.billing.invoices.model import NotInvoiced, Party, Seller
+from portico.billing.invoices.monthly import Monthly
+from portico.billing.invoices.rules import check_seller
 from portico.billing.rounds import Rounds
 from portico.db.database import Database
 from portico.kit.clock import Clock
 from portico.settings import Settings
+
+_MONTHS_EVERY_S = 3_600.0
+"""How soon a month that is over becomes an invoice."""
 
 
 def seller_of(settings: Settings) -> Seller:
@@ -54,7 +59,22 @@ def collecting(
     operator: tuple[Target, ...],
 ) -> Iterator[Rounds]:
     """owner: this serving process.  Raises: CannotStart."""
+    if settings.invoices.automatic:
+        monthly = Monthly(database, _seller_for_all(settings), operator)
+        yield Rounds(database, clock, owner, "invoices", _MONTHS_EVERY_S, monthly.go_round)
     every_s = settings.dunning.every_s
     if every_s:
         remind = partial(notices.go_round, database, policy_of(settings), operator)
         yield Rounds(database, clock, owner, "dunning", every_s, remind)
+
+
+def _seller_for_all(settings: Settings) -> Seller:
+    """Raises: CannotStart, also where nobody would be asking for the money."""
+    seller = seller_of(settings)
+    try:
+        check_seller(seller.party)
+    except NotInvoiced as error:
+        raise CannotStart(
+            "settings", str(error), "Set it, or invoices.automatic = false."
+        ) from error
+    return seller

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from portico.canon.data_use import DataUse
 from portico.canon.prompt import Compatibility
 
 Mode = Literal["live", "test"]
@@ -14,6 +15,7 @@ class Caller:
 
     concurrency_max: requests this key may have open at once (running or waiting).
     compatibility: what becomes of what an engine of another dialect cannot do.
+    data_use: the most that may be made of this project's prompts.
     """
 
     key_id: str
@@ -22,6 +24,7 @@ class Caller:
     mode: Mode
     concurrency_max: int
     compatibility: Compatibility = "warn"
+    data_use: DataUse = "no_training"
 
 
 @dataclass(frozen=True, slots=True)

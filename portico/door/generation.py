@@ -1,6 +1,7 @@
 """One request to generate: what the journey knows as its Arrival and its Client."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import structlog
 
@@ -101,6 +102,10 @@ class Visit:
         if self._prompt is not None and self._prompt.stream:
             self._exchange.on_silence = self._ping
 
+    def served_by(self, deployment: str) -> None:
+        assert self._prompt is not None
+        self._exchange.also += _served(deployment, self._prompt.service_tier)
+
     def _ping(self) -> None:
         """The engine, or the line in front of it, is taking its time."""
         prompt, writer, exchange = self._prompt, self._writer, self._exchange
@@ -182,6 +187,12 @@ def _head(prompt: Prompt) -> bytes:
     if prompt.warnings:
         kind += line("portico-warnings", ", ".join(prompt.warnings))
     return kind
+
+
+@lru_cache(maxsize=1_024)
+def _served(deployment: str, tier: str) -> bytes:
+    """Header lines about who answers, and as what."""
+    return line("portico-deployment", deployment) + line("portico-service-tier", tier)
 
 
 def _may_comment(prompt: Prompt) -> bool:

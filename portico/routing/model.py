@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from portico.canon.data_use import DataUse
 from portico.engines.base import Engine
 
 EngineKind = Literal["openai_compatible"]
@@ -12,8 +13,11 @@ EngineKind = Literal["openai_compatible"]
 class Deployment:
     """One way to serve `model`, with its engine at work.
 
-    id: names the deployment in usage records and metrics, such as "embedded/portico-demo".
+    id: names the deployment in usage records and logs, such as "embedded/portico-demo"; for an
+      upstream it says where that is.
     owned_by: what GET /v1/models shows.
+    data_use: what whoever runs it does with prompts.
+    alias: what callers and metrics are told, where the id says too much; "" for the id itself.
     """
 
     id: str
@@ -21,6 +25,12 @@ class Deployment:
     engine: Engine
     owned_by: str
     created_at_s: int
+    data_use: DataUse = "own"
+    alias: str = ""
+
+    @property
+    def told(self) -> str:
+        return self.alias or self.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +39,8 @@ class Registration:
 
     location: base URL of an OpenAI-compatible server.
     credential_env: name of the environment variable that holds the upstream's key, never the key.
+    position: deployments of a model are tried from the lowest up.
+    data_use: what whoever runs the server does with prompts.
     """
 
     id: str
@@ -38,3 +50,5 @@ class Registration:
     upstream_model: str
     credential_env: str | None
     created_at_ms: int
+    position: int
+    data_use: DataUse

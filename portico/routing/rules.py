@@ -1,4 +1,4 @@
-"""Which deployments can serve a prompt, and in which order they are tried.  Pure."""
+"""Which deployments can serve a prompt.  Pure."""
 
 from portico import errors
 from portico.canon.prompt import Prompt
@@ -46,11 +46,3 @@ def check_abilities(prompt: Prompt, known: tuple[Deployment, ...]) -> tuple[Depl
 
 def _fits(output_tokens_max: int, context_tokens: int | None) -> bool:
     return context_tokens is None or output_tokens_max < context_tokens
-
-
-def in_order(able: tuple[Deployment, ...]) -> tuple[Deployment, ...]:
-    """The ready ones first, as listed; when none is ready, all of them, because an engine that
-    is just restarting may be back before the request gets there."""
-    if len(able) == 1:
-        return able
-    return tuple(sorted(able, key=lambda d: not d.engine.ready))

@@ -1,29 +1,59 @@
 """Which deployments serve a model.  One frozen snapshot, swapped whole when models change."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 from portico import errors
+from portico.canon.data_use import DATA_USES, DataUse, allows
 from portico.canon.prompt import Prompt
+from portico.canon.usage import Usage
+from portico.kit.clock import Clock, SystemClock
+from portico.routing.health import State
 from portico.routing.model import Deployment
-from portico.routing.rules import check_abilities, in_order
+from portico.routing.rules import check_abilities
+from portico.routing.tries import ModelHealth, Observer, Result, Tries
+
+_SYSTEM_CLOCK = SystemClock()
+
+
+class Unwatched:
+    """Nobody counts."""
+
+    def tried(self, model: str, deployment: str, result: Result) -> None:
+        return
+
+
+UNWATCHED = Unwatched()
 
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """Where one prompt may go, best first, and how many such requests may run at once."""
+    """Where one prompt may go, in the operator's order, and how many such requests may run at once."""
 
     model: str
     deployments: tuple[Deployment, ...]
     places: int
     context_tokens: int | None
     """Of the roomiest of them, input and output together; None when one does not say."""
+    health: ModelHealth = field(repr=False, compare=False)
+
+    def tries(self, usage: Usage) -> Tries:
+        """Who is asked, one after the other.  usage: of the request."""
+        return Tries(self.deployments, self.health, usage)
 
 
 class Routing:
-    def __init__(self, deployments: Iterable[Deployment] = ()) -> None:
+    def __init__(
+        self,
+        deployments: Iterable[Deployment] = (),
+        clock: Clock = _SYSTEM_CLOCK,
+        observer: Observer = UNWATCHED,
+    ) -> None:
+        self._clock = clock
+        self._observer = observer
         self._by_model: dict[str, tuple[Deployment, ...]] = {}
-        self._whole: dict[str, Routes] = {}
+        self._health: dict[str, ModelHealth] = {}
+        self._whole: dict[DataUse, dict[str, Routes]] = {}
         self.replace(deployments)
 
     def replace(self, deployments: Iterable[Deployment]) -> None:
@@ -32,30 +62,64 @@ class Routing:
         for deployment in deployments:
             by_model.setdefault(deployment.model, []).append(deployment)
         self._by_model = {model: tuple(found) for model, found in by_model.items()}
-        self._whole = {model: _routes(model, found) for model, found in self._by_model.items()}
+        self._health = {model: self._health_of(model) for model in by_model}
+        for model, health in self._health.items():
+            health.keep(self._by_model[model])
+        self._whole = {most: dict(self._allowed(most)) for most in DATA_USES}
 
     def models(self) -> dict[str, tuple[Deployment, ...]]:
-        """Every model and its deployments, in the order they were added."""
+        """Every model and its deployments, in the operator's order."""
         return self._by_model
 
-    def choose(self, prompt: Prompt) -> Routes:
-        """Raises: Refusal: model_not_found, unsupported_feature, context_length_exceeded."""
-        whole = self._whole.get(prompt.model)
+    def states(self) -> Iterator[tuple[str, str, State]]:
+        """(model, deployment as it is told, state of its breaker), of all of them."""
+        for model, deployments in self._by_model.items():
+            for deployment in deployments:
+                yield model, deployment.told, self._health[model].state(deployment)
+
+    def choose(self, prompt: Prompt, data_use: DataUse) -> Routes:
+        """data_use: the most that may be made of the caller's prompts.
+
+        Raises: Refusal: model_not_found, data_use_not_allowed, unsupported_feature,
+        context_length_exceeded.
+        """
+        whole = self._whole[data_use].get(prompt.model)
         if whole is None:
-            raise errors.MODEL_NOT_FOUND(
-                f"The model {prompt.model!r} does not exist here.",
-                field="model",
-                value=prompt.model,
-                limit=sorted(self._by_model)[:20],
-            )
-        deployments = in_order(check_abilities(prompt, whole.deployments))
+            raise self._nowhere(prompt.model, data_use)
+        deployments = check_abilities(prompt, whole.deployments)
         if deployments is whole.deployments:
             return whole
-        return _routes(prompt.model, deployments)
+        return _routes(prompt.model, deployments, whole.health)
+
+    def _health_of(self, model: str) -> ModelHealth:
+        return self._health.get(model) or ModelHealth(model, self._clock, self._observer)
+
+    def _allowed(self, most: DataUse) -> Iterator[tuple[str, Routes]]:
+        for model, found in self._by_model.items():
+            allowed = tuple(each for each in found if allows(most, each.data_use))
+            if allowed:
+                yield model, _routes(model, allowed, self._health[model])
+
+    def _nowhere(self, model: str, data_use: DataUse) -> errors.Refusal:
+        if model in self._by_model:
+            return errors.DATA_USE(
+                f"The model {model!r} is served only where prompts may be used in ways that this "
+                f"project does not allow; it allows {data_use!r}.",
+                field="model",
+                value=model,
+                limit=data_use,
+            )
+        return errors.MODEL_NOT_FOUND(
+            f"The model {model!r} does not exist here.",
+            field="model",
+            value=model,
+            limit=sorted(self._by_model)[:20],
+        )
 
 
-def _routes(model: str, deployments: tuple[Deployment, ...]) -> Routes:
+def _routes(model: str, deployments: tuple[Deployment, ...], health: ModelHealth) -> Routes:
     abilities = [deployment.engine.abilities for deployment in deployments]
     contexts = [each.context_tokens for each in abilities]
     roomiest = None if None in contexts else max((c or 0 for c in contexts), default=None)
-    return Routes(model, deployments, sum(a.concurrency_max for a in abilities), roomiest)
+    places = sum(each.concurrency_max for each in abilities)
+    return Routes(model, deployments, places, roomiest, health)

@@ -32,6 +32,10 @@ class Invoices(Struct, frozen=True, forbid_unknown_fields=True):
         "use"
     )
     due_days: Annotated[int, Meta(ge=0, le=365, description="Time to pay an invoice.")] = 14
+    automatic: Annotated[
+        bool,
+        Meta(description="A server invoices each month that is over, for whoever is postpaid."),
+    ] = False
     font_file: Annotated[str, Meta(description="TrueType font of PDFs; else Bitstream Vera.")] = ""
 
 

@@ -5,11 +5,12 @@ difference is carried to the organisation's next invoice, so that it never adds 
 once per rate and invoice.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from portico.admission.rules import window_ms
+from portico.admission.rules import dollars, window_ms
+from portico.billing.alerts.model import Alert
 from portico.billing.invoices.model import (
     CENT_NANO,
     Charged,
@@ -22,9 +23,11 @@ from portico.billing.invoices.model import (
     Party,
     Period,
     Seller,
+    Stored,
     Tax,
 )
 from portico.billing.invoices.tax import AT_TOP_UP, TaxRule, rate_at
+from portico.pricing.model import Terms
 
 _DAY_MS = 86_400_000
 _BASIS = 10_000
@@ -105,6 +108,27 @@ def open_period(
             f"There is use in {month_of(first_open_ms)} that is on no invoice; that month comes first."
         )
     return Period(start_ms, wanted.end_ms)
+
+
+def next_month(invoiced_until_ms: int, first_open_ms: int | None, now_ms: int) -> Period | None:
+    """The oldest month that is over and has use on no invoice; None for none.
+
+    Use that was charged late, into a month that is invoiced, counts in the month after it.
+    """
+    if first_open_ms is None:
+        return None
+    found = Period(*window_ms("month", max(first_open_ms, invoiced_until_ms)))
+    return found if found.end_ms <= now_ms else None
+
+
+def paid_later(terms: Sequence[Terms], start_ms: int, end_ms: int) -> bool:
+    """Whether an organisation with these terms (all, oldest first) was postpaid at some moment
+    between the two, the end not included."""
+    begins = [each.effective_from_ms for each in terms]
+    return any(
+        each.kind == "postpaid" and begin < end_ms and ends > start_ms
+        for each, begin, ends in zip(terms, begins, [*begins[1:], end_ms + 1], strict=False)
+    )
 
 
 @dataclass(slots=True)
@@ -267,6 +291,29 @@ def check_seller(seller: Party) -> None:
     """Raises: NotInvoiced."""
     if not seller.name:
         raise NotInvoiced("invoices.seller_name is not set: nobody would be asking for the money.")
+
+
+def alert(stored: Stored) -> Alert:
+    """What is told of a new invoice; the operator's own, also where a copy goes to the customer."""
+    invoice = stored.invoice
+    asked = dollars(invoice.total_cents * CENT_NANO)
+    return Alert(
+        kind="invoice.made",
+        subject=f"invoice:{stored.id}",
+        organisation_id="",
+        says=f"Invoice {invoice.number} for {invoice.customer.name}, {invoice.period_start[:10]} up to "
+        f"{invoice.period_end[:10]}: {asked} to be paid by {invoice.due_at[:10]}.",
+        data={
+            "organisation_id": stored.organisation_id,
+            "invoice_id": stored.id,
+            "invoice": invoice.number,
+            "period_start": invoice.period_start,
+            "period_end": invoice.period_end,
+            "due_at": invoice.due_at,
+            "to_be_paid_cents": str(invoice.total_cents),
+            "sha256": stored.sha256,
+        },
+    )
 
 
 def _note(draft: Draft, seller: Seller) -> str:

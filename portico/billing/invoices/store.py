@@ -70,6 +70,17 @@ def first_open_ms(transaction: Transaction, organisation_id: str, after: int) ->
     return None if found[0][0] is None else int(found[0][0])
 
 
+def next_open_ms(transaction: Transaction, organisation_id: str, after: int) -> int | None:
+    """When the receipt right behind that place in the chain was charged: one look, however many
+    there are.  The oldest one is no later, and older by what two machines' clocks differ."""
+    found = transaction.rows(
+        "SELECT charged_at_ms FROM charge WHERE organisation_id = ? AND sequence > ? "
+        "ORDER BY sequence LIMIT 1",
+        (organisation_id, after),
+    )
+    return int(found[0][0]) if found else None
+
+
 def last_within(transaction: Transaction, organisation_id: str, after: int, end_ms: int) -> int:
     """The last place, behind that one, of a receipt charged before `end_ms`; 0 for none."""
     found = transaction.rows(

@@ -14,6 +14,7 @@ from portico import errors
 from portico.admission.rules import shortage
 from portico.admission.standing import Standing
 from portico.callers.model import Caller
+from portico.canon.data_use import DataUse
 from portico.canon.prompt import Prompt
 from portico.dialects.violations import Verdict, violations
 from portico.door.credentials import credential_of
@@ -27,7 +28,7 @@ from portico.routing.service import Routes
 
 
 class Chooser(Protocol):
-    def choose(self, prompt: Prompt) -> Routes:
+    def choose(self, prompt: Prompt, data_use: DataUse) -> Routes:
         """Raises: Refusal."""
         ...
 
@@ -103,7 +104,7 @@ class Preflight:
         if any(refusal.field == "model" for refusal in case.refusals):
             return  # what stands in its place is nobody's model
         try:
-            case.routes = routes = self._desks.routing.choose(prompt)
+            case.routes = routes = self._desks.routing.choose(prompt, caller.data_use)
         except errors.Refusal as refusal:
             case.refusals.append(refusal)
             return
