@@ -10,7 +10,7 @@ from lab.model import Row, Turn
 TITLES = {
     "idle": "idle: open streams on which nothing happens",
     "json": "json: 32 connections, answers at once; CPU per request",
-    "rate": "rate: 200 requests/s; latency from the moment a request was due",
+    "rate": "rate: a fixed rate (--rate, 200/s); latency from the moment a request was due",
     "stream": "stream: a chunk per stream every 50 ms; CPU per chunk, relay delay per chunk",
     "burst": "burst: 64 streams as fast as they go; CPU per chunk",
     "big": "big: 1 MB bodies; CPU per request",
