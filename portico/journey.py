@@ -148,7 +148,7 @@ async def generate(routes: Routes, prompt: Prompt, client: Client, record: OpenR
         if record.purse is not None:
             await record.purse.cover(record.output_tokens)
 
-    for deployment in tries:
+    for deployment in tries:  # the next one only comes after `again`
         record.deployment = deployment.id
         try:
             with tries:  # how it ends is remembered
@@ -156,12 +156,9 @@ async def generate(routes: Routes, prompt: Prompt, client: Client, record: OpenR
         except OutOfFunds as short:
             final = cut_off(short, prompt)
             record.count(final)
-            break
         except UpstreamFailed:
             if record.usage.started or not tries.again():
                 raise
-        else:
-            break
     if final is None:
         raise UpstreamFailed(errors.UPSTREAM_FAILED("The engine ended without an answer."))
     client.compose(final)  # before it is settled: what is kept for a replay shares that commit

@@ -138,6 +138,8 @@ def counted() -> Iterator[tuple[str, str, tuple[str, ...], str]]:
     metrics.refused("not_found")
     metrics.admitted("model")
     metrics.settled("model", "completed", 1, 1, 1)
+    metrics.tried("model", "deployment", "answered")
+    metrics.breakers = lambda: [("model", "deployment", "closed")]
     for family in metrics.collect():
         suffix = "_total" if family.type == "counter" else ""
         labels = tuple(label for label in family.samples[0].labels if label != "le")

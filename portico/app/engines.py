@@ -115,13 +115,29 @@ async def _start_embedded(
 def wishes(settings: Settings, registered: Sequence[Registration]) -> list[Wish]:
     """What the operator wants served: from settings, then from `portico model add`."""
     upstream = settings.upstream
-    found = [Wish(url, upstream.api_key, among=upstream.models) for url in upstream.urls]
+    found = [
+        Wish(
+            url,
+            upstream.api_key,
+            among=upstream.models,
+            alias=f"upstream-{number}",
+            data_use=upstream.data_use,
+        )
+        for number, url in enumerate(upstream.urls, 1)
+    ]
     for registration in registered:
         named = registration.credential_env
         # Named by the operator at run time, so it cannot be a setting.
         api_key = os.environ.get(named, "") if named else ""  # noqa: TID251
         found.append(
-            Wish(registration.location, api_key, registration.model, registration.upstream_model)
+            Wish(
+                registration.location,
+                api_key,
+                registration.model,
+                registration.upstream_model,
+                alias=registration.id,
+                data_use=registration.data_use,
+            )
         )
     return found
 

@@ -72,7 +72,7 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
         stack.push_async_callback(tasks.close)
         transport = transport_of(settings)
         stack.push_async_callback(transport.close)
-        routing, registry = Routing(), Registry(database, clock)
+        routing, registry = Routing((), clock, metrics), Registry(database, clock)
         fleet = Fleet(
             routing,
             transport,
@@ -82,6 +82,7 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
             concurrency_max=settings.upstream.connections_max,
             models_max=settings.upstream.models_max,
         )
+        metrics.breakers = routing.states
         notes = await own_engines(settings, simulated, fleet, transport, clock, tasks, stack)
         notes += await follow_once(settings, fleet, registry, _UPSTREAM_PATIENCE_S)
         # Last of all: a key made by a start that then failed would never have been seen.

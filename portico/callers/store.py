@@ -3,17 +3,22 @@
 from sqlalchemy import Connection, bindparam, select
 
 from portico.callers.model import Caller, KnownKey
-from portico.db.tables import api_key
+from portico.db.tables import api_key, project
 
-_BY_DIGEST = select(
-    api_key.c.id,
-    api_key.c.project_id,
-    api_key.c.organisation_id,
-    api_key.c.mode,
-    api_key.c.concurrency_max,
-    api_key.c.expires_at_ms,
-    api_key.c.revoked_at_ms,
-).where(api_key.c.digest.in_(bindparam("digests", expanding=True)))
+_BY_DIGEST = (
+    select(
+        api_key.c.id,
+        api_key.c.project_id,
+        api_key.c.organisation_id,
+        api_key.c.mode,
+        api_key.c.concurrency_max,
+        api_key.c.expires_at_ms,
+        api_key.c.revoked_at_ms,
+        project.c.data_use,
+    )
+    .join(project, project.c.id == api_key.c.project_id)
+    .where(api_key.c.digest.in_(bindparam("digests", expanding=True)))
+)
 
 
 def find(connection: Connection, digests: tuple[bytes, ...]) -> KnownKey | None:
@@ -21,5 +26,12 @@ def find(connection: Connection, digests: tuple[bytes, ...]) -> KnownKey | None:
     row = connection.execute(_BY_DIGEST, {"digests": digests}).first()
     if row is None:
         return None
-    caller = Caller(row.id, row.project_id, row.organisation_id, row.mode, row.concurrency_max)
+    caller = Caller(
+        row.id,
+        row.project_id,
+        row.organisation_id,
+        row.mode,
+        row.concurrency_max,
+        data_use=row.data_use,
+    )
     return KnownKey(caller, row.expires_at_ms, row.revoked_at_ms)

@@ -7,7 +7,7 @@ request (bench/README.md); here it is well under 1.
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import (
     CollectorRegistry,
@@ -16,11 +16,17 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0)
+_STATES = {"closed": 0, "half_open": 1, "open": 2}
 _EDGES = (*(f"{edge:g}" for edge in _SECONDS), "+Inf")
 
 
@@ -58,6 +64,9 @@ class Metrics:
         self._records: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._tokens_in: defaultdict[str, int] = defaultdict(int)
         self._tokens_out: defaultdict[str, int] = defaultdict(int)
+        self._tries: defaultdict[tuple[str, str, str], int] = defaultdict(int)
+        self.breakers: Callable[[], Iterable[tuple[str, str, str]]] = tuple
+        """(model, deployment, state of its breaker) of all there are; none until it is set."""
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
@@ -87,6 +96,9 @@ class Metrics:
         if ttft_ms is not None:
             self._first_token[model].add(ttft_ms / 1000)
 
+    def tried(self, model: str, deployment: str, result: str) -> None:
+        self._tries[model, deployment, result] += 1
+
     def render(self) -> bytes:
         return generate_latest(self.registry)
 
@@ -105,13 +117,26 @@ class Metrics:
         tokens = {(model, "input"): count for model, count in self._tokens_in.items()}
         tokens |= {(model, "output"): count for model, count in self._tokens_out.items()}
         yield _counter("tokens", "Tokens metered.", ("model", "direction"), tokens)
+        where = ("model", "deployment")
+        yield _counter("tries", "Deployments asked, by result.", (*where, "result"), self._tries)
+        breakers = GaugeMetricFamily(
+            "portico_breaker",
+            "Is the deployment asked?  0: yes; 1: by one request, to find out; 2: no.",
+            labels=where,
+        )
+        for model, deployment, state in self.breakers():
+            breakers.add_metric([model, deployment], _STATES[state])
+        yield breakers
 
 
 def _counter(
     name: str,
     says: str,
     labels: tuple[str, ...],
-    counts: dict[tuple[str, int], int] | dict[tuple[str, str], int] | dict[str, int],
+    counts: dict[tuple[str, int], int]
+    | dict[tuple[str, str], int]
+    | dict[tuple[str, str, str], int]
+    | dict[str, int],
 ) -> Metric:
     family = CounterMetricFamily(f"portico_{name}", says, labels=labels)
     for key, count in counts.items():

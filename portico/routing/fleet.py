@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from portico.canon.data_use import DataUse
 from portico.engines.openai_compatible.engine import OpenAICompatible
 from portico.engines.openai_compatible.probe import try_stream
 from portico.engines.openai_compatible.server import Server, server_at
@@ -32,6 +33,8 @@ class Wish:
     upstream_model: what the server calls it.
     among: names of the models to take where `model` is "", as far as it lists them; empty takes
       the first ones it lists.
+    alias: what callers and metrics are told, who need not know where it is.
+    data_use: what whoever runs it does with prompts.
     """
 
     base_url: str
@@ -39,6 +42,8 @@ class Wish:
     model: str = ""
     upstream_model: str = ""
     among: tuple[str, ...] = ()
+    alias: str = ""
+    data_use: DataUse = "no_training"
 
 
 class Fleet:
@@ -175,6 +180,8 @@ class Fleet:
             engine=engine,
             owned_by=profile.kind,
             created_at_s=self._clock.wall_ms() // 1000,
+            data_use=wish.data_use,
+            alias=wish.alias,
         )
         if wish in self._wishes:
             self._reached.setdefault(wish, []).append(deployment)

@@ -1,11 +1,20 @@
-"""What `portico model` does: register, list and forget deployments.  Blocking; a running server
-notices within a few seconds."""
+"""What `portico model` does: register, order, list and forget deployments.  Blocking; a running
+server notices within a few seconds."""
 
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from portico.canon.data_use import DataUse
 from portico.db.database import Database
 from portico.kit.clock import Clock
 from portico.kit.ids import new_id
 from portico.routing import store
 from portico.routing.model import Registration
+
+
+class UnknownDeployment(LookupError):
+    """The model has no such registered deployment."""
 
 
 class Registry:
@@ -23,20 +32,50 @@ class Registry:
         location: str,
         upstream_model: str = "",
         credential_env: str | None = None,
+        data_use: DataUse = "no_training",
     ) -> Registration:
         """One more way to serve `model`, tried after those it already has."""
-        registration = Registration(
-            id=new_id("dep"),
-            model=model,
-            engine="openai_compatible",
-            location=location,
-            upstream_model=upstream_model or model,
-            credential_env=credential_env,
-            created_at_ms=self._clock.wall_ms(),
-        )
-        self._database.write(lambda c: store.insert_registration(c, registration))
-        return registration
+
+        def insert(connection: Connection) -> Registration:
+            others = _of_model(connection, model)
+            registration = Registration(
+                id=new_id("dep"),
+                model=model,
+                engine="openai_compatible",
+                location=location,
+                upstream_model=upstream_model or model,
+                credential_env=credential_env,
+                created_at_ms=self._clock.wall_ms(),
+                position=max((each.position for each in others), default=0) + 1,
+                data_use=data_use,
+            )
+            store.insert_registration(connection, registration)
+            return registration
+
+        return self._database.write(insert)
+
+    def move(self, model: str, deployment_id: str, place: int) -> Sequence[Registration]:
+        """Try it as the `place`th (1 is the first; beyond the end, the last) of the model's
+        registered deployments.  Gives them in their new order.  Raises: UnknownDeployment."""
+
+        def reorder(connection: Connection) -> Sequence[Registration]:
+            found = _of_model(connection, model)
+            others = [each.id for each in found if each.id != deployment_id]
+            if len(others) == len(found):
+                raise UnknownDeployment(
+                    f"{model!r} has no registered deployment {deployment_id!r}."
+                )
+            others.insert(place - 1, deployment_id)
+            for position, id in enumerate(others, 1):
+                store.put_at(connection, id, position)
+            return _of_model(connection, model)
+
+        return self._database.write(reorder)
 
     def remove(self, model: str) -> int:
         """Forget every registered deployment of `model`; how many there were."""
         return self._database.write(lambda c: store.delete_registrations(c, model))
+
+
+def _of_model(connection: Connection, model: str) -> Sequence[Registration]:
+    return [each for each in store.registrations(connection) if each.model == model]

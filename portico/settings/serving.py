@@ -143,6 +143,13 @@ class Upstream(Struct, frozen=True, forbid_unknown_fields=True):
             "with a tiny answer, which may cost money.",
         ),
     ] = 16
+    data_use: Annotated[
+        Literal["own", "no_training", "may_train"],
+        Meta(
+            description="What whoever runs the `urls` does with prompts: own (it is yours), "
+            "no_training, may_train.  Projects say how much they allow."
+        ),
+    ] = "no_training"
     transport: Annotated[
         Literal["native", "aiohttp"],
         Meta(description="The HTTP client; aiohttp is for HTTP proxies and odd TLS."),

@@ -70,7 +70,10 @@ def test_what_was_written_is_there_after_opening_again(tmp_path: Path, database_
 def test_a_change_that_fails_leaves_nothing(database: Database) -> None:
     def change(connection: Connection) -> None:
         connection.exec_driver_sql(_INSERT)
-        connection.exec_driver_sql("INSERT INTO project VALUES ('proj_1', 'nobody', 'P', 0)")
+        connection.exec_driver_sql(
+            "INSERT INTO project (id, organisation_id, name, created_at_ms) "
+            "VALUES ('proj_1', 'nobody', 'P', 0)"
+        )
 
     with pytest.raises(IntegrityError):
         database.write(change)

@@ -73,6 +73,8 @@ def check(world: World) -> None:
     told = [world.scripts["abc".index(fact[0])].how for fact in tried]
     if outcome == "upstream_failed" and not world.produced and set(told) == {"ours"}:
         assert len(tried) == len(world.scripts), "every engine is tried before giving up"
+    by = [fact for fact in facts if fact.startswith("by ")]
+    assert by == ([f"by {tried[-1][0]}"] if world.produced else []), "and who answers is said once"
     if world.sent:
         assert tried[-1] == f"{world.sent[0]} opened", "no second try after the first delta"
 
@@ -95,6 +97,7 @@ def test_failover_before_the_first_delta() -> None:
         "a opened",
         "a closed",
         "b opened",
+        "by b",
         "sent b",
         "b closed",
         "composed",
@@ -169,8 +172,8 @@ MUTANTS = {
         "            pass\n",
     ),
     "a cut answer is tried elsewhere": (
-        "            record.count(final)\n            break\n",
         "            record.count(final)\n",
+        "            record.count(final)\n            tries.again()\n",
     ),
 }
 

@@ -9,13 +9,14 @@ from portico import errors
 from portico.admission.holds import OutOfFunds
 from portico.callers.model import Caller
 from portico.canon.conversation import Conversation
+from portico.canon.data_use import DataUse
 from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
 from portico.canon.usage import Usage
 from portico.engines.base import Abilities, Relay, UpstreamFailed
 from portico.kit.leaving import Leaving, Left
 from portico.routing.model import Deployment
-from portico.routing.service import Routes
+from portico.routing.service import Routes, Routing
 
 CALLER = Caller("key_a", "proj_a", "org_a", "live", 10)
 PROMPT = Prompt(
@@ -88,6 +89,9 @@ class World:
     def admitted(self, lines: bytes) -> None:
         self.facts.append(f"told {lines.decode()}")
 
+    def served_by(self, deployment: str) -> None:
+        self.facts.append(f"by {deployment}")
+
     def compose(self, final: Delta) -> None:
         self.facts.append("composed")
 
@@ -106,12 +110,12 @@ class World:
     async def verify(self, credential: str) -> Caller:
         return CALLER
 
-    def choose(self, prompt: Prompt) -> Routes:
+    def choose(self, prompt: Prompt, data_use: DataUse) -> Routes:
         engines = [
             ScriptedEngine(self, name, s) for name, s in zip("abc", self.scripts, strict=False)
         ]
-        deployments = tuple(Deployment(e.name, "m", e, "us", 0) for e in engines)
-        return Routes("m", deployments, 1, None)
+        routing = Routing(Deployment(e.name, "m", e, "us", 0) for e in engines)
+        return routing.choose(prompt, data_use)
 
     def offer(self, caller: Caller, prompt: Prompt, context_tokens: int | None) -> None:
         self.facts.append("priced")

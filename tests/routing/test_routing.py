@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from portico import errors
+from portico.canon.data_use import DATA_USES
 from portico.canon.prompt import Feature, Prompt
 from portico.engines.base import Abilities, Relay
 from portico.routing.model import Deployment
@@ -30,22 +31,35 @@ def deployment(name: str, engine: Engine, model: str = "m") -> Deployment:
 
 def refusal(routing: Routing, prompt: Prompt) -> errors.Refusal:
     with pytest.raises(errors.Refusal) as caught:
-        routing.choose(prompt)
+        routing.choose(prompt, "no_training")
     return caught.value
 
 
 def test_deployments_in_the_order_they_were_listed() -> None:
     routing = Routing([deployment("a", Engine()), deployment("b", Engine(places=2))])
-    routes = routing.choose(PROMPT)
+    routes = routing.choose(PROMPT, "no_training")
     assert [d.id for d in routes.deployments] == ["a", "b"]
     assert routes.places == 6
 
 
-def test_the_ready_ones_first_and_all_of_them_when_none_is() -> None:
-    asleep = deployment("a", Engine(ready=False))
-    routing = Routing([asleep, deployment("b", Engine())])
-    assert [d.id for d in routing.choose(PROMPT).deployments] == ["b", "a"]
-    assert [d.id for d in Routing([asleep]).choose(PROMPT).deployments] == ["a"]
+def test_models_whose_engines_do_what_a_project_forbids_are_left_out() -> None:
+    own, promised, public = (
+        Deployment(name, "m", Engine(), "us", 0, use)
+        for name, use in zip("abc", DATA_USES, strict=True)
+    )
+    routing = Routing([own, promised, public])
+    for allowed, expected in zip(DATA_USES, ("a", "ab", "abc"), strict=True):
+        found = routing.choose(PROMPT, allowed).deployments
+        assert "".join(each.id for each in found) == expected
+
+
+def test_403_when_a_project_forbids_all_there_is() -> None:
+    routing = Routing([Deployment("a", "m", Engine(), "us", 0, "may_train")])
+    with pytest.raises(errors.Refusal) as caught:
+        routing.choose(PROMPT, "no_training")
+    found = caught.value
+    assert (found.status, found.code, found.limit) == (403, "data_use_not_allowed", "no_training")
+    assert "own" not in found.message
 
 
 def test_404_names_the_model_and_those_there_are() -> None:
@@ -62,7 +76,7 @@ def test_400_names_what_the_model_cannot_do() -> None:
 
 def test_only_those_that_can_do_it_are_tried() -> None:
     routing = Routing([deployment("a", Engine()), deployment("b", Engine("image"))])
-    routes = routing.choose(replace(PROMPT, needs=frozenset({"image"})))
+    routes = routing.choose(replace(PROMPT, needs=frozenset({"image"})), "no_training")
     assert [d.id for d in routes.deployments] == ["b"]
 
 
@@ -70,13 +84,13 @@ def test_400_when_the_output_cap_is_larger_than_every_context() -> None:
     routing = Routing([deployment("a", Engine(context=100)), deployment("b", Engine(context=200))])
     found = refusal(routing, replace(PROMPT, output_tokens_max=200))
     assert (found.code, found.value, found.limit) == ("context_length_exceeded", 200, 200)
-    fits = routing.choose(replace(PROMPT, output_tokens_max=150))
+    fits = routing.choose(replace(PROMPT, output_tokens_max=150), "no_training")
     assert [d.id for d in fits.deployments] == ["b"]
 
 
 def test_models_are_swapped_whole() -> None:
     routing = Routing([deployment("a", Engine())])
-    before = routing.choose(PROMPT)
+    before = routing.choose(PROMPT, "no_training")
     routing.replace([deployment("b", Engine(), model="other")])
     assert list(routing.models()) == ["other"]
     assert [d.id for d in before.deployments] == ["a"]

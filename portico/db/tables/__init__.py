@@ -30,7 +30,7 @@ from portico.db.tables.payments import (
 from portico.db.tables.plans import allowance
 from portico.db.tables.pricing import price, terms
 from portico.db.tables.replay import idempotency_key
-from portico.db.tables.routing import deployment
+from portico.db.tables.routing import deployment, drill
 from portico.db.tables.tenants import api_key, organisation, project
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "delivery",
     "deployment",
     "dispute",
+    "drill",
     "dunning",
     "dunning_notice",
     "entry",

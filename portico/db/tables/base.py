@@ -1,6 +1,6 @@
 """What every table is made of."""
 
-from sqlalchemy import BigInteger, Column, Integer, MetaData, Text
+from sqlalchemy import BigInteger, CheckConstraint, Column, Integer, MetaData, Text
 
 metadata = MetaData()
 
@@ -10,3 +10,9 @@ Int64 = BigInteger().with_variant(Integer(), "sqlite")
 
 def identifier() -> Column[str]:
     return Column("id", Text, primary_key=True, nullable=False)
+
+
+def data_use() -> Column[str]:
+    """What is made of prompts: by a deployment; at most, of a project's."""
+    words = CheckConstraint("data_use IN ('own', 'no_training', 'may_train')")
+    return Column("data_use", Text, words, nullable=False, server_default="no_training")

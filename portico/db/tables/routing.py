@@ -1,8 +1,8 @@
 """Engines that an operator registered."""
 
-from sqlalchemy import Column, Table, Text
+from sqlalchemy import CheckConstraint, Column, Table, Text
 
-from portico.db.tables.base import Int64, identifier, metadata
+from portico.db.tables.base import Int64, data_use, identifier, metadata
 
 deployment = Table(
     "deployment",
@@ -16,5 +16,23 @@ deployment = Table(
     # The name of the environment variable that holds the upstream's key; never the key.
     Column("credential_env", Text),
     Column("created_at_ms", Int64, nullable=False),
+    # Deployments of a model are tried from the lowest up; where it is the same, the older one first.
+    Column("position", Int64, nullable=False, server_default="0"),
+    data_use(),
+    sqlite_strict=True,
+)
+
+# `portico model drill`: the first deployment of a model is to be cut off for a while.  Whoever serves
+# says when that began and which one it was, or why not.
+drill = Table(
+    "drill",
+    metadata,
+    identifier(),
+    Column("model", Text, nullable=False),
+    Column("seconds", Int64, CheckConstraint("seconds BETWEEN 1 AND 60"), nullable=False),
+    Column("asked_at_ms", Int64, nullable=False),
+    Column("began_at_ms", Int64),
+    Column("deployment", Text),
+    Column("problem", Text),
     sqlite_strict=True,
 )

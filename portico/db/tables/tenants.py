@@ -2,7 +2,7 @@
 
 from sqlalchemy import CheckConstraint, Column, ForeignKey, LargeBinary, Table, Text
 
-from portico.db.tables.base import Int64, identifier, metadata
+from portico.db.tables.base import Int64, data_use, identifier, metadata
 
 organisation = Table(
     "organisation",
@@ -20,6 +20,7 @@ project = Table(
     Column("organisation_id", Text, ForeignKey("organisation.id"), nullable=False),
     Column("name", Text, nullable=False),
     Column("created_at_ms", Int64, nullable=False),
+    data_use(),
     sqlite_strict=True,
 )
 

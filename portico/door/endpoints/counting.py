@@ -50,7 +50,7 @@ class Counting:
         body = await body_of(exchange, self._body_bytes_max, compression=self._compression)
         prompt = self._parse(body, {":rest": rest} if rest else {})
         prompt.compatibility = caller.compatibility
-        routes = self._routing.choose(prompt)
+        routes = self._routing.choose(prompt, caller.data_use)
         counted = await routes.deployments[0].engine.count(prompt)
         lines = JSON + UNCACHED + self._dialect.named(exchange.request_id.encode("ascii"))
         if counted is None:

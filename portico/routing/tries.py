@@ -1,0 +1,203 @@
+"""Who is asked for one request, in which order, how often; and what became of it is remembered.
+
+The journey asks for the next deployment and runs each try inside `with tries:`, so that however it
+ends, it is noted: the one request that finds out whether a deployment is back is never forgotten.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Literal, Protocol
+
+from portico import errors
+from portico.canon.usage import Usage
+from portico.engines.base import UpstreamFailed
+from portico.kit.clock import Clock
+from portico.routing.health import Breaker, RetryBudget, State, is_outlier
+from portico.routing.model import Deployment
+
+log = logging.getLogger(__name__)
+TRIES_MAX = 3
+"""Deployments asked for one request."""
+Result = Literal["answered", "refused", "failed", "broke_off", "timed_out", "cut"]
+"""answered.  refused: the request was wrong.  failed: before the first delta; broke_off: after it.
+timed_out.  cut: the caller left, or its money ran out."""
+
+
+class Observer(Protocol):
+    """Who watches the counters.  Must not wait."""
+
+    def tried(self, model: str, deployment: str, result: Result) -> None: ...
+
+
+class ModelHealth:
+    """How the deployments of one model do.  One event loop owns this object."""
+
+    __slots__ = ("_breakers", "budget", "clock", "model", "observer")
+
+    def __init__(self, model: str, clock: Clock, observer: Observer) -> None:
+        self.model = model
+        self.clock = clock
+        self.observer = observer
+        self.budget = RetryBudget(clock.monotonic_s())
+        self._breakers: dict[str, Breaker] = {}
+
+    def breaker(self, deployment: Deployment) -> Breaker:
+        found = self._breakers.get(deployment.id)
+        if found is None:
+            found = self._breakers[deployment.id] = Breaker()
+        return found
+
+    def state(self, deployment: Deployment) -> State:
+        """As it would be for the next request: rested is half open."""
+        breaker = self.breaker(deployment)
+        return "half_open" if breaker.due(self.clock.monotonic_s()) else breaker.state
+
+    def keep(self, deployments: Iterable[Deployment]) -> None:
+        """Forget all others."""
+        ids = {deployment.id for deployment in deployments}
+        self._breakers = {id: breaker for id, breaker in self._breakers.items() if id in ids}
+
+    def failed(self, deployment: Deployment, breaker: Breaker, epoch: int) -> None:
+        now_s = self.clock.monotonic_s()
+        before, why = breaker.state, "it failed several times in a row"
+        breaker.failed(epoch, now_s)
+        others = (each for each in self._breakers.values() if each is not breaker)
+        if breaker.state == "closed" and is_outlier(breaker, others, now_s):
+            breaker.open(now_s)
+            why = "it fails more often than the other deployments"
+        if before == "closed" and breaker.state == "open":  # once per outage, however long
+            log.warning("%s is left alone for %s: %s", deployment.id, self.model, why)
+
+
+class Tries:
+    """The tries of one request: `for deployment in tries`, each in `with tries`.
+
+    After a failure `again` says whether another deployment may be asked.
+    """
+
+    __slots__ = (
+        "_breaker",
+        "_deployments",
+        "_epoch",
+        "_health",
+        "_last_resort",
+        "_next",
+        "_now",
+        "_tried",
+        "_usage",
+    )
+
+    def __init__(
+        self, deployments: Sequence[Deployment], health: ModelHealth, usage: Usage
+    ) -> None:
+        """deployments: those that are able, in the operator's order.  usage: of the request; says
+        whether its answer has begun."""
+        self._deployments = deployments
+        self._health = health
+        self._usage = usage
+        self._tried: tuple[Deployment, ...] = ()
+        self._breaker: Breaker
+        self._epoch: int
+        self._last_resort: bool
+        health.budget.earn()
+        self._next: Deployment | None = self._pick()
+
+    def __iter__(self) -> "Tries":
+        return self
+
+    def __next__(self) -> Deployment:
+        deployment, self._next = self._next, None
+        if deployment is None:
+            raise StopIteration
+        self._now = deployment
+        self._tried += (deployment,)
+        return deployment
+
+    def again(self) -> bool:
+        """May another one be asked?  Takes it from the model's retry budget."""
+        health, tried = self._health, len(self._tried)
+        if tried >= TRIES_MAX or tried == len(self._deployments):
+            return False
+        if not health.budget.spend(health.clock.monotonic_s()):
+            log.warning("%s: no second try, its retry budget is used up", health.model)
+            return False
+        self._next = self._pick()
+        return True
+
+    def began(self) -> str:
+        """The first delta is here: the deployment works, however long the rest takes.  Gives its
+        name, as callers are told it."""
+        before = self._breaker.state
+        self._epoch = self._breaker.answered(self._epoch)
+        if before != "closed" and self._breaker.state == "closed":
+            log.info("%s is asked for %s again", self._now.id, self._health.model)
+        return self._now.told
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        health, now = self._health, self._now
+        if isinstance(error, UpstreamFailed):
+            if not self._last_resort:
+                health.failed(now, self._breaker, self._epoch)
+            health.observer.tried(health.model, now.told, self._failure(error))
+            return
+        works = self._usage.started or error is None or isinstance(error, errors.Refusal)
+        if works:
+            self.began()
+            self._breaker.succeeded(self._epoch, health.clock.monotonic_s())
+        elif not self._last_resort:
+            self._breaker.unknown(self._epoch, health.clock.monotonic_s())
+        if error is None:
+            result: Result = "answered"
+        else:
+            result = "refused" if isinstance(error, errors.Refusal) else "cut"
+        health.observer.tried(health.model, now.told, result)
+
+    def _failure(self, failed: UpstreamFailed) -> Result:
+        if failed.refusal.entry is errors.UPSTREAM_TIMEOUT:
+            return "timed_out"
+        return "broke_off" if self._usage.started else "failed"
+
+    def _pick(self) -> Deployment:
+        """The first one in order that works, or that it is time to find out about.  If there is
+        none: one that is just restarting.  Last of all one that should be left alone: a request is
+        only refused when nobody could serve it.  There must be one that was not tried."""
+        health = self._health
+        asleep: Deployment | None = None
+        worst: Deployment | None = None
+        for deployment in self._deployments:
+            if deployment in self._tried:
+                continue
+            breaker, ready = health.breaker(deployment), deployment.engine.ready
+            if breaker.state == "closed":
+                if ready:
+                    return self._take(deployment, last_resort=False)
+                asleep = asleep or deployment
+            elif ready and self._may_probe(breaker):
+                breaker.probe()
+                return self._take(deployment, last_resort=False)
+            elif worst is None or breaker.rests_until_s < health.breaker(worst).rests_until_s:
+                worst = deployment
+        chosen = asleep or worst
+        assert chosen is not None
+        return self._take(chosen, last_resort=asleep is None)
+
+    def _may_probe(self, breaker: Breaker) -> bool:
+        """Only while a failure could be made good elsewhere: finding out is our affair."""
+        now_s = self._health.clock.monotonic_s()
+        return breaker.due(now_s) and self._health.budget.affords(now_s)
+
+    def _take(self, deployment: Deployment, *, last_resort: bool) -> Deployment:
+        """last_resort: that it fails is no news; that it answers is."""
+        self._breaker = breaker = self._health.breaker(deployment)
+        self._epoch = breaker.epoch
+        self._last_resort = last_resort
+        return deployment
