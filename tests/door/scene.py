@@ -80,6 +80,10 @@ class Wire:
                 answer.body = await self.reader.read()
             return answer
 
+    async def read_until(self, mark: bytes) -> bytes:
+        async with asyncio.timeout(PATIENT_S):
+            return await self.reader.readuntil(mark)
+
     async def chunks(self) -> AsyncIterator[bytes]:
         while True:
             size = int(await self.reader.readuntil(b"\r\n"), 16)

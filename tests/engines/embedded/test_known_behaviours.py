@@ -310,3 +310,9 @@ async def test_its_cache_still_has_no_tenants(real):
     for _ in range(2):
         _, answer = await real.ask("/v1/chat/completions", {**body, "cache_prompt": True})
     assert json.loads(answer)["usage"]["prompt_tokens_details"]["cached_tokens"] > 0
+
+
+async def test_tokens_are_counted_by_the_models_own_template(real) -> None:
+    prompt = prompt_of(tools=TOOLS, max_tokens=1, temperature=0)
+    heard = await real.generate(prompt)
+    assert await real.engine.count(prompt) == heard.meters.input_tokens

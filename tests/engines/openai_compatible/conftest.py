@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from engines.transport.upstream import Script, Upstream
+from engines.transport.upstream import Request, Script, Upstream
 from portico.engines.base import Abilities
 from portico.engines.openai_compatible.engine import OpenAICompatible
 from portico.engines.openai_compatible.profile import Profile
@@ -23,6 +23,11 @@ class Bench:
     def __init__(self) -> None:
         self.transport = NativeTransport()
         self._upstreams: list[Upstream] = []
+
+    @property
+    def seen(self) -> list[Request]:
+        """Every request that any upstream got."""
+        return [request for upstream in self._upstreams for request in upstream.requests]
 
     async def upstream(self, script: Script) -> Upstream:
         upstream = Upstream(script)
