@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from portico.canon.embedding import Embedded
 from portico.canon.usage import Meters
 
 FinishReason = Literal[
@@ -110,6 +111,7 @@ class Delta(msgspec.Struct):
     last: the answer is complete with this delta; nothing follows.
     finish: why it ended, of choice 0, once known.
     cut: why we ended it ourselves, a code of the catalogue; "" where the engine did.
+    vectors: of an answer to `Prompt.to_embed`, which has no events.
     charged_nano: what the whole answer cost, set on the last one once that is settled; None where
       nothing was set aside for it.
     """
@@ -122,3 +124,4 @@ class Delta(msgspec.Struct):
     finish: str = ""
     cut: str = ""
     charged_nano: int | None = None
+    vectors: tuple[Embedded, ...] = ()

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from portico.canon.conversation import Conversation
+from portico.canon.embedding import ToEmbed
 
 Feature = Literal[
     "tools", "json_schema", "image", "audio", "file", "logprobs", "choices", "embeddings"
@@ -27,7 +28,8 @@ class Prompt:
     fields: its top-level members in order, each still raw JSON; unknown ones included.
     wants_usage: a stream must end with the usage chunk.
     choices: how many answers (n).
-    output_tokens_max: the caller's cap per choice, None when not said.
+    output_tokens_max: the caller's cap per choice, None when not said; 0 where nothing is made
+      that counts as output (vectors).
     input_tokens_guess: bytes / 4, for scheduling and for estimates; never a bound.
     needs: what the model and engine must be able to do.
     conversation: reads the canon form when an engine needs it (pass-through never does).
@@ -36,6 +38,8 @@ class Prompt:
     framing: how a stream is parted: as server-sent events, or as one JSON array.
     compatibility: how the caller's key wants losses of translation to be treated.
     warnings: what was changed or dropped, for the `portico-warnings` header.
+    to_embed: reads what is to be turned into vectors; None where words are to be made.  Such a
+      prompt needs "embeddings".
     media_characters: of images, audio and files, as they stand in the body (base64).
     """
 
@@ -56,3 +60,4 @@ class Prompt:
     compatibility: Compatibility = "warn"
     warnings: list[str] = field(default_factory=list)
     media_characters: dict[Feature, int] = field(default_factory=dict)
+    to_embed: Callable[[], ToEmbed] | None = None

@@ -32,7 +32,9 @@ class Counter:
 
     def output_tokens_max(self, prompt: Prompt, context_tokens: int | None) -> int:
         """Of one choice: the longest answer that is set aside for."""
-        asked = prompt.output_tokens_max or self._output_tokens_max
+        asked = prompt.output_tokens_max
+        if asked is None:
+            asked = self._output_tokens_max
         return asked if context_tokens is None else min(asked, context_tokens)
 
     def offer(self, payer: Payer, prompt: Prompt, context_tokens: int | None) -> Offer | None:

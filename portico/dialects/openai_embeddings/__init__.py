@@ -1,0 +1,1 @@
+"""OpenAI Embeddings: texts in, vectors out."""
