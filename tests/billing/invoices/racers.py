@@ -3,14 +3,19 @@
 They work on the database without the writers' turns: the locks of the invoices have to be enough.
 """
 
+import itertools
 import signal
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from bench.faults.place import Address, Place
+from portico.billing.alerts import store as outbox
 from portico.billing.invoices import notes, payments, service
 from portico.billing.invoices.model import NotInvoiced
+from portico.billing.invoices.monthly import Monthly
 from portico.billing.invoices.rules import month
+from portico.db.database import connect_database
 from portico.db.transaction import Transaction
 from tests.billing.invoices.shop import DOLLAR, SELLER, ms
 
@@ -76,3 +81,22 @@ def die_before_commit(address: Address) -> None:
     draft = service.draft(transaction, "org_1", month("2026-02"), SELLER, NOW_MS)
     service.finalise(transaction, draft, SELLER, NOW_MS)
     signal.raise_signal(signal.SIGKILL)
+
+
+def months_all(address: Address, _: int) -> list[str]:
+    """A server's round, without the claim that would keep it from the others'."""
+    database = connect_database(address.folder, address.url)
+    return [each.number for each in Monthly(database, SELLER, ()).go_round(NOW_MS)]
+
+
+def die_at_third(address: Address) -> None:
+    """Killed with the third invoice written and not committed."""
+    told = itertools.count(1)
+
+    def dies(*given: Any) -> bool:
+        if next(told) == 3:
+            signal.raise_signal(signal.SIGKILL)
+        return True
+
+    outbox.tell = dies
+    months_all(address, 0)
