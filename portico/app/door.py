@@ -53,7 +53,7 @@ class Door:
                 OPENAI_CHAT.render,
                 metrics,
                 origins(settings),
-                {speech: dialect.render for speech, dialect in OTHERS.items()},
+                OTHERS,
             ).serve,
             OPENAI_CHAT.render,
             metrics,

@@ -28,6 +28,10 @@ def _named(request_id: bytes) -> bytes:
     return b"x-request-id: %b\r\n" % request_id
 
 
+def _status(refusal: Refusal) -> int:
+    return refusal.status
+
+
 def _passage(request_id: bytes, spent_ms: float) -> bytes:
     return b"x-request-id: %b\r\nopenai-processing-ms: %d\r\n" % (request_id, spent_ms)
 
@@ -43,6 +47,7 @@ class Dialect:
     specimen: the smallest valid request, as a document.
     named: header lines that name the request; passage: the same on an answer, where it is also
       told how long we had it (milliseconds).
+    status: of a refusal; the catalogue's own where the dialect has no other.
     """
 
     parse: Callable[[bytes, dict[str, str]], Prompt]
@@ -53,6 +58,7 @@ class Dialect:
     specimen: Mapping[str, Any]
     named: Callable[[bytes], bytes] = _named
     passage: Callable[[bytes, float], bytes] = _passage
+    status: Callable[[Refusal], int] = _status
 
     def render(self, refusal: Refusal, request_id: str) -> tuple[bytes, bytes]:
         """Header lines and body of a refusal."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import structlog
 
 from portico import errors
+from portico.door.dialect import Dialect
 from portico.door.edge import Observer, Render
 from portico.door.exchange import Exchange
 from portico.door.origins import Origins
@@ -24,7 +25,7 @@ class Dispatch:
         render: Render,
         observer: Observer,
         origins: Origins | None = None,
-        others: Mapping[Speech, Render] | None = None,
+        others: Mapping[Speech, Dialect] | None = None,
     ) -> None:
         """render: for everybody whose dialect is not among the `others`."""
         self._routes = routes
@@ -53,6 +54,8 @@ class Dispatch:
         self._observer.refused(refusal.code)
         if not exchange.started:
             speech = speech_of(exchange.path, exchange.headers, exchange.query)
-            render = self._others.get(speech, self._render)
+            spoken = self._others.get(speech)
+            render = self._render if spoken is None else spoken.render
+            status = refusal.status if spoken is None else spoken.status(refusal)
             headers, body = render(refusal, exchange.request_id)
-            exchange.reply(refusal.status, headers, body)
+            exchange.reply(status, headers, body)
