@@ -1,0 +1,52 @@
+"""Text that only this server can read again: handed to a caller, who brings it back one day.
+
+Deterministic (AES-SIV): the same text is sealed the same, so no chance has to be drawn and none can
+be drawn badly.  Whoever holds two sealed texts can tell whether they are equal, and nothing else.
+"""
+
+import base64
+import binascii
+import hmac
+from collections.abc import Sequence
+from hashlib import sha512
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+
+_MARK = "pt1."
+"""What every sealed text begins with: made here, in this form."""
+
+
+class Seal:
+    """secrets: the last one seals, every one opens; so one can be replaced."""
+
+    def __init__(self, secrets: Sequence[bytes]) -> None:
+        self._ciphers = [AESSIV(_key(secret)) for secret in reversed(secrets)]
+
+    def close(self, text: str, purpose: str) -> str:
+        """`text`, sealed: ASCII, `pt1.` and base64url.  Opens for the same purpose only."""
+        # A byte ahead of it: the cipher takes no empty text.
+        plain = b"\0" + text.encode("utf-8", "surrogatepass")
+        sealed = self._ciphers[0].encrypt(plain, [purpose.encode()])
+        return _MARK + base64.urlsafe_b64encode(sealed).decode()
+
+    def open(self, sealed: str, purpose: str) -> str | None:
+        """None where this server did not seal it for `purpose`, or somebody changed it."""
+        if not sealed.startswith(_MARK):
+            return None
+        try:
+            data = base64.b64decode(sealed[len(_MARK) :], altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError):
+            return None
+        for cipher in self._ciphers:
+            try:
+                plain = cipher.decrypt(data, [purpose.encode()])
+            except (InvalidTag, ValueError):
+                continue
+            return plain[1:].decode("utf-8", "surrogatepass")
+        return None
+
+
+def _key(secret: bytes) -> bytes:
+    """A key of its own, so that it says nothing about what else the secret is used for."""
+    return hmac.digest(secret, b"portico sealed text", sha512)
