@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from portico.dialects.openai_chat import errors as chat_errors
 from portico.dialects.openai_chat.parse import SPECIMEN, parse
+from portico.dialects.openai_chat.request import ChatRequest
 from portico.dialects.openai_chat.writer import writer_for
 from portico.door.dialect import Dialect
 from portico.door.speech import Speech
@@ -15,6 +16,8 @@ OPENAI_CHAT = Dialect(
     headers=chat_errors.headers,
     event=chat_errors.stream_error,
     specimen=SPECIMEN,
+    body=ChatRequest,
+    summary="Chat Completions, in OpenAI's words.",
 )
 
 GENERATING: Mapping[str, Dialect] = {"/v1/chat/completions": OPENAI_CHAT}

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
 
 from portico import journey
 from portico.app.dialects import GENERATING, OPENAI_CHAT, OTHERS
@@ -10,10 +12,12 @@ from portico.db.readers import Readers
 from portico.door.dispatch import Dispatch
 from portico.door.edge import Edge
 from portico.door.endpoints import Health, MetricsPage, Models, Usage
+from portico.door.endpoints.description import Description
 from portico.door.endpoints.money import Money
 from portico.door.endpoints.preflight import Desks, Preflight
 from portico.door.generation import Generation
 from portico.door.limits import EdgeLimits
+from portico.door.openapi import document
 from portico.door.origins import Origins
 from portico.door.routes import Route, Routes
 from portico.kit.clock import Clock
@@ -68,13 +72,18 @@ class Door:
     def _watching(self, settings: Settings, metrics: Metrics) -> list[Route]:
         health = Health(self._unready)
         page = MetricsPage(metrics.render, CONTENT_TYPE, settings.observe.metrics_token)
+        description = Description(self._document)
         return [
-            Route("GET", "/healthz", health.alive),
-            Route("GET", "/health", health.alive),
-            Route("GET", "/", health.alive),
-            Route("GET", "/readyz", health.ready),
-            Route("GET", "/metrics", page.show),
+            Route("GET", "/healthz", health.alive, "Is the process alive?", open=True),
+            Route("GET", "/health", health.alive, "The same.", open=True),
+            Route("GET", "/", health.alive, "The same: tools probe it first.", open=True),
+            Route("GET", "/readyz", health.ready, "May requests be sent here now?", open=True),
+            Route("GET", "/metrics", page.show, "Figures for Prometheus.", open=True),
+            Route("GET", "/openapi.json", description.show, "This document.", open=True),
         ]
+
+    def _document(self) -> dict[str, Any]:
+        return document(self.routes.all, "Portico", version("portico"))
 
     def _unready(self) -> Sequence[str]:
         """Why no request should be sent here."""
@@ -110,6 +119,8 @@ def _generating(
             Generation(
                 dialect, rooms, clock, books.claims, body_bytes_max=size, compression=compression
             ).handle,
+            dialect.summary,
+            dialect.body,
         )
         for path, dialect in GENERATING.items()
     ]
@@ -122,7 +133,11 @@ def _generating(
         body_bytes_max=size,
         compression=compression,
     )
-    return [*generating, Route("POST", "/v1/preflight", preflight.handle)]
+    summary = "What would become of a Chat request, without running it; free."
+    return [
+        *generating,
+        Route("POST", "/v1/preflight", preflight.handle, summary, OPENAI_CHAT.body),
+    ]
 
 
 def _telling(rooms: journey.Rooms, books: Books, readers: Readers, clock: Clock) -> list[Route]:
@@ -140,12 +155,12 @@ def _telling(rooms: journey.Rooms, books: Books, readers: Readers, clock: Clock)
         lambda caller: books.prices.in_force(caller.organisation_id),
     )
     return [
-        Route("GET", "/v1/models", models.all),
-        Route("GET", "/v1/models/{id}", models.one),
-        Route("GET", "/v1/usage", usage.own),
-        Route("GET", "/v1/balance", money.balance),
-        Route("GET", "/v1/limits", money.limits),
-        Route("GET", "/v1/prices", money.prices),
+        Route("GET", "/v1/models", models.all, "What is served here."),
+        Route("GET", "/v1/models/{id}", models.one, "One model."),
+        Route("GET", "/v1/usage", usage.own, "What your key, or project, has used; free."),
+        Route("GET", "/v1/balance", money.balance, "What is left to spend; free."),
+        Route("GET", "/v1/limits", money.limits, "What limits you, and when it resets; free."),
+        Route("GET", "/v1/prices", money.prices, "What you pay for each model; free."),
     ]
 
 

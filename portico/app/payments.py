@@ -10,7 +10,7 @@ from typing import Any
 
 from portico import errors
 from portico.app.failure import CannotStart
-from portico.billing.alerts import store as outbox
+from portico.billing.alerts import outbox
 from portico.billing.alerts.model import Alert, Target
 from portico.billing.payments.desk import DAY_MS, Desk, tell_the_log
 from portico.billing.payments.model import Alarm, ProviderRefused, ProviderUnavailable
@@ -87,7 +87,9 @@ class Till:
         async def receive(body: bytes, signature: str) -> Received:
             return await self._receive(events, body, signature)
 
-        return [Route("POST", "/v1/webhooks/stripe", Webhook(receive).handle)]
+        webhook = Webhook(receive)
+        summary = "Where Stripe tells of payments; signed."
+        return [Route("POST", "/v1/webhooks/stripe", webhook.handle, summary, open=True)]
 
     async def run(self) -> None:
         """Poll and recharge, for ever.  The first round finds what the last process left."""

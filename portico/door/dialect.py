@@ -44,7 +44,8 @@ class Dialect:
     writer: of one answer, given its prompt, its id and when it began (Unix seconds).
     envelope: a refusal, and the request's id, as the body of its own answer; headers: what goes
       with it.  event: the same as the terminal event of a stream that has begun.
-    specimen: the smallest valid request, as a document.
+    specimen: the smallest valid request, as a document; body: the type requests are checked
+      against; summary: what the route that generates is for.
     named: header lines that name the request; passage: the same on an answer, where it is also
       told how long we had it (milliseconds).
     status: of a refusal; the catalogue's own where the dialect has no other.
@@ -56,6 +57,8 @@ class Dialect:
     headers: Callable[[Refusal], Iterable[tuple[bytes, bytes]]]
     event: Callable[[Refusal, str], bytes]
     specimen: Mapping[str, Any]
+    body: type | None = None
+    summary: str = ""
     named: Callable[[bytes], bytes] = _named
     passage: Callable[[bytes, float], bytes] = _passage
     status: Callable[[Refusal], int] = _status

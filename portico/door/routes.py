@@ -16,11 +16,17 @@ _API = "/v1"
 @dataclass(frozen=True, slots=True)
 class Route:
     """name: the path as written here; what metrics and logs call it, so that a label never holds
-    what a caller typed."""
+    what a caller typed.
+
+    summary: what it is for, in the OpenAPI document; body: the type its body is checked against,
+    None where it takes none; open: it asks for no key."""
 
     method: str
     name: str
     handle: Handle
+    summary: str = ""
+    body: type | None = None
+    open: bool = False
 
 
 class Routes:

@@ -1,5 +1,6 @@
 """Nothing runs that was not admitted: every route either asks admission, or runs nothing."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 import portico
 from portico import errors, journey
+from portico.app.dialects import GENERATING
 from portico.app.door import Door
 from portico.callers.model import Caller
 from portico.kit.clock import SystemClock
@@ -33,10 +35,14 @@ RUN_NOTHING = {
     ("GET", "/"),
     ("GET", "/readyz"),
     ("GET", "/metrics"),
+    ("GET", "/openapi.json"),
 }
 """A route that is not listed here has to reach `Admission.admit` before anything else happens."""
 
-BODY = b'{"model": "m", "messages": [{"role": "user", "content": "Hello"}]}'
+BODIES = {
+    path: json.dumps({**dialect.specimen, "model": "m"}).encode()
+    for path, dialect in GENERATING.items()
+}
 
 
 class Rooms:
@@ -90,7 +96,7 @@ async def test_a_route_that_may_run_something_asks_admission(method: str, name: 
 
     async with serving(serve) as scene:
         wire = await scene.connect()
-        await wire.send(request(name, BODY, "Authorization: Bearer pk_good", method=method))
+        await wire.send(request(name, BODIES[name], "Authorization: Bearer pk_good", method=method))
         answer = await wire.answer()
     assert rooms.asked == 1
     assert answer.status == errors.OVERLOADED.status
