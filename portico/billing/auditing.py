@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from portico.billing.alerts.model import Alert, Target
-from portico.billing.alerts.store import tell
+from portico.billing.alerts.outbox import tell
 from portico.billing.audit import Verdict, audit
 from portico.billing.payments.model import BalanceLine, ProviderRefused, ProviderUnavailable
 from portico.billing.proofs.heads import Signing, opened_keys, sign_heads

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from portico.billing.alerts.model import Target
-from portico.billing.alerts.store import told
+from portico.billing.alerts.outbox import told
 from portico.billing.auditing import Auditor, runs
 from portico.billing.claims import claim
 from portico.billing.credits import Credit, grant

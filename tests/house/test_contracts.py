@@ -18,6 +18,14 @@ PLANTED = {
         "door/planted.py",
         "def f() -> None:\n    import portico.metering.store\n",
     ),
+    "4. (the store of a room inside billing)": (
+        "billing/planted.py",
+        "from portico.billing.invoices import store\n\nread = store.by_name\n",
+    ),
+    "4. (one room inside billing in another's)": (
+        "billing/plans/planted.py",
+        "import portico.billing.alerts.store\n",
+    ),
     "5. settings arrive by constructor": (
         "routing/planted.py",
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import portico.settings\n",

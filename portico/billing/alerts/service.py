@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection
 
-from portico.billing.alerts import store
+from portico.billing.alerts import outbox, store
 from portico.billing.alerts.model import Channel, Delivery, Outcome, Target
 from portico.billing.alerts.thresholds import crossings
 from portico.db.database import Database
@@ -62,7 +62,7 @@ class Alerts:
         if not found:
             return 0
         return await self._write(
-            lambda t: sum(store.tell(t, each.alert, each.targets, now_ms) for each in found)
+            lambda t: sum(outbox.tell(t, each.alert, each.targets, now_ms) for each in found)
         )
 
     async def deliver(self) -> int:

@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import msgspec
+
 from portico.admission.rules import dollars, window_ms
 from portico.billing.alerts import store
 from portico.billing.alerts.model import Alert, AlertRules, Target
@@ -16,9 +18,14 @@ from portico.billing.alerts.rules import crossed
 from portico.billing.budgets import StoredBudget, budgets
 from portico.db.transaction import Transaction, places
 
+_percents = msgspec.json.Decoder(tuple[int, ...])
 _LATE_MS = 3_600_000
 """How long after its end a window is still looked at: longer than any request takes."""
 _AT_ONCE = 500
+
+
+class UnknownBudget(Exception):
+    """There is no such budget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +46,22 @@ class _Window:
         return f"limit:{self.budget.id}:{self.starts_ms}"
 
 
+def set_rules(transaction: Transaction, budget_id: str, wanted: AlertRules) -> None:
+    """Raises: UnknownBudget."""
+    percents = msgspec.json.encode(wanted.percents).decode()
+    changed = transaction.run(
+        "UPDATE budget SET alert_percents = ?, webhook_url = ?, mail = ? WHERE id = ?",
+        (percents, wanted.webhook_url, wanted.mail, budget_id),
+    )
+    if not changed:
+        raise UnknownBudget(f"There is no budget {budget_id!r}; `portico budget list` has them.")
+
+
 def crossings(
     transaction: Transaction, operator: Collection[Target], now_ms: int
 ) -> list[Crossing]:
     """Those that nobody was told about.  operator: told where a budget names no address."""
-    rules = store.rules(transaction)
+    rules = _rules(transaction)
     if not rules:
         return []
     windows = [
@@ -57,6 +75,15 @@ def crossings(
         some = windows[first : first + _AT_ONCE]
         found += _new(transaction, list(_crossed(transaction, some, operator)))
     return found
+
+
+def _rules(transaction: Transaction) -> dict[str, AlertRules]:
+    """By budget: of those that tell."""
+    found = transaction.rows(
+        "SELECT id, alert_percents, webhook_url, mail FROM budget WHERE alert_percents <> '[]' "
+        "ORDER BY id"
+    )
+    return {row[0]: AlertRules(_percents.decode(row[1]), row[2], row[3]) for row in found}
 
 
 def _windows(budget: StoredBudget, rules: AlertRules, now_ms: int) -> Iterator[_Window]:

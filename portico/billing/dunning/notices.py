@@ -8,7 +8,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from portico.billing.alerts import store as outbox
+from portico.billing.alerts import outbox
 from portico.billing.alerts.model import Target
 from portico.billing.alerts.rules import customer_and
 from portico.billing.dunning import rules, service

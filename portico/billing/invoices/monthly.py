@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from portico.admission.rules import window_ms
-from portico.billing.alerts import store as outbox
+from portico.billing.alerts import outbox
 from portico.billing.alerts.model import Alert, Target
 from portico.billing.alerts.rules import customer_and
 from portico.billing.invoices import store

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from portico.billing import credits
-from portico.billing.alerts import store as outbox
+from portico.billing.alerts import outbox
 from portico.billing.alerts.model import Target
 from portico.billing.plans import store
 from portico.billing.plans.model import Allowance, Due, Period, Renewal

@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 from portico.app import CannotStart
 from portico.app.watching import alerts_of, operator_targets
-from portico.billing.alerts import egress, store
+from portico.billing.alerts import egress, outbox, thresholds
 from portico.billing.alerts.model import Alert, AlertRules
 from portico.billing.alerts.rules import SecretInvalid, secret_bytes, secret_of, secret_text
 from portico.cli.output import Exit, console, say_json, say_table, stop
@@ -49,8 +49,8 @@ def set_rules(
     wanted = AlertRules(_percents(at), _url(webhook), _mail(mail))
     database = database_of(settings)
     try:
-        database.write(lambda c: store.set_rules(Transaction(c), budget_id, wanted))
-    except store.UnknownBudget as error:
+        database.write(lambda c: thresholds.set_rules(Transaction(c), budget_id, wanted))
+    except thresholds.UnknownBudget as error:
         stop(Exit.USAGE, str(error))
     if json:
         say_json({"budget_id": budget_id, **asdict(wanted)})
@@ -72,7 +72,7 @@ def list_all(
 ) -> None:
     """The newest alerts, to whom they went, and what came of it."""
     database = database_of(settings_for(None, server={"data_dir": data_dir}))
-    found = database.read(lambda c: store.told(Transaction(c), most))
+    found = database.read(lambda c: outbox.told(Transaction(c), most))
     if json:
         say_json({"alerts": [asdict(each) for each in found]})
         return
@@ -93,7 +93,7 @@ def try_out(*, data_dir: DataDir = None, json: Json = False) -> None:
         )
     subject = f"test:{new_id('test')}"
     alert = Alert("alert.test", subject, "", "This is a test: alerts arrive here.", {})
-    database.write(lambda c: store.tell(Transaction(c), alert, targets, clock.wall_ms()))
+    database.write(lambda c: outbox.tell(Transaction(c), alert, targets, clock.wall_ms()))
     try:
         alerts = alerts_of(settings, database, clock)
     except CannotStart as error:
@@ -104,7 +104,7 @@ def try_out(*, data_dir: DataDir = None, json: Json = False) -> None:
             continue
 
     asyncio.run(deliver())
-    newest = database.read(lambda c: store.told(Transaction(c), 100))
+    newest = database.read(lambda c: outbox.told(Transaction(c), 100))
     found = [each for each in newest if each.alert_id == newest[0].alert_id]
     if json:
         say_json({"deliveries": [asdict(each) for each in found]})
@@ -159,7 +159,7 @@ def _mail(text: str) -> str:
     return text
 
 
-def _show(found: list[store.Told]) -> None:
+def _show(found: list[outbox.Told]) -> None:
     say_table(
         ("at (UTC)", "alert", "to", "state", "last answer", "attempts"),
         [

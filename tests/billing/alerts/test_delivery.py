@@ -15,6 +15,7 @@ import pytest
 
 from portico.billing.alerts.mail import NO_SERVER, Mails, MailServer
 from portico.billing.alerts.model import Alert, Channel, Outcome, Target
+from portico.billing.alerts.outbox import Told, tell, told
 from portico.billing.alerts.rules import (
     ATTEMPTS_MAX,
     SecretInvalid,
@@ -25,7 +26,7 @@ from portico.billing.alerts.rules import (
     wait_ms,
 )
 from portico.billing.alerts.service import Alerts
-from portico.billing.alerts.store import LEASE_MS, Told, note, take_due, tell, told
+from portico.billing.alerts.store import LEASE_MS, note, take_due
 from portico.billing.alerts.webhook import NO_SECRET, Webhooks
 from portico.db.database import Database
 from portico.db.transaction import Transaction

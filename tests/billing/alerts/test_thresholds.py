@@ -3,11 +3,11 @@
 import pytest
 
 from portico.admission.rules import window_ms
-from portico.billing.alerts import store
-from portico.billing.alerts.model import AlertRules, Target
+from portico.billing.alerts.model import Alert, AlertRules, Target
+from portico.billing.alerts.outbox import tell, told
 from portico.billing.alerts.rules import crossed
 from portico.billing.alerts.service import Alerts
-from portico.billing.alerts.store import UnknownBudget, set_rules, told
+from portico.billing.alerts.thresholds import UnknownBudget, set_rules
 from portico.billing.budgets import set_budget
 from portico.billing.credits import Credit, grant
 from portico.db.database import Database
@@ -97,8 +97,8 @@ async def test_two_servers_that_look_at_once_tell_once(scene: Scene, database: D
     other = Alerts(database, scene.clock, {}, OPERATOR, 1.0)
     assert await scene.alerts.look() + await other.look() == 1
     found = scene.books.rows("SELECT kind, subject, organisation_id FROM alert")[0]
-    again = store.Alert(*found, says="", data={})
-    assert scene.books.do(lambda t: store.tell(t, again, OPERATOR, now_ms)) is False
+    again = Alert(*found, says="", data={})
+    assert scene.books.do(lambda t: tell(t, again, OPERATOR, now_ms)) is False
     assert scene.said() == [("mail", "operator@example.com")]
 
 

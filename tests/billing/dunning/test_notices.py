@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from portico.billing.alerts import store as outbox
+from portico.billing.alerts import outbox
 from portico.billing.alerts.model import Target
 from portico.billing.dunning import notices, service
 from portico.billing.dunning.model import Policy

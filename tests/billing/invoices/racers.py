@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from bench.faults.place import Address, Place
-from portico.billing.alerts import store as outbox
+from portico.billing.alerts import outbox
 from portico.billing.invoices import notes, payments, service
 from portico.billing.invoices.model import NotInvoiced
 from portico.billing.invoices.monthly import Monthly
