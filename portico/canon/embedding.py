@@ -25,7 +25,7 @@ class Embedded:
     index: int
     vector: bytes
 
-    def numbers(self) -> array[float]:
+    def numbers(self) -> "array[float]":
         return unpacked(self.vector)
 
 
@@ -34,14 +34,14 @@ def packed(numbers: Sequence[float]) -> bytes:
     return _little_endian(array("f", numbers)).tobytes()
 
 
-def unpacked(vector: bytes) -> array[float]:
+def unpacked(vector: bytes) -> "array[float]":
     """Raises: ValueError: not a whole number of float32."""
     numbers = array("f")
     numbers.frombytes(vector)
     return _little_endian(numbers)
 
 
-def _little_endian(numbers: array[float]) -> array[float]:
+def _little_endian(numbers: "array[float]") -> "array[float]":
     if sys.byteorder == "big":
         numbers.byteswap()
     return numbers
