@@ -25,23 +25,18 @@ class Embedded:
     index: int
     vector: bytes
 
-    def numbers(self) -> "array[float]":
-        return unpacked(self.vector)
+    def numbers(self) -> list[float]:
+        """Raises: ValueError: not a whole number of float32."""
+        numbers = array("f")
+        numbers.frombytes(self.vector)
+        if sys.byteorder == "big":
+            numbers.byteswap()
+        return numbers.tolist()
 
 
-def packed(numbers: Sequence[float]) -> bytes:
+def packed(said: Sequence[float]) -> bytes:
     """As float32, little-endian.  Raises: OverflowError, TypeError."""
-    return _little_endian(array("f", numbers)).tobytes()
-
-
-def unpacked(vector: bytes) -> "array[float]":
-    """Raises: ValueError: not a whole number of float32."""
-    numbers = array("f")
-    numbers.frombytes(vector)
-    return _little_endian(numbers)
-
-
-def _little_endian(numbers: "array[float]") -> "array[float]":
+    numbers = array("f", said)
     if sys.byteorder == "big":
         numbers.byteswap()
-    return numbers
+    return numbers.tobytes()

@@ -42,5 +42,5 @@ class VectorsWriter:
 
 
 def _item(embedded: Embedded, *, base64: bool) -> dict[str, Any]:
-    shown = b64encode(embedded.vector).decode() if base64 else embedded.numbers().tolist()
+    shown = b64encode(embedded.vector).decode() if base64 else embedded.numbers()
     return {"object": "embedding", "index": embedded.index, "embedding": shown}
