@@ -1,6 +1,6 @@
 """Which handler answers which method and path."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from portico import errors
@@ -30,18 +30,23 @@ class Route:
 
 
 class Routes:
-    """Literal paths first, then those that end in `{id}`, which takes the whole rest of the path:
-    model names hold slashes and colons."""
+    """Literal paths first, then those with something behind `{id}` (`{id}:generateContent`), then
+    those that end in it, where it takes the whole rest of the path: model names hold slashes and
+    colons.  What stands behind `{id}` counts for its own method only; else it is part of the name."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self.all = tuple(routes)
         self._literal: dict[str, dict[str, Route]] = {}
+        self._ending: dict[tuple[str, str], dict[str, Route]] = {}
         self._prefix: dict[str, dict[str, Route]] = {}
         for route in self.all:
-            table, path = self._literal, route.name
-            if path.endswith(_REST):
-                table, path = self._prefix, path.removesuffix(_REST)
-            table.setdefault(path, {})[route.method] = route
+            path, named, ending = route.name.partition(_REST)
+            if not named:
+                self._literal.setdefault(path, {})[route.method] = route
+            elif ending:
+                self._ending.setdefault((path, ending), {})[route.method] = route
+            else:
+                self._prefix.setdefault(path, {})[route.method] = route
 
     def find(self, method: str, path: str) -> tuple[Route, str]:
         """The route, and what `{id}` stands for.
@@ -51,6 +56,9 @@ class Routes:
         literal = self._literal.get(path)
         if literal is not None and method in literal:
             return literal[method], ""
+        for ways, rest in self._ended(path):
+            if method in ways:
+                return ways[method], rest
         methods, rest = self._methods(path)
         if methods is None:
             raise self._unknown(method, path)
@@ -66,7 +74,15 @@ class Routes:
 
     def methods(self, path: str) -> list[str]:
         """Methods `path` answers, [] when there is no such path."""
-        return sorted(self._methods(path)[0] or ())
+        also = [method for ways, _ in self._ended(path) for method in ways]
+        return sorted({*(self._methods(path)[0] or ()), *also})
+
+    def _ended(self, path: str) -> Iterator[tuple[dict[str, Route], str]]:
+        """Methods, and what `{id}` stands for, of the routes with something behind it."""
+        for (prefix, ending), methods in self._ending.items():
+            rest = path.removesuffix(ending)
+            if rest != path and rest.startswith(prefix) and len(rest) > len(prefix):
+                yield methods, rest[len(prefix) :]
 
     def _methods(self, path: str) -> tuple[dict[str, Route] | None, str]:
         literal = self._literal.get(path)

@@ -15,6 +15,8 @@ ROUTES = Routes(
         Route("GET", "/v1/models", handle),
         Route("GET", "/v1/models/{id}", handle),
         Route("DELETE", "/v1/models/{id}", handle),
+        Route("POST", "/v1/models/{id}:embed", handle),
+        Route("GET", "/v1/parts/{id}/items", handle),
         Route("GET", "/", handle),
     ]
 )
@@ -28,6 +30,10 @@ ROUTES = Routes(
         ("HEAD", "/v1/models", "/v1/models", ""),
         ("GET", "/v1/models/org/name:tag/x", "/v1/models/{id}", "org/name:tag/x"),
         ("DELETE", "/v1/models/a", "/v1/models/{id}", "a"),
+        ("POST", "/v1/models/org/name:tag:embed", "/v1/models/{id}:embed", "org/name:tag"),
+        ("GET", "/v1/models/name:embed", "/v1/models/{id}", "name:embed"),
+        ("GET", "/v1/models/:embed", "/v1/models/{id}", ":embed"),
+        ("GET", "/v1/parts/a/items", "/v1/parts/{id}/items", "a"),
         ("HEAD", "/", "/", ""),
     ],
 )
@@ -60,8 +66,16 @@ def test_a_wrong_method_is_told_the_right_ones() -> None:
         ("GET", "/v1/chat/completions", ["POST"]),
         ("OPTIONS", "/v1/models", ["GET", "HEAD"]),
         ("POST", "/v1/models/a", ["DELETE", "GET", "HEAD"]),
+        ("POST", "/v1/models/a:other", ["DELETE", "GET", "HEAD"]),
+        ("POST", "/v1/models/:embed", ["DELETE", "GET", "HEAD"]),
     ):
         with pytest.raises(errors.Refusal) as refused:
             ROUTES.find(method, path)
         assert refused.value.code == "method_not_allowed"
         assert refused.value.limit == allowed
+
+
+def test_a_page_learns_every_method_of_a_path() -> None:
+    assert ROUTES.methods("/v1/models/a:embed") == ["DELETE", "GET", "POST"]
+    assert ROUTES.methods("/v1/models/a") == ["DELETE", "GET"]
+    assert ROUTES.methods("/v2") == []
