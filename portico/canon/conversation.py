@@ -141,6 +141,7 @@ class Conversation:
     top_logprobs: None when no log probabilities are wanted.
     user: who asks, in the caller's own words, for the engine's abuse checks; "" when not said.
     dropped: what the dialect itself could not express here, as warnings.
+    mapped: what it could only express as something close.
     """
 
     items: tuple[Item, ...]
@@ -159,6 +160,7 @@ class Conversation:
     user: str = ""
     cache_key: str = ""
     dropped: tuple[str, ...] = ()
+    mapped: tuple[str, ...] = ()
 
     def last(self, role: Role) -> Message | None:
         """The latest message of `role`."""

@@ -28,6 +28,14 @@ def check_image(path: str, url: str) -> int:
     return len(url) - start
 
 
+def check_image_data(path: str, data: str) -> int:
+    """The same for base64 without a URL around it."""
+    head = _check_base64(path, data, 0)
+    if not _is_image(head):
+        _refuse(path, "not a PNG, JPEG, GIF or WEBP image", head, "PNG, JPEG, GIF or WEBP")
+    return len(data)
+
+
 def check_audio(path: str, data: str, kind: str) -> int:
     """The same for `input_audio.data`, which is base64 without a URL around it."""
     head = _check_base64(path, data, 0)

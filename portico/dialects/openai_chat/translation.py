@@ -50,6 +50,8 @@ def as_chat(prompt: Prompt, conversation: Conversation, *, extras: bool) -> Prom
     }
     for name in conversation.dropped:
         losses.drop(name, "it has no counterpart in Chat Completions")
+    for name in conversation.mapped:
+        losses.map(name, "only something close can be said in Chat Completions")
     prompt.warnings += [each for each in losses.warnings if each not in prompt.warnings]
     written = msgspec.json.encode({name: said for name, said in body.items() if said is not None})
     return replace(
