@@ -41,6 +41,7 @@ class Prompt:
     to_embed: reads what is to be turned into vectors; None where words are to be made.  Such a
       prompt needs "embeddings".
     media_characters: of images, audio and files, as they stand in the body (base64).
+    thoughts_shown: may the answer show what the model thought?  It is counted either way.
     """
 
     dialect: str
@@ -61,3 +62,4 @@ class Prompt:
     warnings: list[str] = field(default_factory=list)
     media_characters: dict[Feature, int] = field(default_factory=dict)
     to_embed: Callable[[], ToEmbed] | None = None
+    thoughts_shown: bool = True

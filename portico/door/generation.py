@@ -30,8 +30,8 @@ _STREAM = (
 _HINT = b"x-portico-"
 _COST_LINE = b"portico-cost-nano-usd: %d\r\n"
 _COST_COMMENT = b": portico-cost-nano-usd %d\n\n"
-_ARRAY = JSON + b"cache-control: no-cache\r\nx-accel-buffering: no\r\n"
 """In a stream: known only at its end, when no header can follow, and no client trips over it."""
+_ARRAY = JSON + b"cache-control: no-cache\r\nx-accel-buffering: no\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +168,13 @@ class Visit:
         else:
             self._exchange.reply(stored.status, lines, stored.body)
 
+    def last_words(self, refusal: errors.Refusal) -> bytes:
+        """Why a stream that has begun ends here: its terminal event, or its array's last item."""
+        dialect, prompt = self._terms.dialect, self._prompt
+        if prompt is not None and prompt.framing == "array":
+            return b"," + dialect.envelope(refusal, self.request_id) + b"]"
+        return dialect.event(refusal, self.request_id)
+
     def let_go(self) -> None:
         """Free a key that no record answers for: refused before it ran, or left."""
         if self.claim is not None and not self.claim.ended:
@@ -235,22 +242,21 @@ class Generation:
         except Left:
             if exchange.leaving.reason != DRAINED:
                 raise
-            self._break_off(
-                exchange,
-                errors.DRAINING("This server is shutting down now.", retry_after_ms=2_000),
-            )
+            draining = errors.DRAINING("This server is shutting down now.", retry_after_ms=2_000)
+            _break_off(exchange, visit, draining)
         except errors.Refusal as refusal:
-            self._break_off(exchange, refusal)
+            _break_off(exchange, visit, refusal)
         except Exception:
             if not exchange.started:
                 raise
             log.exception("a stream failed", request_id=exchange.request_id)
-            self._break_off(exchange, errors.INTERNAL("Something went wrong here."))
+            _break_off(exchange, visit, errors.INTERNAL("Something went wrong here."))
         finally:
             visit.let_go()
 
-    def _break_off(self, exchange: Exchange, refusal: errors.Refusal) -> None:
-        """Say why, as the stream's terminal event if it has begun."""
-        if not exchange.started:
-            raise refusal
-        exchange.end(self._terms.dialect.event(refusal, exchange.request_id))
+
+def _break_off(exchange: Exchange, visit: Visit, refusal: errors.Refusal) -> None:
+    """Say why, as the stream's terminal event if it has begun."""
+    if not exchange.started:
+        raise refusal
+    exchange.end(visit.last_words(refusal))
