@@ -3,6 +3,18 @@
 from dataclasses import dataclass
 
 from portico.callers.model import Mode
+from portico.canon.data_use import DataUse
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """data_use: the most that may be made of its prompts.  created_at_ms: wall clock."""
+
+    id: str
+    organisation_id: str
+    name: str
+    created_at_ms: int
+    data_use: DataUse
 
 
 @dataclass(frozen=True, slots=True)

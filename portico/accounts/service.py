@@ -1,4 +1,4 @@
-"""Issue, list and revoke keys.
+"""Issue, list and revoke keys; what projects allow.
 
 Every function works on a connection inside a transaction of the caller's: the server runs it with
 `writer.run`, the command line with `database.write`, beside a running server if there is one.
@@ -9,9 +9,17 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from portico.accounts import store
-from portico.accounts.model import IssuedKey, Key, KeyWish, UnknownKey, UnknownProject
+from portico.accounts.model import (
+    IssuedKey,
+    Key,
+    KeyWish,
+    Project,
+    UnknownKey,
+    UnknownProject,
+)
 from portico.callers.pepper import Pepper, make_pepper, read_peppers
 from portico.callers.rules import digest, new_key
+from portico.canon.data_use import DataUse
 from portico.db.database import Database
 from portico.kit.clock import Clock
 from portico.kit.ids import new_id
@@ -88,6 +96,20 @@ def create_key(
     )
     store.add_key(connection, key, organisation_id, pepper.id, digest(pepper.secret, secret))
     return IssuedKey(key, secret)
+
+
+def list_projects(connection: Connection) -> list[Project]:
+    """Oldest first."""
+    return store.projects(connection)
+
+
+def set_data_use(connection: Connection, project_id: str, data_use: DataUse) -> Project:
+    """The project as it is afterwards; a running server obeys within 5 s.  Raises: UnknownProject."""
+    store.set_data_use(connection, project_id, data_use)
+    for project in store.projects(connection):
+        if project.id == project_id:
+            return project
+    raise UnknownProject(f"There is no project {project_id!r}; `portico project list` shows them.")
 
 
 def list_keys(connection: Connection, project_id: str | None = None) -> list[Key]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from portico.accounts.model import Key
+from portico.accounts.model import Key, Project
 from portico.db.tables import api_key, organisation, project
 
 _SHOWN = [api_key.c[name] for name in Key.__dataclass_fields__]
@@ -30,6 +30,15 @@ def add_project(
 def organisation_of(connection: Connection, project_id: str) -> str | None:
     found = connection.execute(select(project.c.organisation_id).where(project.c.id == project_id))
     return found.scalar()
+
+
+def projects(connection: Connection) -> list[Project]:
+    rows = connection.execute(select(project).order_by(project.c.created_at_ms, project.c.id))
+    return [Project(**row._mapping) for row in rows]
+
+
+def set_data_use(connection: Connection, project_id: str, data_use: str) -> None:
+    connection.execute(update(project).where(project.c.id == project_id).values(data_use=data_use))
 
 
 def first_project(connection: Connection) -> str | None:

@@ -14,12 +14,13 @@ from portico.engines.embedded.child import ModelToServe, StartFailed
 from portico.engines.embedded.engine import EmbeddedEngine, start_embedded
 from portico.engines.embedded.threads import usable_cores
 from portico.engines.embedded.wheel import probe_wheel
-from portico.engines.simulated.engine import fleet as simulated_fleet
+from portico.engines.simulated.fleet import fleet as simulated_fleet
 from portico.engines.transport.base import Deadlines, Limits, Transport
 from portico.engines.transport.native import NativeTransport
 from portico.engines.transport.tls import trusting
 from portico.kit.clock import Clock
 from portico.kit.tasks import Tasks
+from portico.routing.drills import Drills
 from portico.routing.fleet import Fleet, Wish
 from portico.routing.model import Deployment, Registration
 from portico.routing.registry import Registry
@@ -153,14 +154,28 @@ async def follow_once(
     ]
 
 
-async def follow(settings: Settings, fleet: Fleet, registry: Registry) -> None:
-    """Notice what `portico model` changes, and upstreams that come up."""
+async def follow(
+    settings: Settings, fleet: Fleet, registry: Registry, drills: Drills, clock: Clock
+) -> None:
+    """Notice what `portico model` changes or wants tried out, and upstreams that come up."""
     while True:
         await asyncio.sleep(_FOLLOW_EVERY_S)
         try:
             await follow_once(settings, fleet, registry)
+            await obey(drills, fleet, clock)
         except DBAPIError as error:
             log.warning("the registered models cannot be read now: %s", error.orig)
+
+
+async def obey(drills: Drills, fleet: Fleet, clock: Clock) -> None:
+    """Begin the drills that were asked for; they end by themselves."""
+    for drill in await asyncio.to_thread(drills.waiting):
+        at_ms = clock.wall_ms()
+        deployment, problem = fleet.cut(drill.model, drill.seconds)
+        if deployment is None:
+            await asyncio.to_thread(drills.refused, drill, problem)
+        else:
+            await asyncio.to_thread(drills.began, drill, at_ms, deployment)
 
 
 def deadlines(settings: Settings) -> Deadlines:

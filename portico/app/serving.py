@@ -26,6 +26,7 @@ from portico.door.server import Server, bind
 from portico.kit.clock import SystemClock
 from portico.kit.tasks import Tasks
 from portico.observe.metrics import Metrics
+from portico.routing.drills import Drills
 from portico.routing.fleet import Fleet
 from portico.routing.registry import Registry
 from portico.routing.service import Routing
@@ -92,7 +93,7 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
         rooms = journey.Rooms(callers, routing, books.admission, books.metering, books.counter)
         door = Door(settings, rooms, books, readers, metrics, clock, taking.routes)
         door.add_gauges(metrics, fleet)
-        tasks.start(follow(settings, fleet, registry))
+        tasks.start(follow(settings, fleet, registry, Drills(database, clock), clock))
         for work in (*books.follow, *taking.follow, *watched):
             tasks.start(work())
         base_url = _base_url(listening)

@@ -2,28 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 from cyclopts import Parameter
 
-from portico.accounts.model import KeyWish
-from portico.accounts.service import create_key, revoke_key
-from portico.callers.pepper import PepperLost, read_peppers
 from portico.cli.output import Exit, console, errors, say_json, stop
-from portico.cli.place import database_of, settings_for
-from portico.db.lock import running_server
-from portico.engines.openai_compatible.server import Server, server_at
+from portico.cli.place import settings_for
+from portico.cli.running import running
+from portico.engines.openai_compatible.server import Server
 from portico.engines.transport.base import Answer, Call, TransportFailed
 from portico.engines.transport.native import NativeTransport
-from portico.kit.clock import SystemClock
 from portico.settings import Settings
 
-_KEY_LIVES_MS = 600_000
 _BODY_BYTES_MAX = 4_194_304
 
 
@@ -73,7 +65,7 @@ def ask(
 
 
 async def _ask(settings: Settings, model: str | None, body: dict[str, Any], *, json: bool) -> None:
-    async with _server(settings) as server:
+    async with running(settings, "portico ask") as server:
         transport = NativeTransport()
         try:
             body["model"] = model or await _first_model(transport, server)
@@ -81,37 +73,6 @@ async def _ask(settings: Settings, model: str | None, body: dict[str, Any], *, j
         finally:
             await transport.close()
     _report(heard, body["model"], json=json)
-
-
-@asynccontextmanager
-async def _server(settings: Settings) -> AsyncIterator[Server]:
-    """Where to ask and with which key.  On the server's own machine no key is needed: one is made
-    for this question and revoked after it."""
-    base_url, api_key = settings.client.base_url, settings.client.api_key
-    data_dir = Path(settings.server.data_dir)
-    if not base_url:
-        running = running_server(data_dir)
-        if running is None or not running.base_url:
-            stop(
-                Exit.FAILED,
-                f"no server is running on {data_dir}.",
-                fix="Start one with `portico serve`, or name another with --base-url.",
-            )
-        base_url = running.base_url
-    if api_key:
-        yield server_at(base_url, api_key)
-        return
-    database, clock = database_of(settings), SystemClock()
-    wish = KeyWish("portico ask", expires_at_ms=clock.wall_ms() + _KEY_LIVES_MS)
-    try:
-        peppers = read_peppers(data_dir)
-    except PepperLost as error:
-        stop(Exit.DATA, str(error))
-    issued = database.write(lambda connection: create_key(connection, peppers, clock, wish))
-    try:
-        yield server_at(base_url, issued.secret)
-    finally:
-        database.write(lambda connection: revoke_key(connection, issued.key.id, clock))
 
 
 async def _first_model(transport: NativeTransport, server: Server) -> str:

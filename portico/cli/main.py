@@ -19,9 +19,13 @@ COMMANDS = {
         "Stream an answer from the running server, then say what it took.",
     ),
     "key": ("portico.cli.key:app", "Create, list and revoke API keys."),
+    "project": (
+        "portico.cli.project:app",
+        "List projects, and say whose engines may see their prompts.",
+    ),
     "model": (
         "portico.cli.model:app",
-        "Register, list and forget engines behind model names.",
+        "Register, order, list and forget engines behind model names; drill a failover.",
     ),
     "price": ("portico.cli.money.price:app", "List, set and import what models cost."),
     "credit": (

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from portico.canon.data_use import DataUse
 from portico.engines.openai_compatible.engine import OpenAICompatible
@@ -20,6 +20,7 @@ from portico.kit.clock import Clock
 from portico.kit.tasks import Tasks
 from portico.routing.model import Deployment
 from portico.routing.service import Routing
+from portico.routing.unplugged import Unplugged
 
 _log = logging.getLogger(__name__)
 _NAMED_MAX = 20
@@ -77,6 +78,8 @@ class Fleet:
         self._reaching: set[Wish] = set()
         self._answered = asyncio.Event()
         self._problems: dict[Wish, str] = {}
+        self._cut: dict[tuple[str, str], float] = {}
+        """Until when (monotonic seconds), by model and id."""
 
     @property
     def size(self) -> int:
@@ -99,7 +102,7 @@ class Fleet:
         Gives what is wrong with those not served."""
         before, self._wishes = self._wishes, list(wishes)
         self._reached = {wish: self._reached[wish] for wish in wishes if wish in self._reached}
-        if before != self._wishes:
+        if before != self._wishes or self._cut:
             self._publish()
         for wish in wishes:
             if wish not in self._reached and wish not in self._reaching:
@@ -115,9 +118,32 @@ class Fleet:
     def _missing(self) -> list[Wish]:
         return [wish for wish in self._wishes if wish not in self._reached]
 
+    def cut(self, model: str, seconds: float) -> tuple[Deployment | None, str]:
+        """Pull the plug of the model's first deployment for so long; answers under way go on.
+
+        Gives it, or None and why that would be no drill.
+        """
+        deployments = self._routing.models().get(model, ())
+        problem = _no_drill(model, deployments, self._routing)
+        if problem:
+            return None, problem
+        first = deployments[0]
+        self._cut[model, first.id] = self._clock.monotonic_s() + seconds
+        self._publish()
+        _log.warning("%s is cut off from %s for %g s: a drill", first.id, model, seconds)
+        return first, ""
+
     def _publish(self) -> None:
+        now_s = self._clock.monotonic_s()
+        self._cut = {where: until_s for where, until_s in self._cut.items() if until_s > now_s}
         upstream = (d for wish in self._wishes for d in self._reached.get(wish, ()))
-        self._routing.replace([*self._own, *upstream])
+        self._routing.replace(self._plugged(each) for each in (*self._own, *upstream))
+
+    def _plugged(self, deployment: Deployment) -> Deployment:
+        until_s = self._cut.get((deployment.model, deployment.id))
+        if until_s is None:
+            return deployment
+        return replace(deployment, engine=Unplugged(deployment.engine, self._clock, until_s))
 
     async def _reach(self, wish: Wish) -> None:
         """Ask a server what it serves, and serve that."""
@@ -199,3 +225,18 @@ def not_tried(models: Sequence[str]) -> str:
         f"Not tried and not served: {shown}{more}; name the models you want in upstream.models, or "
         "raise upstream.models_max."
     )
+
+
+def _no_drill(model: str, deployments: Sequence[Deployment], routing: Routing) -> str:
+    """Why cutting off the first of these would show nothing, or would be an outage; "" if not."""
+    if not deployments:
+        return f"no model is called {model!r} here."
+    if len(deployments) == 1:
+        return f"{model!r} has one deployment only: there is nothing to fail over to."
+    states = {told: state for name, told, state in routing.states() if name == model}
+    working = [each for each in deployments if each.engine.ready and states[each.told] == "closed"]
+    if deployments[0] not in working:
+        return f"{deployments[0].told}, the first deployment, is not serving now."
+    if len(working) == 1:
+        return "no other deployment is ready to take over: that would be an outage, not a drill."
+    return ""

@@ -52,3 +52,22 @@ class Registration:
     created_at_ms: int
     position: int
     data_use: DataUse
+
+
+@dataclass(frozen=True, slots=True)
+class Drill:
+    """The first deployment of a model, cut off on purpose for a while.
+
+    server: who is to do it.  asked_at_ms, began_at_ms: wall clock.
+    deployment: which one it was, as callers are told it; problem: why nothing was cut.  Both are
+      None until the server has seen it.
+    """
+
+    id: str
+    server: str
+    model: str
+    seconds: int
+    asked_at_ms: int
+    began_at_ms: int | None = None
+    deployment: str | None = None
+    problem: str | None = None

@@ -1,11 +1,11 @@
-"""The rows of `deployment`: what an operator registered with `portico model add`."""
+"""The rows of `deployment` and `drill`: what an operator registered, and what is tried out."""
 
 from dataclasses import asdict
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from portico.db.tables import deployment
-from portico.routing.model import Registration
+from portico.db.tables import deployment, drill
+from portico.routing.model import Drill, Registration
 
 
 def registrations(connection: Connection) -> list[Registration]:
@@ -29,3 +29,36 @@ def put_at(connection: Connection, id: str, position: int) -> None:
 def delete_registrations(connection: Connection, model: str) -> int:
     """How many there were."""
     return connection.execute(delete(deployment).where(deployment.c.model == model)).rowcount
+
+
+def insert_drill(connection: Connection, wanted: Drill) -> None:
+    connection.execute(insert(drill).values(**asdict(wanted)))
+
+
+def drill_of(connection: Connection, id: str) -> Drill:
+    return Drill(**connection.execute(select(drill).where(drill.c.id == id)).one()._mapping)
+
+
+def waiting_drills(connection: Connection, server: str, since_ms: int) -> list[Drill]:
+    """Those of `server` that nobody has answered, asked for at `since_ms` or later."""
+    rows = connection.execute(
+        select(drill).where(
+            drill.c.server == server,
+            drill.c.asked_at_ms >= since_ms,
+            drill.c.began_at_ms.is_(None),
+            drill.c.problem.is_(None),
+        )
+    )
+    return [Drill(**row._mapping) for row in rows]
+
+
+def answer_drill(connection: Connection, answered: Drill) -> None:
+    connection.execute(
+        update(drill)
+        .where(drill.c.id == answered.id)
+        .values(
+            began_at_ms=answered.began_at_ms,
+            deployment=answered.deployment,
+            problem=answered.problem,
+        )
+    )

@@ -22,12 +22,14 @@ deployment = Table(
     sqlite_strict=True,
 )
 
-# `portico model drill`: the first deployment of a model is to be cut off for a while.  Whoever serves
+# `portico model drill`: one server is to cut off the first deployment of a model for a while.  It
 # says when that began and which one it was, or why not.
 drill = Table(
     "drill",
     metadata,
     identifier(),
+    # Host name and process.
+    Column("server", Text, nullable=False),
     Column("model", Text, nullable=False),
     Column("seconds", Int64, CheckConstraint("seconds BETWEEN 1 AND 60"), nullable=False),
     Column("asked_at_ms", Int64, nullable=False),

@@ -25,6 +25,7 @@ def upgrade() -> None:
     op.create_table(
         "drill",
         identifier(),
+        text("server"),
         text("model"),
         int64("seconds", "BETWEEN 1 AND 60"),
         int64("asked_at_ms"),

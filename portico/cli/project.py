@@ -1,0 +1,57 @@
+"""`portico project`: what may be made of a project's prompts."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from portico.accounts.model import UnknownProject
+from portico.accounts.service import list_projects, set_data_use
+from portico.canon.data_use import DataUse
+from portico.cli.output import Exit, console, say_json, say_table, stop
+from portico.cli.place import database_of, settings_for
+
+app = App(name="project", help="List projects, and say whose engines may see their prompts.")
+
+DataDir = Annotated[str | None, Parameter(help="Folder of the server's data.")]
+Json = Annotated[bool, Parameter(negative="", help="Print JSON.")]
+
+
+@app.command(name="list")
+def list_all(*, data_dir: DataDir = None, json: Json = False) -> None:
+    """All projects, oldest first."""
+    found = database_of(settings_for(None, server={"data_dir": data_dir})).read(list_projects)
+    if json:
+        say_json({"projects": [asdict(project) for project in found]})
+        return
+    say_table(
+        ("id", "name", "organisation", "data use"),
+        [(each.id, each.name, each.organisation_id, each.data_use) for each in found],
+    )
+
+
+@app.command(name="set")
+def set_one(
+    project_id: str,
+    /,
+    *,
+    data_use: Annotated[
+        DataUse,
+        Parameter(
+            help="The most that an engine may do with its prompts: own (only the operator's engines), "
+            "no_training (also others that promise to train nothing on them), may_train (any)."
+        ),
+    ],
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Change what a project allows; a running server obeys within 5 seconds."""
+    database = database_of(settings_for(None, server={"data_dir": data_dir}))
+    try:
+        project = database.write(lambda c: set_data_use(c, project_id, data_use))
+    except UnknownProject as error:
+        stop(Exit.FAILED, str(error.args[0]))
+    if json:
+        say_json(asdict(project))
+        return
+    console.print(f"{project.id} allows engines that are: {project.data_use}.", markup=False)

@@ -1,0 +1,180 @@
+"""Two servers behind one model, one of them killed under load: callers hardly notice, and pay once."""
+
+import json
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from portico.db.database import connect_database
+from tests.whole.conftest import Served, start
+from tests.whole.wire import END, Wire, eventually, get, metric, question
+
+Serve = Callable[..., Served]
+LIGHT = {"PORTICO_ENGINE_ENABLED": "false", "PORTICO_SERVER_DRAIN_S": "0"}
+GRANT_NANO = 50 * 10**9
+
+
+@dataclass
+class Estate:
+    """A front that serves the model "house" from two servers behind it, the first one preferred."""
+
+    front: Served
+    behind: list[Served]
+    deployments: list[str]
+
+    def one(self, sql: str) -> Any:
+        database = connect_database(self.front.data_dir, "")
+        return database.read(lambda c: c.exec_driver_sql(sql).scalar())
+
+    def kill(self, index: int) -> None:
+        os.kill(self.behind[index].process.pid, signal.SIGKILL)
+        self.behind[index].process.communicate()
+
+    def bring_back(self, index: int) -> None:
+        """On the same port, with the same keys."""
+        gone = self.behind[index]
+        port = str(gone.host_port[1])
+        self.behind[index] = start(gone.data_dir, "--simulated", "--port", port, env=LIGHT)
+
+    def ask(self, **fields: Any) -> tuple[int, dict[str, str], bytes]:
+        wire = Wire(self.front)
+        try:
+            return wire.ask(model="house", messages=question("hi"), **fields).answer()
+        finally:
+            wire.hang_up()
+
+
+@pytest.fixture
+def estate(serve: Serve, tmp_path: Path) -> Estate:
+    behind = [serve("--simulated", data_dir=tmp_path / name, env=LIGHT) for name in "ab"]
+    keys = {f"KEY_{number}": each.api_key for number, each in enumerate(behind)}
+    front = serve(data_dir=tmp_path / "front", env={**LIGHT, **keys})
+    deployments = [
+        front.cli(
+            *("model", "add", "house", "--upstream", each.base_url),
+            *("--upstream-model", "sim-lorem", "--api-key-env", f"KEY_{number}"),
+        )["id"]
+        for number, each in enumerate(behind)
+    ]
+    estate = Estate(front, behind, deployments)
+    organisation = str(estate.one("SELECT id FROM organisation"))
+    front.cli("terms", "set", organisation, "--kind", "prepaid")
+    front.cli("price", "set", "house", "--input", "1", "--output", "10")
+    front.cli("credit", "grant", organisation, "--usd", str(GRANT_NANO // 10**9))
+    eventually(lambda: json.loads(get(front, "/v1/balance")[2])["terms"] == "prepaid")
+    eventually(lambda: len(json.loads(get(front, "/v1/prices")[2])["data"]) == 2)
+    eventually(lambda: metric(front, "portico_deployments_ready") == 2)
+    return estate
+
+
+@dataclass
+class Load:
+    """Clients that send one request after the other, and what became of them."""
+
+    estate: Estate
+    requests: int
+    answered: dict[str, int] = field(default_factory=dict)
+    """Cost in nano-USD by request id."""
+    by: Counter[str] = field(default_factory=Counter)
+    failed: list[bytes] = field(default_factory=list)
+    _left: Any = None
+
+    def run(self, clients: int, at: dict[int, Callable[[], None]]) -> None:
+        """at: what is to happen once so many were answered."""
+        self._left = iter(range(self.requests))
+        threads = [threading.Thread(target=self._client) for _ in range(clients)]
+        for thread in threads:
+            thread.start()
+        for count, happens in at.items():
+            eventually(lambda count=count: self.done >= count, 120)  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+            happens()
+        for thread in threads:
+            thread.join()
+
+    @property
+    def done(self) -> int:
+        return len(self.answered) + len(self.failed)
+
+    def _client(self) -> None:
+        wire = Wire(self.estate.front)
+        for number in self._left:
+            stream = number % 2 == 0
+            wire.ask(model="house", messages=question("hi"), max_tokens=20, stream=stream)
+            if stream:
+                wire.read_until(END)
+            self._note(*wire.answer())
+
+    def _note(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        if status != 200 or b'"error"' in body:
+            self.failed.append(body)
+            return
+        if b"data: [DONE]" in body:
+            cost = int(body.partition(b": portico-cost-nano-usd ")[2].partition(b"\n")[0])
+        else:
+            cost = int(headers["portico-cost-nano-usd"])
+        self.answered[headers["x-request-id"]] = cost
+        self.by[headers["portico-deployment"]] += 1
+
+    def check(self) -> None:
+        """Nearly all were answered; each of those was charged once, and nothing else was."""
+        estate = self.estate
+        assert len(self.answered) >= 0.99 * self.requests, self.failed[:3]
+        eventually(lambda: estate.one("SELECT count(*) FROM hold WHERE state = 'open'") == 0)
+        database = connect_database(estate.front.data_dir, "")
+        sql = "SELECT id, net_nano FROM charge WHERE net_nano > 0"
+        charged = database.read(lambda c: c.exec_driver_sql(sql).all())
+        assert dict(tuple(row) for row in charged) == self.answered
+        paid = estate.one("SELECT posted_nano FROM account WHERE kind = 'prepaid'")
+        assert GRANT_NANO - paid == sum(self.answered.values())
+        assert estate.front.cli("ledger", "audit")["ok"]
+
+
+def test_one_of_two_is_killed_under_load(estate: Estate) -> None:
+    load = Load(estate, requests=1_000)
+    load.run(8, {300: lambda: estate.kill(0)})
+    load.check()
+    first, second = estate.deployments
+    assert load.by[first] >= 300
+    assert load.by[second] > 0
+    assert metric(estate.front, f'portico_breaker{{deployment="{first}"') > 0, "1 once it has rested"
+    assert metric(estate.front, f'portico_breaker{{deployment="{second}"') == 0
+    assert metric(estate.front, "portico_tries_total") >= 1_000
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_both_are_killed_and_come_back_in_turn_under_load(estate: Estate) -> None:
+    load = Load(estate, requests=40_000)
+    turns: list[Callable[[], None]] = []
+    for index in (0, 1, 0, 1):
+        turns += [
+            lambda index=index: estate.kill(index),
+            lambda index=index: estate.bring_back(index),
+        ]  # type: ignore[misc]  # the same
+    load.run(16, {4_000 * number: turn for number, turn in enumerate(turns, 1)})
+    load.check()
+    assert min(load.by[deployment] for deployment in estate.deployments) > 0
+
+
+def test_the_answer_says_who_gave_it_and_not_where_that_is(estate: Estate) -> None:
+    for stream in (False, True):
+        status, headers, body = estate.ask(max_tokens=5, stream=stream)
+        assert status == 200
+        assert headers["portico-deployment"] == estate.deployments[0]
+        assert headers["portico-service-tier"] == "standard"
+        for server in estate.behind:
+            port = str(server.host_port[1])
+            assert port not in json.dumps(headers)
+            assert port.encode() not in body
+    estate.kill(0)
+    for stream in (False, True):
+        status, headers, _ = estate.ask(max_tokens=5, stream=stream)
+        assert (status, headers["portico-deployment"]) == (200, estate.deployments[1])
+    assert "127.0.0.1" not in get(estate.front, "/metrics")[2].decode()
