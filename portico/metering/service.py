@@ -1,7 +1,9 @@
-"""Every admitted request leaves exactly one record, whatever becomes of it.
+"""Every admitted request that ends leaves exactly one record, however it ends.
 
 `open` starts it, `count` adds to it, `settle` ends it; `run` writes down where the open ones stand,
-so that a killed process loses at most two seconds of counting and no request.
+so that a killed process loses at most two seconds of counting.  A request that is not a stream and is
+killed with the process (`kill -9`) within 0.25 s of its admission leaves no record; a stream only
+where no commit of anybody's came in between.  The sweeper gives its hold back, nothing is charged.
 """
 
 import asyncio
