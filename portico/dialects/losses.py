@@ -8,7 +8,8 @@ caller's key decides how strictly: docs/guides/compatibility.md has the table.
 from typing import Any, Literal
 
 from portico import errors
-from portico.canon.prompt import Compatibility
+from portico.canon.conversation import Conversation
+from portico.canon.prompt import Compatibility, Prompt
 
 Action = Literal["dropped", "mapped", "clamped"]
 
@@ -48,6 +49,15 @@ class Losses:
             field=field,
             value=value,
         )
+
+    def declare(self, prompt: Prompt, conversation: Conversation) -> None:
+        """What the prompt's own dialect lost on its way into the canon is lost here, too; all that
+        was lost by now is added to the warnings of `prompt`.  Raises: Refusal, as above."""
+        for name in conversation.dropped:
+            self.drop(name, "it has no counterpart here")
+        for name in conversation.mapped:
+            self.map(name, "only something close can be said here")
+        prompt.warnings += [each for each in self.warnings if each not in prompt.warnings]
 
     def _say(self, code: str, field: str, action: Action) -> None:
         warning = f'{code}; field="{field}"; action={action}'

@@ -48,11 +48,7 @@ def as_chat(prompt: Prompt, conversation: Conversation, *, extras: bool) -> Prom
         **_sampling(conversation, losses, extras=extras),
         **_tools(conversation, losses),
     }
-    for name in conversation.dropped:
-        losses.drop(name, "it has no counterpart in Chat Completions")
-    for name in conversation.mapped:
-        losses.map(name, "only something close can be said in Chat Completions")
-    prompt.warnings += [each for each in losses.warnings if each not in prompt.warnings]
+    losses.declare(prompt, conversation)
     written = msgspec.json.encode({name: said for name, said in body.items() if said is not None})
     return replace(
         prompt,

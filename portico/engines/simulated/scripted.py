@@ -23,6 +23,7 @@ from portico.canon.delta import (
 )
 from portico.canon.prompt import Prompt
 from portico.canon.usage import Meters
+from portico.dialects.losses import Losses
 from portico.engines.simulated import malformed, tokens
 from portico.engines.simulated.logprobs import Logprobs
 from portico.engines.simulated.models import Model
@@ -111,9 +112,11 @@ class _Made:
 def write(prompt: Prompt, name: str, model: Model) -> Script:
     """What `model`, called `name`, will answer.
 
-    Raises: Refusal: a wrong simulation parameter, a schema nothing satisfies, context_length.
+    Raises: Refusal: a wrong simulation parameter, a schema nothing satisfies, context_length; what
+    the dialect could not express, for a strict key.
     """
     conversation = prompt.conversation()
+    Losses(prompt.compatibility).declare(prompt, conversation)
     told = read(conversation, prompt.hints, model.defaults)
     input_tokens = count_input(conversation, prompt.output_tokens_max, name)
     room = CONTEXT_TOKENS - input_tokens
