@@ -38,23 +38,24 @@ def headers(refusal: Refusal) -> Headers:
 def _error(refusal: Refusal) -> dict[str, Any]:
     entry = refusal.entry
     return {
-        "message": _writable(refusal.told),
+        "message": writable(refusal.told),
         "type": entry.kind,
-        "param": None if refusal.field is None else _writable(refusal.field),
+        "param": None if refusal.field is None else writable(refusal.field),
         "code": entry.code,
-        "value": _plain(refusal.value),
-        "limit": _plain(refusal.limit),
+        "value": plain(refusal.value),
+        "limit": plain(refusal.limit),
         "remedy": refusal.remedy,
         "doc": f"docs/errors/{entry.code}.md",
     }
 
 
-def _writable(text: str) -> str:
+def writable(text: str) -> str:
     """Half a surrogate pair cannot be written; it is shown as its escape."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """`value` as it may stand in a body: short, and nothing but JSON."""
     if isinstance(value, list | tuple) and len(value) <= _LISTED_MAX:
         return [brief(item) for item in value]
     return brief(list(value)) if isinstance(value, tuple) else brief(value)
