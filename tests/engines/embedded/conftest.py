@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,9 +23,12 @@ from portico.engines.transport.base import Answer, Call, Deadlines
 from portico.engines.transport.native import NativeTransport
 from portico.kit.clock import SystemClock
 
+from .tower import write_tower
+
 DEMO = Path(__file__).parents[3] / "portico/engines/embedded/data/portico-demo-q8_0.gguf"
 PARALLEL = 4
 CONTEXT = 2_048
+DEMO_WIDTH = 192
 
 
 @pytest.fixture
@@ -74,16 +78,30 @@ def real_worker(settings: ChildConfig) -> "subprocess.Popen[bytes]":
     return worker
 
 
-@pytest.fixture(scope="session")
-def llama() -> Iterator[Server]:
-    """The real engine with the demo model, one for all tests that do not kill it."""
-    settings = config()
+@contextmanager
+def serving(settings: ChildConfig) -> Iterator[Server]:
     with real_worker(settings) as worker:
         ready = json.loads(worker.stdout.readline())
         assert ready["type"] == "ready", ready
         yield server_at(f"http://{ready['host']}:{ready['port']}", settings.api_key)
         worker.stdin.close()
         assert worker.wait(10) == 0
+
+
+@pytest.fixture(scope="session")
+def llama() -> Iterator[Server]:
+    """The real engine with the demo model, one for all tests that do not kill it."""
+    with serving(config()) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def seeing_llama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The same beside a tower of random weights, which takes pictures and sound."""
+    tower = tmp_path_factory.mktemp("tower") / "tower.gguf"
+    write_tower(tower, DEMO_WIDTH)
+    with serving(config(alias="portico-test-mm", projector_path=str(tower))) as server:
+        yield server
 
 
 @dataclass
@@ -118,7 +136,19 @@ class Real:
 
 @pytest.fixture
 async def real(llama: Server) -> AsyncIterator[Real]:
+    async with behind_the_adapter(llama, "demo") as real:
+        yield real
+
+
+@pytest.fixture
+async def seeing(seeing_llama: Server) -> AsyncIterator[Real]:
+    async with behind_the_adapter(seeing_llama, "portico-test-mm") as real:
+        yield real
+
+
+@asynccontextmanager
+async def behind_the_adapter(server: Server, model: str) -> AsyncIterator[Real]:
     transport = NativeTransport()
-    profile = await probe(transport, llama, "demo")
-    yield Real(llama, transport, OpenAICompatible(llama, profile, transport, SystemClock()))
+    profile = await probe(transport, server, model)
+    yield Real(server, transport, OpenAICompatible(server, profile, transport, SystemClock()))
     await transport.close()
