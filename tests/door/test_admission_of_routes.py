@@ -3,7 +3,7 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -12,6 +12,8 @@ from portico import errors, journey
 from portico.app.dialects import GENERATING
 from portico.app.door import Door
 from portico.callers.model import Caller
+from portico.canon.prompt import Feature
+from portico.engines.base import Abilities
 from portico.kit.clock import SystemClock
 from portico.observe.metrics import Metrics
 from portico.routing.model import Deployment
@@ -45,6 +47,9 @@ BODIES = {
 }
 
 
+ABLE = Abilities(frozenset[Feature](get_args(Feature)), None, 10_000)
+
+
 class Rooms:
     """Everything behind the door; admission lets nobody in and notes who asked."""
 
@@ -69,7 +74,7 @@ class Rooms:
 
 
 def door(rooms: Rooms) -> Door:
-    routing = Routing([Deployment("a/m", "m", Scripted(says(b"never")), "us", 0)])
+    routing = Routing([Deployment("a/m", "m", Scripted(says(b"never"), abilities=ABLE), "us", 0)])
     behind: Any = rooms
     made = journey.Rooms(behind, routing, behind, behind, behind)
     return Door(load(environment={}), made, behind, behind, Metrics(), SystemClock())

@@ -16,6 +16,10 @@ from portico.dialects.openai_chat.chunks import read_untyped
 from portico.dialects.openai_embeddings.parse import DIALECT, wants_base64
 
 _FLOAT_BYTES = 4
+_QUOTES = 2
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_NUMBERS = b"0123456789.eE+-, \t\r\n"
+"""What a list of numbers is made of: that it is nothing else is seen without decoding it."""
 
 
 class _Usage(Struct):
@@ -85,8 +89,20 @@ def read_vectors(body: bytes, prompt: Prompt) -> Delta:
 
 
 def _is_as_asked(answer: _Answer, *, base64: bool) -> bool:
-    begins = b'"' if base64 else b"["
-    return all(bytes(item.embedding)[:1] == begins for item in answer.data)
+    is_so = _is_base64 if base64 else _is_numbers
+    return all(is_so(bytes(item.embedding)) for item in answer.data)
+
+
+def _is_base64(raw: bytes) -> bool:
+    padding = raw.translate(None, _BASE64).count(b"=")
+    if raw.translate(None, _BASE64) != b'"%b"' % (b"=" * padding) or len(raw) % 4 != _QUOTES:
+        return False
+    size_bytes = (len(raw) - _QUOTES) // 4 * 3 - padding
+    return size_bytes > 0 and size_bytes % _FLOAT_BYTES == 0
+
+
+def _is_numbers(raw: bytes) -> bool:
+    return raw != b"[]" and raw.translate(None, _NUMBERS) == b"[]"
 
 
 def _vector(item: _Item) -> bytes:
@@ -94,8 +110,9 @@ def _vector(item: _Item) -> bytes:
     raw = bytes(item.embedding)
     try:
         if raw[:1] == b"[":
-            return packed(_numbers.decode(raw))
-        vector = b64decode(_text.decode(raw), validate=True)
+            vector = packed(_numbers.decode(raw))
+        else:
+            vector = b64decode(_text.decode(raw), validate=True)
     except (ValueError, OverflowError, Error) as error:
         raise failures.malformed(f"a vector that cannot be read ({error})") from None
     if not vector or len(vector) % _FLOAT_BYTES:

@@ -7,43 +7,30 @@ read into events.  The rest of this room says what is changed
 """
 
 import asyncio
-from typing import Protocol
 
 from portico import errors
 from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
 from portico.dialects.openai_chat.failures import BrokenAnswer
-from portico.dialects.openai_chat.parse import DIALECT
-from portico.dialects.openai_chat.reader import StreamReader, read_answer
-from portico.dialects.openai_chat.repair import RepairReader, repair_answer
-from portico.dialects.openai_chat.translation import as_chat, custom_tools
+from portico.dialects.openai_chat.reader import read_answer
 from portico.engines.base import Relay, UpstreamFailed
 from portico.engines.openai_compatible import refusals
-from portico.engines.openai_compatible.collecting import Collecting
+from portico.engines.openai_compatible.asking import Asking, Reader, asking, told
 from portico.engines.openai_compatible.counting import count
 from portico.engines.openai_compatible.profile import Profile
-from portico.engines.openai_compatible.request import check_media, request_body, streams
 from portico.engines.openai_compatible.server import Server
 from portico.engines.transport.base import Answer, Call, Transport, TransportFailed
 from portico.kit.backoff import exponential_s
 from portico.kit.clock import Clock
 
-_ANSWER_BYTES_MAX = 33_554_432
 _ERROR_BYTES_MAX = 65_536
+NOT_THERE = frozenset({404, 405, 501})
+"""How servers say that they have no such route, or were not started for it (llama.cpp)."""
 # After its last event a server owes us only the end of the transfer coding.
 _LEFTOVER_S = 0.05
 # How long a server that could not be reached counts as not ready.
 _FIRST_REST_S = 0.5
 _MOST_REST_S = 10.0
-
-
-class Reader(Protocol):
-    """Bytes of one stream in, deltas out: `StreamReader` passes them through, `RepairReader`
-    writes them anew, `Collecting` makes events of them."""
-
-    def feed(self, data: bytes) -> Delta | None: ...
-
-    def finish(self) -> Delta | None: ...
 
 
 class OpenAICompatible:
@@ -57,7 +44,6 @@ class OpenAICompatible:
         self._profile = profile
         self._transport = transport
         self._clock = clock
-        self._target = server.chat_target
         # llama.cpp promises keep-alive on streams and closes the socket, and every idle
         # connection holds one of its few HTTP threads.
         self._reuse = profile.kind != "llamacpp"
@@ -72,12 +58,37 @@ class OpenAICompatible:
         return
 
     async def generate(self, prompt: Prompt, relay: Relay) -> None:
-        prompt, reader = self._told(prompt)
-        check_media(prompt)
+        asked = asking(prompt, self._profile, self._server)
+        answer = await self._send(asked)
+        try:
+            if answer.status != 200:
+                raise await self._refused(answer, asked, prompt)
+            if asked.reader is not None:
+                await self._relay_stream(answer, asked.reader, relay)
+            else:
+                await self._relay_whole(answer, asked, relay)
+        finally:
+            # Also when cancelled: the engine sees a closed socket and stops.
+            answer.close()
+
+    async def count(self, prompt: Prompt) -> int | None:
+        if prompt.to_embed is not None:
+            return None
+        chat, _ = told(prompt, self._profile)
+        return await count(self._transport, self._server, self._profile, chat)
+
+    # --- one exchange --------------------------------------------------------------------------
+
+    async def _send(self, asked: Asking) -> Answer:
         server = self._server
-        body = request_body(prompt, self._profile)
         call = Call(
-            server.origin, "POST", self._target, server.headers, body, server.deadlines, self._reuse
+            server.origin,
+            "POST",
+            asked.target,
+            server.headers,
+            asked.body,
+            server.deadlines,
+            self._reuse,
         )
         try:
             answer = await self._transport.send(call)
@@ -85,44 +96,11 @@ class OpenAICompatible:
             self._note_failure()
             raise refusals.broken(failed, began=False) from failed
         self._failures = 0
-        try:
-            if answer.status != 200:
-                raise await self._refused(answer, prompt)
-            if reader is not None:
-                await self._relay_stream(answer, reader, prompt, relay)
-            else:
-                await self._relay_whole(answer, prompt, relay)
-        finally:
-            # Also when cancelled: the engine sees a closed socket and stops.
-            answer.close()
+        return answer
 
-    async def count(self, prompt: Prompt) -> int | None:
-        told, _ = self._told(prompt)
-        return await count(self._transport, self._server, self._profile, told)
-
-    # --- one exchange --------------------------------------------------------------------------
-
-    def _told(self, prompt: Prompt) -> tuple[Prompt, Reader | None]:
-        """What the server is told, and who reads its stream; None: the answer comes whole."""
-        profile = self._profile
-        timings = profile.kind == "llamacpp"
-        if prompt.dialect != DIALECT:
-            conversation = prompt.conversation()
-            custom = custom_tools(conversation)
-            told = as_chat(prompt, conversation, extras=profile.kind != "generic")
-            return told, Collecting(choices=prompt.choices, timings=timings, custom=custom)
-        if not streams(prompt, profile):
-            return prompt, None
-        if not prompt.stream:
-            return prompt, Collecting(choices=prompt.choices, timings=timings)
-        kind = StreamReader if profile.clean else RepairReader
-        return prompt, kind(wants_usage=prompt.wants_usage, choices=prompt.choices, timings=timings)
-
-    async def _relay_stream(
-        self, answer: Answer, reader: Reader, prompt: Prompt, relay: Relay
-    ) -> None:
+    async def _relay_stream(self, answer: Answer, reader: Reader, relay: Relay) -> None:
         if not _is(answer, b"text/event-stream"):
-            raise await self._not_a_stream(answer, prompt)
+            raise await self._not_a_stream(answer)
         began = False
         try:
             while data := await answer.next():
@@ -154,12 +132,11 @@ class OpenAICompatible:
         if delta is not None:
             await relay(delta)
 
-    async def _relay_whole(self, answer: Answer, prompt: Prompt, relay: Relay) -> None:
+    async def _relay_whole(self, answer: Answer, asked: Asking, relay: Relay) -> None:
         if not _is(answer, b"application/json"):
             raise refusals.garbage("it is not JSON")
         try:
-            body = await answer.read(_ANSWER_BYTES_MAX)
-            delta = read_answer(body) if self._profile.clean else repair_answer(body)
+            delta = asked.whole(await answer.read(asked.answer_bytes_max))
         except TransportFailed as failed:
             raise refusals.broken(failed, began=False) from failed
         except BrokenAnswer as broken:
@@ -177,14 +154,18 @@ class OpenAICompatible:
 
     # --- what went wrong -----------------------------------------------------------------------
 
-    async def _refused(self, answer: Answer, prompt: Prompt) -> errors.Refusal | UpstreamFailed:
+    async def _refused(
+        self, answer: Answer, asked: Asking, prompt: Prompt
+    ) -> errors.Refusal | UpstreamFailed:
+        if asked.optional and answer.status in NOT_THERE:
+            return refusals.lacking(prompt)
         try:
             said = await answer.read(_ERROR_BYTES_MAX)
         except TransportFailed:
             said = b""  # the status alone says enough
         return refusals.refused(answer.status, answer.headers, said, prompt, self._server)
 
-    async def _not_a_stream(self, answer: Answer, prompt: Prompt) -> Exception:
+    async def _not_a_stream(self, answer: Answer) -> Exception:
         """A stream was asked for and something else came: an error object, or a stranger."""
         if not _is(answer, b"application/json"):
             return refusals.garbage("it is not a stream of events")

@@ -4,9 +4,13 @@ Run when a deployment is added, at start, and by `portico doctor --generate`.  C
 Nothing is raised for a server that is down or odd: the profile says so and is the cautious one.
 """
 
+from dataclasses import replace
+
 import msgspec
 
+from portico.canon.prompt import Feature
 from portico.dialects.openai_chat.repair import judge
+from portico.engines.openai_compatible.embedding import embeds
 from portico.engines.openai_compatible.profile import Profile
 from portico.engines.openai_compatible.server import Kind, Server
 from portico.engines.openai_compatible.survey import Survey, survey
@@ -15,11 +19,18 @@ from portico.engines.transport.base import Call, Deadlines, Transport, Transport
 _DEADLINES = Deadlines(connect_s=5.0, first_byte_s=60.0, idle_s=15.0, total_s=90.0)
 _ANSWER_BYTES_MAX = 1_048_576
 _CONCURRENCY_UNKNOWN = 256
+_ONLY_VECTORS: frozenset[Feature] = frozenset({"embeddings"})
+_REFUSES = frozenset({400, 404, 405, 422, 501})
+"""How servers say that a model does not chat."""
 _TELLS_RUNNING_USAGE: frozenset[Kind] = frozenset({"vllm", "sglang"})
 
 
 class _StreamFailed(Exception):
-    """Says why there is no stream to judge."""
+    """Says why there is no stream to judge.  refused: the server is there and will not make one."""
+
+    def __init__(self, why: str, *, refused: bool = False) -> None:
+        super().__init__(why)
+        self.refused = refused
 
 
 async def probe(
@@ -56,7 +67,7 @@ async def try_stream(
     concurrency_max: int = _CONCURRENCY_UNKNOWN,
 ) -> Profile:
     """The same after a survey, for each of several models at one server."""
-    clean, running_usage, remark, problem = False, False, "", found.problem
+    clean, running_usage, remark, problem, refused = False, False, "", found.problem, False
     if not problem:
         try:
             seen = await _stream(transport, server, found.kind, model)
@@ -64,11 +75,20 @@ async def try_stream(
             clean, remark = not faults, _in_words(server, faults)
             running_usage = found.kind in _TELLS_RUNNING_USAGE and _usage_in_every_chunk(seen)
         except _StreamFailed as failed:
-            problem = str(failed)
+            problem, refused = str(failed), failed.refused
+    abilities = found.abilities(model, concurrency_max)
+    # llama.cpp says nowhere whether it was started for vectors; others are believed, unless they
+    # can do nothing else.
+    if (found.kind == "llamacpp" and not problem) or refused:
+        does = await embeds(transport, server, model)
+        if refused and does:
+            abilities, problem = replace(abilities, features=_ONLY_VECTORS), ""
+        elif does:
+            abilities = replace(abilities, features=abilities.features | _ONLY_VECTORS)
     return Profile(
         kind=found.kind,
         model=model,
-        abilities=found.abilities(model, concurrency_max),
+        abilities=abilities,
         clean=clean,
         running_usage=running_usage,
         share_prefix_cache=share_prefix_cache,
@@ -104,7 +124,8 @@ async def _stream(transport: Transport, server: Server, kind: Kind, model: str) 
         raise _StreamFailed(f"{server.shown()} did not answer a test: {failed}.") from failed
     if answer.status != 200:
         raise _StreamFailed(
-            f"{server.shown()} answered a test for {model!r} with status {answer.status}."
+            f"{server.shown()} answered a test for {model!r} with status {answer.status}.",
+            refused=answer.status in _REFUSES,
         )
     return seen
 

@@ -113,6 +113,14 @@ def refused(
     return UpstreamFailed(errors.UPSTREAM_FAILED(f"The engine failed with status {status}."))
 
 
+def lacking(prompt: Prompt) -> errors.Refusal:
+    """The server turned out to have no such route."""
+    can = ", ".join(sorted(prompt.needs)) or prompt.dialect
+    return errors.UNSUPPORTED_FEATURE(
+        f"The model {prompt.model!r} cannot do: {can}.", field="model", value=prompt.model
+    )
+
+
 def retry_after_ms(headers: Headers) -> int:
     """When the upstream says to come back: `retry-after-ms`, or `retry-after` in seconds or as a
     date (measured against the upstream's own clock); 1 s when it does not say."""

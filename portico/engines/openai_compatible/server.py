@@ -28,6 +28,14 @@ class Server:
     def chat_target(self) -> str:
         return f"{self.base_path}/v1/chat/completions"
 
+    @property
+    def embeddings_target(self) -> str:
+        return f"{self.base_path}/v1/embeddings"
+
+    @property
+    def completions_target(self) -> str:
+        return f"{self.base_path}/v1/completions"
+
     def shown(self) -> str:
         """For people, without any credential."""
         return f"{self.origin.scheme}://{self.origin.host}:{self.origin.port}{self.base_path}"

@@ -21,7 +21,7 @@ _KIND_BY_OWNER: dict[str, Kind] = {"llamacpp": "llamacpp", "vllm": "vllm", "sgla
 # What a server gets when it does not say: the benefit of the doubt, because it refuses for itself
 # what it cannot do.
 _UNKNOWN_FEATURES: frozenset[Feature] = frozenset(
-    {"tools", "json_schema", "image", "audio", "file", "logprobs", "choices"}
+    {"tools", "json_schema", "image", "audio", "file", "logprobs", "choices", "embeddings"}
 )
 
 

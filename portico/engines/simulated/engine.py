@@ -38,7 +38,7 @@ class SimulatedEngine:
         self._clock = clock
         self._sleep = sleep
         self.abilities = Abilities(
-            features=frozenset[Feature](get_args(Feature)),
+            features=frozenset[Feature](get_args(Feature)) - {"embeddings"},
             context_tokens=CONTEXT_TOKENS,
             concurrency_max=concurrency_max,
         )
@@ -55,7 +55,7 @@ class SimulatedEngine:
         for sent, beat in enumerate(script.beats()):
             await self._await_turn(started_s + script.told.due_s(beat.step), sent)
             if _breaks_off(script, beat, sent):
-                await _break_off(script.told, sent)
+                await break_off(script.told, sent)
             for delta in spoilt(beat.delta, script.told.fault):
                 await relay(delta)
 
@@ -75,13 +75,6 @@ class SimulatedEngine:
             await self._sleep(0)
 
 
-def fleet(
-    clock: Clock, sleep: Sleep = asyncio.sleep, concurrency_max: int = CONCURRENCY_MAX
-) -> list[tuple[str, SimulatedEngine]]:
-    """Every simulated model and its engine, `sim-auto` first."""
-    return [(name, SimulatedEngine(name, clock, sleep, concurrency_max)) for name in MODELS]
-
-
 def _breaks_off(script: Script, beat: Beat, sent: int) -> bool:
     """Is now the moment?  The last delta is never sent, however late the moment was to be."""
     told = script.told
@@ -91,7 +84,7 @@ def _breaks_off(script: Script, beat: Beat, sent: int) -> bool:
     return sent >= after or beat.delta.last
 
 
-async def _break_off(told: Parameters, sent: int) -> None:
+async def break_off(told: Parameters, sent: int) -> None:
     """Silence until cancelled, or the failure asked for."""
     if told.fault == "stall":
         await asyncio.get_running_loop().create_future()

@@ -181,7 +181,7 @@ async def test_a_whole_answer_that_is_none_fails(bench, body):
 
 
 async def test_a_whole_answer_beyond_the_limit_is_given_up(bench, monkeypatch):
-    monkeypatch.setattr("portico.engines.openai_compatible.engine._ANSWER_BYTES_MAX", 10_000)
+    monkeypatch.setattr("portico.engines.openai_compatible.asking._ANSWER_BYTES_MAX", 10_000)
     engine = await bench.engine(answering(sized(b" " * 20_000, fields=JSON)))
     refusal, _ = await failure_of(engine, WHOLE)
     assert refusal.code == "upstream_failed"

@@ -9,7 +9,8 @@ from portico.canon.conversation import Tool
 from portico.canon.delta import Delta, Finished, Text
 from portico.canon.usage import Meters
 from portico.engines.base import UpstreamFailed
-from portico.engines.simulated.engine import SimulatedEngine, fleet
+from portico.engines.simulated.engine import SimulatedEngine
+from portico.engines.simulated.fleet import fleet
 from portico.engines.simulated.models import MODELS
 from portico.errors import CATALOGUE, Refusal
 
@@ -195,11 +196,15 @@ async def test_how_an_answer_is_spoilt(fault: str, spoilt: list[object]) -> None
 async def test_the_fleet_is_every_model_ready_and_able() -> None:
     time = FakeTime()
     engines = fleet(time, time.sleep, concurrency_max=7)
-    assert [name for name, _ in engines] == list(MODELS)
+    assert [name for name, _ in engines] == [*MODELS, "sim-embed"]
     for name, engine in engines:
         assert engine.ready
         assert engine.abilities.concurrency_max == 7
+        if name == "sim-embed":
+            assert engine.abilities.features == {"embeddings"}
+            continue
         assert "tools" in engine.abilities.features
+        assert "embeddings" not in engine.abilities.features
         assert engine.abilities.context_tokens == 128_000
         if name == "sim-echo":
             pushed: list[Delta] = []

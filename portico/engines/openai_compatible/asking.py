@@ -1,0 +1,102 @@
+"""What the server is told for a prompt, and who reads its answer.  No I/O.
+
+A caller's own dialect is passed through where the server speaks it; everything else is told as
+Chat.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from portico import errors
+from portico.canon.delta import Delta
+from portico.canon.prompt import Prompt
+from portico.dialects.openai_chat.parse import DIALECT as CHAT
+from portico.dialects.openai_chat.reader import StreamReader, read_answer
+from portico.dialects.openai_chat.repair import RepairReader, repair_answer
+from portico.dialects.openai_chat.translation import as_chat, custom_tools
+from portico.dialects.openai_embeddings import upstream as embeddings
+from portico.engines.openai_compatible.collecting import Collecting
+from portico.engines.openai_compatible.profile import Profile
+from portico.engines.openai_compatible.request import check_media, request_body, streams
+from portico.engines.openai_compatible.server import Server
+
+_ANSWER_BYTES_MAX = 33_554_432
+_VECTORS_BYTES_MAX = 134_217_728
+"""2,048 vectors of 4,096 numbers, each written with up to 16 characters."""
+_ONLY_VECTORS = frozenset({"embeddings"})
+
+
+class Reader(Protocol):
+    """Bytes of one stream in, deltas out: `StreamReader` passes them through, `RepairReader`
+    writes them anew, `Collecting` makes events of them."""
+
+    def feed(self, data: bytes) -> Delta | None: ...
+
+    def finish(self) -> Delta | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """
+    reader: of its stream; None: the answer comes whole, and `whole` reads it.
+    optional: the server may not have this target.
+    """
+
+    target: str
+    body: bytes
+    reader: Reader | None
+    whole: Callable[[bytes], Delta]
+    answer_bytes_max: int
+    optional: bool = False
+
+
+def asking(prompt: Prompt, profile: Profile, server: Server) -> Asking:
+    """Raises: Refusal: this server cannot do what is asked."""
+    if prompt.to_embed is not None:
+        return _for_vectors(prompt, profile, server)
+    if profile.abilities.features == _ONLY_VECTORS:
+        raise errors.UNSUPPORTED_FEATURE(
+            f"The model {prompt.model!r} makes vectors and no words.",
+            field="model",
+            value=prompt.model,
+            limit=sorted(_ONLY_VECTORS),
+            remedy="Ask it at /v1/embeddings, or choose another model.",
+        )
+    return _for_chat(prompt, profile, server)
+
+
+def told(prompt: Prompt, profile: Profile) -> tuple[Prompt, Reader | None]:
+    """`prompt` in Chat, and who reads its stream; None: the answer comes whole."""
+    timings = profile.kind == "llamacpp"
+    if prompt.dialect != CHAT:
+        conversation = prompt.conversation()
+        custom = custom_tools(conversation)
+        chat = as_chat(prompt, conversation, extras=profile.kind != "generic")
+        return chat, Collecting(choices=prompt.choices, timings=timings, custom=custom)
+    if not streams(prompt, profile):
+        return prompt, None
+    if not prompt.stream:
+        return prompt, Collecting(choices=prompt.choices, timings=timings)
+    kind = StreamReader if profile.clean else RepairReader
+    return prompt, kind(wants_usage=prompt.wants_usage, choices=prompt.choices, timings=timings)
+
+
+def _for_chat(prompt: Prompt, profile: Profile, server: Server) -> Asking:
+    chat, reader = told(prompt, profile)
+    check_media(chat)
+    whole = read_answer if profile.clean else repair_answer
+    body = request_body(chat, profile)
+    return Asking(server.chat_target, body, reader, whole, _ANSWER_BYTES_MAX)
+
+
+def _for_vectors(prompt: Prompt, profile: Profile, server: Server) -> Asking:
+    return Asking(
+        server.embeddings_target,
+        embeddings.body_for(prompt, profile.model),
+        None,
+        partial(embeddings.read_vectors, prompt=prompt),
+        _VECTORS_BYTES_MAX,
+        optional=True,
+    )
