@@ -13,7 +13,7 @@ from hashlib import sha512
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
-_MARK = "pt1."
+MARK = "pt1."
 """What every sealed text begins with: made here, in this form."""
 
 
@@ -28,14 +28,14 @@ class Seal:
         # A byte ahead of it: the cipher takes no empty text.
         plain = b"\0" + text.encode("utf-8", "surrogatepass")
         sealed = self._ciphers[0].encrypt(plain, [purpose.encode()])
-        return _MARK + base64.urlsafe_b64encode(sealed).decode()
+        return MARK + base64.urlsafe_b64encode(sealed).decode()
 
     def open(self, sealed: str, purpose: str) -> str | None:
         """None where this server did not seal it for `purpose`, or somebody changed it."""
-        if not sealed.startswith(_MARK):
+        if not sealed.startswith(MARK):
             return None
         try:
-            data = base64.b64decode(sealed[len(_MARK) :], altchars=b"-_", validate=True)
+            data = base64.b64decode(sealed[len(MARK) :], altchars=b"-_", validate=True)
         except (binascii.Error, ValueError):
             return None
         for cipher in self._ciphers:
