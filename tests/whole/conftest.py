@@ -60,11 +60,12 @@ def start(
     *words: str,
     env: dict[str, str] | None = None,
     program: tuple[str, ...] = CLI,
+    port: int = 0,
 ) -> Served:
-    """Start a server on a free port and wait for its banner."""
+    """Start a server, on a free port or this one, and wait for its banner."""
     process = subprocess.Popen(
         command(
-            *("serve", "--port", "0", "--data-dir", str(data_dir), "--json", *words),
+            *("serve", "--port", str(port), "--data-dir", str(data_dir), "--json", *words),
             program=program,
         ),
         stdout=subprocess.PIPE,

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from portico.db.database import connect_database
-from tests.whole.conftest import Served, start
+from tests.whole.conftest import Served, portico
 from tests.whole.wire import END, Wire, eventually, get, metric, question
 
 Serve = Callable[..., Served]
@@ -25,6 +25,7 @@ GRANT_NANO = 50 * 10**9
 class Estate:
     """A front that serves the model "house" from two servers behind it, the first one preferred."""
 
+    serve: Serve
     front: Served
     behind: list[Served]
     deployments: list[str]
@@ -40,8 +41,8 @@ class Estate:
     def bring_back(self, index: int) -> None:
         """On the same port, with the same keys."""
         gone = self.behind[index]
-        port = str(gone.host_port[1])
-        self.behind[index] = start(gone.data_dir, "--simulated", "--port", port, env=LIGHT)
+        port = gone.host_port[1]
+        self.behind[index] = self.serve("--simulated", data_dir=gone.data_dir, env=LIGHT, port=port)
 
     def ask(self, **fields: Any) -> tuple[int, dict[str, str], bytes]:
         wire = Wire(self.front)
@@ -63,7 +64,7 @@ def estate(serve: Serve, tmp_path: Path) -> Estate:
         )["id"]
         for number, each in enumerate(behind)
     ]
-    estate = Estate(front, behind, deployments)
+    estate = Estate(serve, front, behind, deployments)
     organisation = str(estate.one("SELECT id FROM organisation"))
     front.cli("terms", "set", organisation, "--kind", "prepaid")
     front.cli("price", "set", "house", "--input", "1", "--output", "10")
@@ -137,15 +138,26 @@ class Load:
 
 
 def test_one_of_two_is_killed_under_load(estate: Estate) -> None:
+    first, second = estate.deployments
     load = Load(estate, requests=1_000)
     load.run(8, {300: lambda: estate.kill(0)})
     load.check()
-    first, second = estate.deployments
     assert load.by[first] >= 300
     assert load.by[second] > 0
-    assert metric(estate.front, f'portico_breaker{{deployment="{first}"') > 0, "1 once it has rested"
+    assert metric(estate.front, f'portico_breaker{{deployment="{first}"') > 0, (
+        "1 once it has rested"
+    )
     assert metric(estate.front, f'portico_breaker{{deployment="{second}"') == 0
     assert metric(estate.front, "portico_tries_total") >= 1_000
+    for stream in (False, True):
+        status, headers, body = estate.ask(max_tokens=5, stream=stream)
+        assert (status, headers["portico-deployment"]) == (200, second)
+        assert headers["portico-service-tier"] == "standard"
+        for server in estate.behind:
+            port = str(server.host_port[1])
+            assert port not in json.dumps(headers), "callers need not know where that is"
+            assert port.encode() not in body
+    assert "127.0.0.1" not in get(estate.front, "/metrics")[2].decode()
 
 
 @pytest.mark.long
@@ -163,18 +175,40 @@ def test_both_are_killed_and_come_back_in_turn_under_load(estate: Estate) -> Non
     assert min(load.by[deployment] for deployment in estate.deployments) > 0
 
 
-def test_the_answer_says_who_gave_it_and_not_where_that_is(estate: Estate) -> None:
-    for stream in (False, True):
-        status, headers, body = estate.ask(max_tokens=5, stream=stream)
-        assert status == 200
-        assert headers["portico-deployment"] == estate.deployments[0]
-        assert headers["portico-service-tier"] == "standard"
-        for server in estate.behind:
-            port = str(server.host_port[1])
-            assert port not in json.dumps(headers)
-            assert port.encode() not in body
-    estate.kill(0)
-    for stream in (False, True):
-        status, headers, _ = estate.ask(max_tokens=5, stream=stream)
-        assert (status, headers["portico-deployment"]) == (200, estate.deployments[1])
-    assert "127.0.0.1" not in get(estate.front, "/metrics")[2].decode()
+def test_a_drill_finds_out_how_long_callers_would_wait(estate: Estate) -> None:
+    front, (first, second) = estate.front, estate.deployments
+    found = front.cli("model", "drill", "house", "--seconds", "2")
+    assert (found["cut"], found["took_over"]) == (first, second)
+    assert found["answered"] == found["sent"] > 2
+    assert 0 <= found["took_over_ms"] < 2_000
+    assert found["back_ms"] >= 0
+    assert estate.ask(max_tokens=5)[1]["portico-deployment"] == first, "it is over"
+    folder = ("--data-dir", str(front.data_dir))
+    said = portico("model", "drill", "none", *folder)
+    assert (said.returncode, "does not exist" in said.stderr) == (1, True)
+    front.cli("model", "remove", "house")
+    front.cli(
+        *("model", "add", "house", "--upstream", estate.behind[0].base_url),
+        *("--upstream-model", "sim-lorem", "--api-key-env", "KEY_0"),
+    )
+    eventually(lambda: metric(front, "portico_deployments_ready") == 1)
+    said = portico("model", "drill", "house", *folder)
+    assert (said.returncode, "one deployment only" in said.stderr) == (1, True)
+
+
+def test_an_order_that_is_changed_and_a_project_that_forbids(estate: Estate) -> None:
+    front, (first, second) = estate.front, estate.deployments
+    front.cli("model", "move", "house", "--deployment", second)
+    eventually(lambda: estate.ask(max_tokens=5)[1]["portico-deployment"] == second)
+    (project,) = front.cli("project", "list")["projects"]
+    front.cli("project", "set", project["id"], "--data-use", "own")
+    eventually(lambda: estate.ask(max_tokens=5)[0] == 403)
+    _, _, body = estate.ask(max_tokens=5)
+    assert json.loads(body)["error"]["code"] == "data_use_not_allowed"
+    front.cli(
+        *("model", "add", "house", "--upstream", estate.behind[0].base_url, "--data-use", "own"),
+        *("--upstream-model", "sim-lorem", "--api-key-env", "KEY_0"),
+    )
+    eventually(lambda: estate.ask(max_tokens=5)[0] == 200)
+    answered_by = estate.ask(max_tokens=5)[1]["portico-deployment"]
+    assert answered_by not in (first, second), "though it is the last one in order"
