@@ -1,0 +1,1 @@
+"""Somebody else's API, in its own dialect: Anthropic, Gemini, OpenAI Responses."""
