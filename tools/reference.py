@@ -139,6 +139,8 @@ def counted() -> Iterator[tuple[str, str, tuple[str, ...], str]]:
     metrics.admitted("model")
     metrics.settled("model", "completed", 1, 1, 1)
     metrics.tried("model", "deployment", "answered")
+    metrics.keyed("ran")
+    metrics.not_stored("no_room")
     metrics.breakers = lambda: [("model", "deployment", "closed")]
     for family in metrics.collect():
         suffix = "_total" if family.type == "counter" else ""

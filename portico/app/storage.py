@@ -144,7 +144,7 @@ async def recording(
     budgets = Budgets(readers, clock)
     holds = Holds(writer, budgets, clock, owner, ttl_ms=_longest_ms(settings) + _HOLD_MARGIN_MS)
     # After metering's: a retry finds what the same commit has finished.
-    claims = Claims(writer, readers, clock, owner, _keeping(settings))
+    claims = Claims(writer, readers, clock, owner, _keeping(settings), metrics)
     admission = Admission(queue_limits(settings), clock, holds)
     sweeper = Sweeper(writer, clock, owner, alone=not settings.database.url)
     prices = Prices(readers, clock)
@@ -200,7 +200,9 @@ def _keeping(settings: Settings) -> Keeping:
     replay = settings.replay
     # Longer than its hold, which is younger by the time in the queue and must end first.
     open_ms = _longest_ms(settings) + round(1000 * settings.queue.wait_s) + 2 * _HOLD_MARGIN_MS
-    return Keeping(replay.answer_bytes_max, 1000 * replay.keep_s, open_ms)
+    return Keeping(
+        replay.answer_bytes_max, replay.bytes_per_project_max, 1000 * replay.keep_s, open_ms
+    )
 
 
 def _abandoned_before_ms(settings: Settings, clock: Clock) -> int | None:

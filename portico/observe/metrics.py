@@ -64,6 +64,8 @@ class Metrics:
         self._records: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._tokens_in: defaultdict[str, int] = defaultdict(int)
         self._tokens_out: defaultdict[str, int] = defaultdict(int)
+        self._keyed: defaultdict[str, int] = defaultdict(int)
+        self._not_stored: defaultdict[str, int] = defaultdict(int)
         self._tries: defaultdict[tuple[str, str, str], int] = defaultdict(int)
         self.breakers: Callable[[], Iterable[tuple[str, str, str]]] = tuple
         """(model, deployment, state of its breaker) of all there are; none until it is set."""
@@ -96,6 +98,12 @@ class Metrics:
         if ttft_ms is not None:
             self._first_token[model].add(ttft_ms / 1000)
 
+    def keyed(self, outcome: str) -> None:
+        self._keyed[outcome] += 1
+
+    def not_stored(self, reason: str) -> None:
+        self._not_stored[reason] += 1
+
     def tried(self, model: str, deployment: str, result: str) -> None:
         self._tries[model, deployment, result] += 1
 
@@ -113,6 +121,18 @@ class Metrics:
         yield _counter("admitted", "Requests admitted.", ("model",), self._admitted)
         yield _counter(
             "usage_records", "Settled usage records.", ("model", "outcome"), self._records
+        )
+        yield _counter(
+            "idempotent_requests",
+            "Requests that named an Idempotency-Key: ran, replayed, or why they were refused.",
+            ("outcome",),
+            self._keyed,
+        )
+        yield _counter(
+            "idempotent_answers_not_stored",
+            "Answers under a key that a retry will not get.",
+            ("reason",),
+            self._not_stored,
         )
         tokens = {(model, "input"): count for model, count in self._tokens_in.items()}
         tokens |= {(model, "output"): count for model, count in self._tokens_out.items()}

@@ -1,7 +1,33 @@
 """The claim of one request: collects its answer while it is sent, and says what becomes of it."""
 
+from typing import Literal, Protocol
+
 from portico.replay.model import Answer, Ended, Release, Wish
 from portico.replay.rules import KEPT
+
+NANO_DIGITS_MAX = 20
+
+
+class Room(Protocol):
+    """Where answers of a project are stored."""
+
+    def take(self, count: int) -> bool:
+        """False where there is no room for so many bytes."""
+        ...
+
+    def give_back(self, count: int) -> None: ...
+
+
+class Observer(Protocol):
+    """Who watches the counters.  Must not wait."""
+
+    def keyed(self, outcome: str) -> None:
+        """outcome: of a request that names a key: ran, replayed, or the code of its refusal."""
+        ...
+
+    def not_stored(self, reason: Literal["too_large", "no_room"]) -> None:
+        """An answer that would have been kept."""
+        ...
 
 
 class Claim:
@@ -10,11 +36,29 @@ class Claim:
     ended: its end is on the way to the database with the record of its request.
     """
 
-    __slots__ = ("_answer", "_bytes", "_bytes_max", "_keep_ms", "_parts", "_wish", "ended")
+    __slots__ = (
+        "_answer",
+        "_bytes",
+        "_bytes_max",
+        "_keep_ms",
+        "_lacks",
+        "_observer",
+        "_parts",
+        "_room",
+        "_taken",
+        "_wish",
+        "ended",
+    )
 
-    def __init__(self, wish: Wish, *, bytes_max: int, keep_ms: int) -> None:
+    def __init__(
+        self, wish: Wish, room: Room, observer: Observer, *, bytes_max: int, keep_ms: int
+    ) -> None:
         """bytes_max: a larger answer is not kept.  keep_ms: how long one is."""
         self.ended = False
+        self._room = room
+        self._observer = observer
+        self._taken = 0
+        self._lacks: Literal["too_large", "no_room"] | None = None
         self._wish = wish
         self._bytes_max = bytes_max
         self._keep_ms = keep_ms
@@ -32,13 +76,24 @@ class Claim:
 
     def complete(self, head: bytes, end: bytes, *, stream: bool, cost: bytes) -> None:
         """The answer is whole with `end`; the rest as in `Answer`."""
-        if self._bytes + len(end) <= self._bytes_max:
-            self._answer = Answer(200, head, stream, b"".join(self._parts), cost, end)
+        body = self._bytes + len(end)
+        if body > self._bytes_max:
+            self._lacks = "too_large"
+            return
+        said = len(cost) + NANO_DIGITS_MAX if cost else 0
+        if not self._room.take(len(head) + body + said):
+            self._lacks = "no_room"
+            return
+        self._taken = len(head) + body + said
+        self._answer = Answer(200, head, stream, b"".join(self._parts), cost, end)
 
     def end(self, outcome: str) -> Ended:
         self.ended = True
         if outcome not in KEPT:
+            self._room.give_back(self._taken)
             return Ended(self._wish.request_id, None)
+        if self._lacks is not None:
+            self._observer.not_stored(self._lacks)
         return Ended(self._wish.request_id, self._keep_ms, self._answer)
 
     def release(self) -> Release:

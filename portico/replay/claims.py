@@ -14,9 +14,10 @@ from portico.db.transaction import Transaction
 from portico.db.writer import Writer
 from portico.kit.clock import Clock
 from portico.replay import service, store
-from portico.replay.claim import Claim
+from portico.replay.claim import Claim, Observer
 from portico.replay.model import Release, Replayed, Standing, Wish
 from portico.replay.rules import in_use, key_of, not_kept, objection
+from portico.replay.shelf import Shelves
 
 _HASHED_INLINE_BYTES_MAX = 1_048_576
 """Beyond it, hashing would hold up every other stream on the loop for milliseconds."""
@@ -25,11 +26,13 @@ _HASHED_INLINE_BYTES_MAX = 1_048_576
 @dataclass(frozen=True, slots=True)
 class Keeping:
     """answer_bytes_max: a larger answer is not kept.
+    bytes_per_project_max: an answer that all of a project's would exceed it with is not, either.
     keep_ms: how long an answer is, from its end.
     open_ms: after this an open claim belongs to the sweeper; longer than any request.
     """
 
     answer_bytes_max: int
+    bytes_per_project_max: int
     keep_ms: int
     open_ms: int
 
@@ -65,8 +68,16 @@ class Claims:
     """
 
     def __init__(
-        self, writer: Writer, readers: Readers, clock: Clock, owner: str, keeping: Keeping
+        self,
+        writer: Writer,
+        readers: Readers,
+        clock: Clock,
+        owner: str,
+        keeping: Keeping,
+        observer: Observer,
     ) -> None:
+        self._shelves = Shelves(readers, clock, keeping.bytes_per_project_max)
+        self._observer = observer
         self._writer = writer
         self._readers = readers
         self._keeping = keeping
@@ -85,7 +96,13 @@ class Claims:
         """
         key = key_of(header)
         wish = Wish(project_id, key, await fingerprint(target, body), request_id)
-        claim = Claim(wish, bytes_max=self._keeping.answer_bytes_max, keep_ms=self._keeping.keep_ms)
+        claim = Claim(
+            wish,
+            await self._shelves.of(project_id),
+            self._observer,
+            bytes_max=self._keeping.answer_bytes_max,
+            keep_ms=self._keeping.keep_ms,
+        )
         answered = self._writer.ack()
         self._writer.put(self._lane, wish, answered)
         try:
@@ -94,11 +111,11 @@ class Claims:
             self.release(claim)  # it may be on disk, and nobody else knows of it
             raise
         if standing.request_id == request_id:
+            self._observer.keyed("ran")
             return claim
-        refusal = objection(standing, wish)
-        if refusal is not None:
-            raise refusal
-        raise await self._again(standing, wish)
+        instead = objection(standing, wish) or await self._again(standing, wish)
+        self._observer.keyed("replayed" if isinstance(instead, Replayed) else instead.code)
+        raise instead
 
     def release(self, claim: Claim) -> None:
         """Free the key with the next commit, before any later `take`.  Where even that fails, the
@@ -106,7 +123,7 @@ class Claims:
         with suppress(errors.Refusal):
             self._writer.put(self._lane, claim.release())
 
-    async def _again(self, standing: Standing, wish: Wish) -> Exception:
+    async def _again(self, standing: Standing, wish: Wish) -> Replayed | errors.Refusal:
         stored = await self._readers.run(partial(store.stored, request_id=standing.request_id))
         if stored is None:  # forgotten in this very moment: the next try takes the key
             return in_use(wish)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from portico.db.tables import idempotency_key
 from portico.db.transaction import Row, Transaction, places
@@ -91,6 +91,13 @@ def purge(transaction: Transaction, now_ms: int, most: int) -> int:
         "WHERE state = 'done' AND expires_at_ms <= ? ORDER BY expires_at_ms LIMIT ?)",
         (now_ms, most),
     )
+
+
+def stored_bytes(connection: Connection, project_id: str) -> int:
+    """Of all answers of a project, with their heads.  Looks at each of its rows, not into them."""
+    c = idempotency_key.c
+    size = func.coalesce(func.sum(func.length(c.answer) + func.length(c.head)), 0)
+    return int(connection.execute(select(size).where(c.project_id == project_id)).scalar_one())
 
 
 def stored(connection: Connection, request_id: str) -> Stored | None:

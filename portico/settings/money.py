@@ -104,6 +104,14 @@ class Replay(Struct, frozen=True, forbid_unknown_fields=True):
             description="Larger answers are not kept; a retry is then refused, never run twice.",
         ),
     ] = 1_048_576
+    bytes_per_project_max: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Of all answers kept for a project (by one server); what would exceed it is "
+            "treated like a larger answer.",
+        ),
+    ] = 268_435_456
 
 
 class Alerts(Struct, frozen=True, forbid_unknown_fields=True):

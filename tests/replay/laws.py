@@ -175,6 +175,22 @@ def only_what_is_over_is_purged_some_at_a_time(world: World) -> None:
     }
 
 
+def what_a_project_stores_is_its_answers_and_their_heads(world: World) -> None:
+    names = ("r1", "r2", "r3", "r4")
+    world.take(*[wish(name, key=name) for name in names], wish("q1", project="q"))
+    assert world.stored_bytes("p") == 0
+    world.finish(kept("r1"), kept("r2", None), kept("q1"), charged={"r1": 77})
+    stored = world.stored("r1")
+    assert stored is not None
+    assert stored.body is not None
+    assert world.stored_bytes("p") == len(stored.head) + len(stored.body) == 33
+    world.finish(kept("r3"))
+    assert world.stored_bytes("p") == 33 + 17 + 6
+    world.now_ms += KEEP_MS
+    world.purge()
+    assert (world.stored_bytes("p"), world.stored_bytes("q")) == (0, 0)
+
+
 def thousands_share_a_commit(world: World) -> None:
     items = [wish(f"r{n}", key=f"k{n}") for n in range(4_096)]
     assert world.take(*items) == [f"r{n}" for n in range(4_096)]
@@ -219,6 +235,7 @@ LAWS: list[Law] = [
     the_claims_of_the_dead_are_free_and_those_of_the_living_are_not,
     an_open_claim_that_no_request_can_have_any_more_is_freed,
     only_what_is_over_is_purged_some_at_a_time,
+    what_a_project_stores_is_its_answers_and_their_heads,
     thousands_share_a_commit,
     the_database_itself_lets_a_key_be_taken_once,
 ]

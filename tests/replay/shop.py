@@ -27,6 +27,7 @@ from portico.ledger import service as ledger
 from portico.ledger.model import Account, Posting
 from portico.metering.service import Metering
 from portico.metering.sweeper import Sweeper
+from portico.observe.metrics import Metrics
 from portico.pricing.offer import Offer
 from portico.replay.claims import Claims, Keeping
 from portico.routing.model import Deployment
@@ -41,7 +42,7 @@ __all__ = ["COST", "FUNDS_NANO", "WHOLE", "WINDOWS", "Shop", "asking", "fund", "
 FUNDS_NANO = 10_000
 PATH = "/v1/chat/completions"
 PROJECTS = {"pk_a": "proj_a", "pk_b": "proj_b"}
-KEEPING = Keeping(answer_bytes_max=100, keep_ms=60_000, open_ms=1_000_000)
+KEEPING = Keeping(100, 100_000, keep_ms=60_000, open_ms=1_000_000)
 WHOLE = Offer(QUOTE, TEXT, 1_000, 98, 0, 0, 1_000)
 WINDOWS = Offer(QUOTE, TEXT, 100, 10, 10, 50, 1_000)
 """100 nano pay for the input and 10 tokens, 50 more for the next 10."""
@@ -94,6 +95,7 @@ class Shop:
         *,
         offer: Offer | None = WHOLE,
         places: int = 100,
+        keeping: Keeping = KEEPING,
     ) -> None:
         self.database = database
         self.clock = HandClock()
@@ -105,7 +107,8 @@ class Shop:
         holds = Holds(
             self.writer, Budgets(self.readers, self.clock), self.clock, owner, ttl_ms=900_000
         )
-        self.claims = Claims(self.writer, self.readers, self.clock, owner, KEEPING)
+        self.metrics = Metrics()
+        self.claims = Claims(self.writer, self.readers, self.clock, owner, keeping, self.metrics)
         self.sweeper = Sweeper(self.writer, self.clock, owner, alone=True)
         self.engine = Scripted(script, abilities=Abilities(frozenset(), None, places))
         self._offer = offer

@@ -1,15 +1,17 @@
 """What a key may be, what is kept, what counts as the same request."""
 
 import itertools
+from dataclasses import dataclass, field
 
 import pytest
 
 from portico import errors
 from portico.metering.model import Outcome
-from portico.replay.claim import Claim
+from portico.replay.claim import NANO_DIGITS_MAX, Claim
 from portico.replay.claims import fingerprint
 from portico.replay.model import Answer, Ended
 from portico.replay.rules import in_use, key_of
+from portico.replay.shelf import Shelf
 from tests.replay.world import wish
 
 
@@ -27,6 +29,25 @@ def test_anything_else_is_refused(key: bytes) -> None:
     assert refused.value.code == "invalid_idempotency_key"
 
 
+@dataclass
+class Seen:
+    """What an operator watches."""
+
+    outcomes: list[str] = field(default_factory=list)
+    lacks: list[str] = field(default_factory=list)
+
+    def keyed(self, outcome: str) -> None:
+        self.outcomes.append(outcome)
+
+    def not_stored(self, reason: str) -> None:
+        self.lacks.append(reason)
+
+
+@pytest.fixture
+def room() -> Shelf:
+    return Shelf(1_000, 0)
+
+
 @pytest.mark.parametrize(
     ("outcome", "kept"),
     [
@@ -40,13 +61,36 @@ def test_anything_else_is_refused(key: bytes) -> None:
         ("internal_error", False),
     ],
 )
-def test_only_a_whole_answer_is_kept(outcome: Outcome, kept: bool) -> None:
-    claim = Claim(wish("r1"), bytes_max=10, keep_ms=5)
+def test_only_a_whole_answer_is_kept(room: Shelf, outcome: Outcome, kept: bool) -> None:
+    claim = Claim(wish("r1"), room, Seen(), bytes_max=10, keep_ms=5)
     claim.add(b"one")
     claim.complete(b"head", b"two", stream=True, cost=b"%d")
     answer = Answer(200, b"head", True, b"one", b"%d", b"two")
     assert claim.end(outcome) == (Ended("r1", 5, answer) if kept else Ended("r1", None))
     assert claim.ended
+    # Its head, its body, and what it costs, written as long as can be.
+    assert room.stored_bytes == (4 + 6 + 2 + NANO_DIGITS_MAX if kept else 0)
+
+
+def test_an_answer_that_its_project_has_no_room_for_is_not_kept_and_its_key_is() -> None:
+    room, seen = Shelf(20, 0), Seen()
+    answers = []
+    for number in range(3):
+        claim = Claim(wish(f"r{number}"), room, seen, bytes_max=10, keep_ms=5)
+        claim.complete(b"1234", b"1234", stream=True, cost=b"")
+        ended = claim.end("completed")
+        assert ended.keep_ms == 5
+        answers.append(ended.answer is not None)
+    assert (answers, seen.lacks) == ([True, True, False], ["no_room"])
+
+
+def test_what_was_too_large_takes_no_room_and_is_told_once() -> None:
+    room, seen = Shelf(20, 0), Seen()
+    claim = Claim(wish("r1"), room, seen, bytes_max=3, keep_ms=5)
+    claim.complete(b"", b"1234", stream=True, cost=b"")
+    assert seen.lacks == [], "nobody has missed it yet"
+    claim.end("completed")
+    assert (room.stored_bytes, seen.lacks) == (0, ["too_large"])
 
 
 @pytest.mark.parametrize(
@@ -59,8 +103,10 @@ def test_only_a_whole_answer_is_kept(outcome: Outcome, kept: bool) -> None:
         ([], b"1234567890", True),
     ],
 )
-def test_an_answer_up_to_the_limit_is_kept(parts: list[bytes], end: bytes, kept: bool) -> None:
-    claim = Claim(wish("r1"), bytes_max=10, keep_ms=5)
+def test_an_answer_up_to_the_limit_is_kept(
+    room: Shelf, parts: list[bytes], end: bytes, kept: bool
+) -> None:
+    claim = Claim(wish("r1"), room, Seen(), bytes_max=10, keep_ms=5)
     for part in parts:
         claim.add(part)
     claim.complete(b"", end, stream=True, cost=b"")

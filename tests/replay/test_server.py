@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,12 +23,26 @@ from portico.ledger.model import Settlement
 from portico.metering import sweeper
 from portico.metering.service import OpenRecord
 from portico.metering.store import UsageLane
+from portico.observe.metrics import Metrics
+from portico.replay import service
 from portico.replay.claim import Claim
 from portico.replay.model import Ended
+from portico.replay.shelf import Shelf
 from tests.db.storage import locked
 from tests.door.scene import PATIENT_S, request
 from tests.metering.requests import CALLER, PROMPT, Arrival, Permit
-from tests.replay.shop import COST, PATH, WHOLE, WINDOWS, asking, fund, opened, says
+from tests.replay.shop import (
+    COST,
+    KEEPING,
+    PATH,
+    WHOLE,
+    WINDOWS,
+    Shop,
+    asking,
+    fund,
+    opened,
+    says,
+)
 from tests.replay.world import wish
 
 pytestmark = pytest.mark.anyio
@@ -277,6 +292,63 @@ async def test_an_answer_that_is_too_large_is_charged_once_and_not_run_again(
         shop.check(charged=1, records=1)
 
 
+def figure(shop: Shop, name: str, **labels: str) -> float:
+    """0 for what never happened."""
+    return shop.metrics.registry.get_sample_value(f"portico_{name}_total", labels) or 0
+
+
+async def test_a_project_stores_so_much_and_not_more(funded: Database) -> None:
+    keeping = replace(KEEPING, bytes_per_project_max=400)
+    script = says(b"x" * 50, b"y")
+    async with opened(funded, script, keeping=keeping) as (shop, street):
+        firsts = [await street.ask(f"k{number}") for number in range(8)]
+        assert {each.status for each in firsts} == {200}
+        agains = [await street.ask(f"k{number}") for number in range(8)]
+        kept = [each.status == 200 for each in agains]
+        stored = "SELECT sum(length(answer) + length(head)) FROM idempotency_key"
+        assert 300 < shop.number(stored) <= 400
+        assert kept == sorted(kept, reverse=True), "the first ones, until it was full"
+        assert 0 < sum(kept) < 8
+        for first, again in zip(firsts, agains, strict=True):
+            same = (again.status, again.body) == (200, first.body)
+            assert same or (again.status, again.code) == (409, "idempotent_answer_not_kept")
+        assert len(shop.engine.asked) == 8, "nothing is run again"
+        shop.check(charged=8, records=8)
+        other = [await street.ask("k0", credential="pk_b") for _ in range(2)]
+        assert [each.status for each in other] == [200, 200], "another project has its own room"
+        lost = 8 - sum(kept)
+        assert figure(shop, "idempotent_answers_not_stored", reason="no_room") == lost
+        told = {"ran": 9, "replayed": sum(kept) + 1, "idempotent_answer_not_kept": lost}
+        for outcome, times in told.items():
+            assert figure(shop, "idempotent_requests", outcome=outcome) == times
+
+
+async def test_what_was_stored_before_a_restart_counts(funded: Database) -> None:
+    keeping = replace(KEEPING, bytes_per_project_max=400)
+    script = says(b"x" * 50, b"y")
+    async with opened(funded, script, keeping=keeping) as (shop, street):
+        while figure(shop, "idempotent_answers_not_stored", reason="no_room") == 0:
+            number = len(shop.engine.asked)
+            await street.ask(f"k{number}")
+        stored = "SELECT sum(length(answer) + length(head)) FROM idempotency_key"
+        full = shop.number(stored)
+    async with opened(funded, script, keeping=keeping) as (shop, street):
+        await street.ask("one more")
+        assert shop.number(stored) == full
+        shop.clock.pass_s(61.0)  # longer than an answer is kept, and than between two looks
+        await shop.writer.run(lambda c: service.purge(Transaction(c), shop.clock.wall_ms()))
+        first = await street.ask("then")
+        assert (await street.ask("then")).body == first.body, "there is room again"
+
+
+async def test_conflicts_are_counted_by_their_code(funded: Database) -> None:
+    async with opened(funded, says(b"hello")) as (shop, street):
+        await street.ask(about="a")
+        assert (await street.ask(about="b")).code == "idempotency_key_reused"
+        assert figure(shop, "idempotent_requests", outcome="idempotency_key_reused") == 1
+        assert figure(shop, "idempotent_requests", outcome="ran") == 1
+
+
 async def test_a_key_is_forgotten_when_its_time_is_over(funded: Database) -> None:
     async with opened(funded, says(b"hello")) as (shop, street):
         await street.ask()
@@ -460,7 +532,7 @@ def test_the_money_and_the_key_end_in_one_step() -> None:
             seen.append(record.closing)
             return super().end(outcome)
 
-    claim = Watching(wish("req_1"), bytes_max=9, keep_ms=1)
+    claim = Watching(wish("req_1"), Shelf(9, 0), Metrics(), bytes_max=9, keep_ms=1)
     purse: Any = SimpleNamespace(offer=WHOLE, resolved=False)
     arrival = Arrival("req_1", 0.0, claim)
     record = OpenRecord(arrival, CALLER, PROMPT, Permit(0, purse), SystemClock())

@@ -95,6 +95,10 @@ class World:
             more: bool = self.rooms.service.purge(transaction, self.now_ms)
         return more
 
+    def stored_bytes(self, project: str) -> int:
+        found: int = self.rooms.store.stored_bytes(self.transaction.connection, project)
+        return found
+
     def stored(self, request: str) -> Stored | None:
         found: Stored | None = self.rooms.store.stored(self.transaction.connection, request)
         return found
