@@ -1,15 +1,30 @@
 """What is spoken at the door, and where."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
+from portico.canon.prompt import Feature, Prompt
+from portico.dialects.anthropic_messages import errors as messages_errors
+from portico.dialects.anthropic_messages import models as messages_models
+from portico.dialects.anthropic_messages import parse as messages
+from portico.dialects.anthropic_messages.request import CountRequest, MessagesRequest
+from portico.dialects.anthropic_messages.signatures import Signatures
+from portico.dialects.anthropic_messages.writer import writer_for as messages_writer
 from portico.dialects.openai_chat import errors as chat_errors
 from portico.dialects.openai_chat.parse import SPECIMEN, parse
 from portico.dialects.openai_chat.request import ChatRequest
 from portico.dialects.openai_chat.writer import writer_for
+from portico.dialects.openai_completions import parse as completions
+from portico.dialects.openai_completions.writer import writer_for as completions_writer
 from portico.dialects.openai_embeddings import parse as embeddings
 from portico.dialects.openai_embeddings.writer import VectorsWriter
 from portico.door.dialect import Dialect
+from portico.door.endpoints.models import Shape
 from portico.door.speech import Speech
+from portico.kit.sealing import Seal
+from portico.routing.model import Deployment
 
 OPENAI_CHAT = Dialect(
     parse=parse,
@@ -20,6 +35,17 @@ OPENAI_CHAT = Dialect(
     specimen=SPECIMEN,
     body=ChatRequest,
     summary="Chat Completions, in OpenAI's words.",
+)
+
+OPENAI_COMPLETIONS = Dialect(
+    parse=completions.parse,
+    writer=completions_writer,
+    envelope=chat_errors.render,
+    headers=chat_errors.headers,
+    event=chat_errors.stream_error,
+    specimen=completions.SPECIMEN,
+    body=completions.CompletionsRequest,
+    summary="The text that follows a text, in OpenAI's older words.",
 )
 
 OPENAI_EMBEDDINGS = Dialect(
@@ -35,9 +61,82 @@ OPENAI_EMBEDDINGS = Dialect(
 
 GENERATING: Mapping[str, Dialect] = {
     "/v1/chat/completions": OPENAI_CHAT,
+    "/v1/completions": OPENAI_COMPLETIONS,
     "/v1/embeddings": OPENAI_EMBEDDINGS,
 }
-"""By the path a request to generate is sent to."""
+"""Those of them that need nothing but their own words."""
 
-OTHERS: Mapping[Speech, Dialect] = {}
-"""Who is answered in other words than OpenAI's."""
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """How many tokens a request would be, as one dialect asks it at `path`; see `Counting`."""
+
+    path: str
+    dialect: Dialect
+    parse: Callable[[bytes, dict[str, str]], Prompt]
+    told: Callable[[int], Any]
+    body: type
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """
+    generating: by the path a request to generate is sent to.
+    others: who is answered in other words than OpenAI's; shapes: how they are shown models.
+    """
+
+    generating: Mapping[str, Dialect]
+    others: Mapping[Speech, Dialect]
+    shapes: Mapping[Speech, Shape]
+    questions: Sequence[Question]
+
+
+def spoken(seal: Seal) -> Spoken:
+    """Everything that is spoken here.  seal: for what callers keep for us."""
+    signatures = Signatures(seal)
+    anthropic = _anthropic(signatures)
+    counting = partial(messages.parse_count, signatures=signatures)
+    return Spoken(
+        generating={**GENERATING, "/v1/messages": anthropic},
+        others={"anthropic": anthropic},
+        shapes={"anthropic": AnthropicShape()},
+        questions=(
+            Question(
+                "/v1/messages/count_tokens",
+                anthropic,
+                counting,
+                lambda count: {"input_tokens": count},
+                CountRequest,
+            ),
+        ),
+    )
+
+
+def _anthropic(signatures: Signatures) -> Dialect:
+    return Dialect(
+        parse=partial(messages.parse, signatures=signatures),
+        writer=partial(messages_writer, signatures=signatures),
+        envelope=messages_errors.render,
+        headers=messages_errors.headers,
+        event=messages_errors.event,
+        specimen=messages.SPECIMEN,
+        body=MessagesRequest,
+        summary="Messages, in Anthropic's words.",
+        named=messages_errors.named,
+        passage=messages_errors.passage,
+        status=messages_errors.status_of,
+    )
+
+
+class AnthropicShape:
+    """Models as Anthropic's clients read them."""
+
+    def one(self, model: str, ways: Sequence[Deployment]) -> dict[str, Any]:
+        abilities = [way.engine.abilities for way in ways]
+        features: frozenset[Feature] = frozenset().union(*(each.features for each in abilities))
+        created_s, context_tokens = ways[0].created_at_s, abilities[0].context_tokens
+        return messages_models.model_of(model, created_s, context_tokens, features)
+
+    def all(self, models: Sequence[dict[str, Any]], query: bytes) -> dict[str, Any]:
+        """Raises: Refusal."""
+        return messages_models.page_of(models, query)

@@ -6,12 +6,13 @@ from importlib.metadata import version
 from typing import Any
 
 from portico import journey
-from portico.app.dialects import GENERATING, OPENAI_CHAT, OTHERS
+from portico.app.dialects import OPENAI_CHAT, Spoken, spoken
 from portico.app.storage import Books
 from portico.db.readers import Readers
 from portico.door.dispatch import Dispatch
 from portico.door.edge import Edge
 from portico.door.endpoints import Health, MetricsPage, Models, Usage
+from portico.door.endpoints.counting import Counting
 from portico.door.endpoints.description import Description
 from portico.door.endpoints.money import Money
 from portico.door.endpoints.preflight import Desks, Preflight
@@ -21,6 +22,7 @@ from portico.door.openapi import document
 from portico.door.origins import Origins
 from portico.door.routes import Route, Routes
 from portico.kit.clock import Clock
+from portico.kit.sealing import Seal
 from portico.metering import reports
 from portico.metering.model import GroupBy, Question, Totals
 from portico.observe.metrics import CONTENT_TYPE, Metrics
@@ -39,14 +41,17 @@ class Door:
         readers: Readers,
         metrics: Metrics,
         clock: Clock,
+        seal: Seal,
         also: Sequence[Route] = (),
     ) -> None:
-        """also: routes of rooms that are not always open."""
+        """seal: for what callers keep for us.  also: routes of rooms that are not always open."""
         self._rooms = rooms
+        words = spoken(seal)
         self.routes = Routes(
             [
-                *_generating(settings, rooms, books, clock),
-                *_telling(rooms, books, readers, clock),
+                *_generating(words, settings, rooms, books, clock),
+                *_counting(words, settings, rooms),
+                *_telling(words, rooms, books, readers, clock),
                 *self._watching(settings, metrics),
                 *also,
             ]
@@ -57,7 +62,7 @@ class Door:
                 OPENAI_CHAT.render,
                 metrics,
                 origins(settings),
-                OTHERS,
+                words.others,
             ).serve,
             OPENAI_CHAT.render,
             metrics,
@@ -108,7 +113,7 @@ class Door:
 
 
 def _generating(
-    settings: Settings, rooms: journey.Rooms, books: Books, clock: Clock
+    words: Spoken, settings: Settings, rooms: journey.Rooms, books: Books, clock: Clock
 ) -> list[Route]:
     """What runs a model, by admission only, and what says how that would go."""
     size, compression = settings.edge.body_bytes_max, settings.edge.compression
@@ -122,7 +127,7 @@ def _generating(
             dialect.summary,
             dialect.body,
         )
-        for path, dialect in GENERATING.items()
+        for path, dialect in words.generating.items()
     ]
     desks = Desks(rooms.callers, rooms.routing, rooms.counter, books.standings)
     preflight = Preflight(
@@ -140,13 +145,38 @@ def _generating(
     ]
 
 
-def _telling(rooms: journey.Rooms, books: Books, readers: Readers, clock: Clock) -> list[Route]:
+def _counting(words: Spoken, settings: Settings, rooms: journey.Rooms) -> list[Route]:
+    """How many tokens a request would be, free."""
+    size, compression = settings.edge.body_bytes_max, settings.edge.compression
+    return [
+        Route(
+            "POST",
+            question.path,
+            Counting(
+                question.dialect,
+                question.parse,
+                question.told,
+                rooms.callers,
+                rooms.routing,
+                body_bytes_max=size,
+                compression=compression,
+            ).handle,
+            "How many tokens a request would be; free.",
+            question.body,
+        )
+        for question in words.questions
+    ]
+
+
+def _telling(
+    words: Spoken, rooms: journey.Rooms, books: Books, readers: Readers, clock: Clock
+) -> list[Route]:
     """What a developer may read, free."""
 
     async def ask_usage(question: Question, by: GroupBy) -> dict[str, Totals]:
         return await readers.run(lambda connection: reports.groups(connection, question, by))
 
-    models = Models(rooms.callers, rooms.routing.models)
+    models = Models(rooms.callers, rooms.routing.models, words.shapes, words.others)
     usage = Usage(rooms.callers, ask_usage, clock)
     money = Money(
         rooms.callers,

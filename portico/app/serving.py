@@ -24,6 +24,7 @@ from portico.db.readers import Readers
 from portico.door.edge import Edge
 from portico.door.server import Server, bind
 from portico.kit.clock import SystemClock
+from portico.kit.sealing import Seal
 from portico.kit.tasks import Tasks
 from portico.observe.metrics import Metrics
 from portico.routing.drills import Drills
@@ -89,9 +90,9 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
         # Last of all: a key made by a start that then failed would never have been seen.
         peppers, first_key = await asyncio.to_thread(opened_accounts, settings, database, clock)
         await books.prices.refresh()
-        callers = Callers(readers, peppers, clock)
+        callers, seal = Callers(readers, peppers, clock), Seal([each.secret for each in peppers])
         rooms = journey.Rooms(callers, routing, books.admission, books.metering, books.counter)
-        door = Door(settings, rooms, books, readers, metrics, clock, taking.routes)
+        door = Door(settings, rooms, books, readers, metrics, clock, seal, taking.routes)
         door.add_gauges(metrics, fleet)
         tasks.start(follow(settings, fleet, registry, Drills(database, clock), clock))
         for work in (*books.follow, *taking.follow, *watched):

@@ -9,12 +9,13 @@ import pytest
 
 import portico
 from portico import errors, journey
-from portico.app.dialects import GENERATING
+from portico.app.dialects import spoken
 from portico.app.door import Door
 from portico.callers.model import Caller
 from portico.canon.prompt import Feature
 from portico.engines.base import Abilities
 from portico.kit.clock import SystemClock
+from portico.kit.sealing import Seal
 from portico.observe.metrics import Metrics
 from portico.routing.model import Deployment
 from portico.routing.service import Routing
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.anyio
 
 RUN_NOTHING = {
     ("POST", "/v1/preflight"),
+    ("POST", "/v1/messages/count_tokens"),
     ("GET", "/v1/models"),
     ("GET", "/v1/models/{id}"),
     ("GET", "/v1/usage"),
@@ -41,9 +43,10 @@ RUN_NOTHING = {
 }
 """A route that is not listed here has to reach `Admission.admit` before anything else happens."""
 
+SEAL = Seal([b"s" * 32])
 BODIES = {
     path: json.dumps({**dialect.specimen, "model": "m"}).encode()
-    for path, dialect in GENERATING.items()
+    for path, dialect in spoken(SEAL).generating.items()
 }
 
 
@@ -77,7 +80,7 @@ def door(rooms: Rooms) -> Door:
     routing = Routing([Deployment("a/m", "m", Scripted(says(b"never"), abilities=ABLE), "us", 0)])
     behind: Any = rooms
     made = journey.Rooms(behind, routing, behind, behind, behind)
-    return Door(load(environment={}), made, behind, behind, Metrics(), SystemClock())
+    return Door(load(environment={}), made, behind, behind, Metrics(), SystemClock(), SEAL)
 
 
 def routes() -> list[tuple[str, str]]:

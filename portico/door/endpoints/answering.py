@@ -5,6 +5,7 @@ from typing import Any, Protocol
 import msgspec
 
 from portico.callers.model import Caller
+from portico.door.dialect import Dialect
 from portico.door.exchange import Exchange
 from portico.door.lines import JSON
 
@@ -17,6 +18,10 @@ class Verifier(Protocol):
         ...
 
 
-def answer_json(exchange: Exchange, status: int, content: Any) -> None:
-    lines = b"%bx-request-id: %b\r\n" % (JSON, exchange.request_id.encode("ascii"))
-    exchange.reply(status, lines + UNCACHED, msgspec.json.encode(content))
+def answer_json(
+    exchange: Exchange, status: int, content: Any, dialect: Dialect | None = None
+) -> None:
+    """dialect: whose way it is to name the request in a header; OpenAI's where it is None."""
+    request_id = exchange.request_id.encode("ascii")
+    named = b"x-request-id: %b\r\n" % request_id if dialect is None else dialect.named(request_id)
+    exchange.reply(status, JSON + named + UNCACHED, msgspec.json.encode(content))

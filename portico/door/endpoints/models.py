@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from portico import errors
 from portico.door.credentials import credential_of
+from portico.door.dialect import Dialect
 from portico.door.endpoints.answering import Verifier, answer_json
 from portico.door.exchange import Exchange
 from portico.door.speech import Speech, speech_of
@@ -43,23 +44,25 @@ _OPENAI = OpenAIShape()
 class Models:
     """What is served here, in the shape of whoever asks.
 
-    others: shapes beside OpenAI's."""
+    others: shapes beside OpenAI's; dialects: their words about a request."""
 
     def __init__(
         self,
         callers: Verifier,
         known: KnownModels,
         others: Mapping[Speech, Shape] | None = None,
+        dialects: Mapping[Speech, Dialect] | None = None,
     ) -> None:
         self._callers = callers
         self._known = known
         self._others = others or {}
+        self._dialects = dialects or {}
 
     async def all(self, exchange: Exchange, _: str) -> None:
         await self._callers.verify(credential_of(exchange.headers, exchange.query))
-        shape = self._shape(exchange)
+        shape, dialect = self._asker(exchange)
         models = [shape.one(model, ways) for model, ways in self._known().items()]
-        answer_json(exchange, 200, shape.all(models, exchange.query))
+        answer_json(exchange, 200, shape.all(models, exchange.query), dialect)
 
     async def one(self, exchange: Exchange, model: str) -> None:
         await self._callers.verify(credential_of(exchange.headers, exchange.query))
@@ -71,8 +74,9 @@ class Models:
                 value=model[:200],
                 limit=sorted(known)[:20],
             )
-        answer_json(exchange, 200, self._shape(exchange).one(model, known[model]))
+        shape, dialect = self._asker(exchange)
+        answer_json(exchange, 200, shape.one(model, known[model]), dialect)
 
-    def _shape(self, exchange: Exchange) -> Shape:
+    def _asker(self, exchange: Exchange) -> tuple[Shape, Dialect | None]:
         speech = speech_of(exchange.path, exchange.headers, exchange.query)
-        return self._others.get(speech, _OPENAI)
+        return self._others.get(speech, _OPENAI), self._dialects.get(speech)
