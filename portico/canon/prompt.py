@@ -40,6 +40,8 @@ class Prompt:
     warnings: what was changed or dropped, for the `portico-warnings` header.
     to_embed: reads what is to be turned into vectors; None where words are to be made.  Such a
       prompt needs "embeddings".
+    apart: where one request holds several prompts: the same as requests of one prompt each, whose
+      choices follow each other; None where it holds one.
     media_characters: of images, audio and files, as they stand in the body (base64).
     thoughts_shown: may the answer show what the model thought?  It is counted either way.
     """
@@ -62,4 +64,5 @@ class Prompt:
     warnings: list[str] = field(default_factory=list)
     media_characters: dict[Feature, int] = field(default_factory=dict)
     to_embed: Callable[[], ToEmbed] | None = None
+    apart: "Callable[[], tuple[Prompt, ...]] | None" = None
     thoughts_shown: bool = True

@@ -32,6 +32,11 @@ class Meters(msgspec.Struct, frozen=True, omit_defaults=True):
     def output_tokens(self) -> int:
         return self.output_text + self.output_reasoning + self.output_audio
 
+    def plus(self, other: "Meters") -> "Meters":
+        """Both together, meter by meter."""
+        both = zip(msgspec.structs.astuple(self), msgspec.structs.astuple(other), strict=True)
+        return Meters(*(one + two for one, two in both))
+
 
 NOTHING = Meters()
 

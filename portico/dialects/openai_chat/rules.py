@@ -133,10 +133,10 @@ def check_sampling(request: ChatRequest) -> None:
             limit="logprobs: true",
         )
     for token, bias in (request.logit_bias or {}).items():
-        _check_bias(token, bias)
+        check_bias(token, bias)
 
 
-def _check_bias(token: str, bias: Any) -> None:
+def check_bias(token: str, bias: Any) -> None:
     path = f"logit_bias.{token}"
     if not (token.isascii() and token.isdigit()):
         raise errors.INVALID_VALUE(

@@ -5,19 +5,22 @@ Chat.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
 from portico import errors
 from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
+from portico.dialects.losses import Losses
 from portico.dialects.openai_chat.parse import DIALECT as CHAT
 from portico.dialects.openai_chat.reader import StreamReader, read_answer
 from portico.dialects.openai_chat.repair import RepairReader, repair_answer
 from portico.dialects.openai_chat.translation import as_chat, custom_tools
+from portico.dialects.openai_completions import upstream as completions
+from portico.dialects.openai_completions.parse import DIALECT as COMPLETIONS
 from portico.dialects.openai_embeddings import upstream as embeddings
-from portico.engines.openai_compatible.collecting import Collecting
+from portico.engines.openai_compatible.collecting import Collecting, FromCompletions
 from portico.engines.openai_compatible.profile import Profile
 from portico.engines.openai_compatible.request import check_media, request_body, streams
 from portico.engines.openai_compatible.server import Server
@@ -52,8 +55,11 @@ class Asking:
     optional: bool = False
 
 
-def asking(prompt: Prompt, profile: Profile, server: Server) -> Asking:
-    """Raises: Refusal: this server cannot do what is asked."""
+def asking(prompt: Prompt, profile: Profile, server: Server, *, completes: bool) -> Asking:
+    """completes: the server has `/v1/completions`, as far as is known.
+
+    Raises: Refusal: this server cannot do what is asked.
+    """
     if prompt.to_embed is not None:
         return _for_vectors(prompt, profile, server)
     if profile.abilities.features == _ONLY_VECTORS:
@@ -64,6 +70,10 @@ def asking(prompt: Prompt, profile: Profile, server: Server) -> Asking:
             limit=sorted(_ONLY_VECTORS),
             remedy="Ask it at /v1/embeddings, or choose another model.",
         )
+    if prompt.dialect == COMPLETIONS and completes:
+        return _for_completions(prompt, profile, server)
+    if prompt.dialect == COMPLETIONS:
+        _say_it_is_chat(prompt)
     return _for_chat(prompt, profile, server)
 
 
@@ -89,6 +99,34 @@ def _for_chat(prompt: Prompt, profile: Profile, server: Server) -> Asking:
     whole = read_answer if profile.clean else repair_answer
     body = request_body(chat, profile)
     return Asking(server.chat_target, body, reader, whole, _ANSWER_BYTES_MAX)
+
+
+def _for_completions(prompt: Prompt, profile: Profile, server: Server) -> Asking:
+    reader: Reader | None = None
+    if profile.kind == "llamacpp":
+        said = completions.for_events(prompt)
+        reader = FromCompletions(choices=prompt.choices)
+    else:
+        said = completions.bounded(prompt)
+        if prompt.stream:
+            reader = completions.CompletionsReader(
+                wants_usage=prompt.wants_usage, choices=prompt.choices
+            )
+    return Asking(
+        server.completions_target,
+        request_body(said, replace(profile, running_usage=False)),
+        reader,
+        completions.read_completion,
+        _ANSWER_BYTES_MAX,
+        optional=True,
+    )
+
+
+def _say_it_is_chat(prompt: Prompt) -> None:
+    """Raises: Refusal, where the key is strict."""
+    losses = Losses(prompt.compatibility)
+    losses.map("prompt", "it has no Completions, and would be told it as a user's message")
+    prompt.warnings += [each for each in losses.warnings if each not in prompt.warnings]
 
 
 def _for_vectors(prompt: Prompt, profile: Profile, server: Server) -> Asking:

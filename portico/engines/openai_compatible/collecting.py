@@ -17,9 +17,13 @@ from portico.canon.delta import (
     ToolArguments,
     ToolCallBegan,
 )
-from portico.dialects.openai_chat.failures import BrokenAnswer
+from portico.dialects.openai_chat.failures import BrokenAnswer, malformed
 from portico.dialects.openai_chat.repair import RepairReader
 from portico.dialects.openai_chat.translation import CUSTOM_INPUT
+from portico.dialects.openai_completions.upstream import as_chat_chunk
+from portico.kit.sse import EventReader, EventTooLarge, frame
+
+_DONE = b"[DONE]"
 
 
 class Collecting:
@@ -58,6 +62,40 @@ class Collecting:
         delta.events = tuple(self._unwrap.pass_on(events) if self._unwrap else events)
         delta.raw = b""
         return delta
+
+
+class FromCompletions:
+    """The same for a stream of llama.cpp's `/v1/completions`, which is Chat's but for the place of
+    its text."""
+
+    def __init__(self, *, choices: int) -> None:
+        self._collecting = Collecting(choices=choices, timings=True)
+        self._events = EventReader()
+
+    def feed(self, data: bytes) -> Delta | None:
+        """Raises: BrokenAnswer."""
+        try:
+            events = self._events.feed(data)
+        except EventTooLarge:
+            raise malformed("an event over 8 MiB") from None
+        chunks = [as_chat_chunk(each.data) for each in events if each.data != _DONE]
+        raw = b"".join(frame(chunk) for chunk in chunks if chunk)
+        if any(each.data == _DONE for each in events):
+            raw += frame(_DONE)
+        return self._collecting.feed(raw) if raw else None
+
+    def finish(self) -> Delta | None:
+        """Raises: BrokenAnswer."""
+        delta = self.feed(b"\n\n")
+        if delta is not None and delta.last:
+            return delta
+        rest = self._collecting.finish()
+        if delta is None or rest is None:
+            return delta or rest
+        rest.events = (*delta.events, *rest.events)
+        rest.meters = rest.meters or delta.meters
+        rest.output_tokens += delta.output_tokens
+        return rest
 
 
 class Unwrapping:

@@ -13,6 +13,7 @@ from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
 from portico.dialects.openai_chat.failures import BrokenAnswer
 from portico.dialects.openai_chat.reader import read_answer
+from portico.engines.apart import one_by_one
 from portico.engines.base import Relay, UpstreamFailed
 from portico.engines.openai_compatible import refusals
 from portico.engines.openai_compatible.asking import Asking, Reader, asking, told
@@ -49,17 +50,32 @@ class OpenAICompatible:
         self._reuse = profile.kind != "llamacpp"
         self._failures = 0
         self._resting_until_s = 0.0
+        self._completes = True
+        """Until it says otherwise: that costs one exchange, in which nothing is generated."""
 
     @property
     def ready(self) -> bool:
         return not self._failures or self._clock.monotonic_s() >= self._resting_until_s
 
+    @property
+    def _takes_several(self) -> bool:
+        """Prompts in one request.  llama.cpp would put them into its slots all at once."""
+        return self._completes and self._profile.kind != "llamacpp"
+
     async def close(self) -> None:
         return
 
     async def generate(self, prompt: Prompt, relay: Relay) -> None:
-        asked = asking(prompt, self._profile, self._server)
+        if prompt.apart is not None and not self._takes_several:
+            await one_by_one(prompt.apart(), self.generate, relay)
+            return
+        asked = asking(prompt, self._profile, self._server, completes=self._completes)
         answer = await self._send(asked)
+        if answer.status in NOT_THERE and asked.target == self._server.completions_target:
+            answer.close()
+            self._completes = False
+            await self.generate(prompt, relay)
+            return
         try:
             if answer.status != 200:
                 raise await self._refused(answer, asked, prompt)
@@ -72,7 +88,7 @@ class OpenAICompatible:
             answer.close()
 
     async def count(self, prompt: Prompt) -> int | None:
-        if prompt.to_embed is not None:
+        if prompt.to_embed is not None or prompt.apart is not None:
             return None
         chat, _ = told(prompt, self._profile)
         return await count(self._transport, self._server, self._profile, chat)

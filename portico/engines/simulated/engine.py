@@ -6,6 +6,7 @@ from typing import get_args
 
 from portico import errors
 from portico.canon.prompt import Feature, Prompt
+from portico.engines.apart import one_by_one
 from portico.engines.base import Abilities, Relay, UpstreamFailed
 from portico.engines.simulated.malformed import spoilt
 from portico.engines.simulated.models import MODELS
@@ -50,6 +51,9 @@ class SimulatedEngine:
     async def generate(self, prompt: Prompt, relay: Relay) -> None:
         """Raises: Refusal: a wrong parameter, a schema nothing satisfies, context_length_exceeded,
         or the error asked for; UpstreamFailed, when asked to fail."""
+        if prompt.apart is not None:
+            await one_by_one(prompt.apart(), self.generate, relay)
+            return
         started_s = self._clock.monotonic_s()
         script = write(prompt, self._name, self._model)
         for sent, beat in enumerate(script.beats()):
@@ -60,6 +64,11 @@ class SimulatedEngine:
                 await relay(delta)
 
     async def count(self, prompt: Prompt) -> int | None:
+        if prompt.apart is not None:
+            return sum(self._count(each) for each in prompt.apart())
+        return self._count(prompt)
+
+    def _count(self, prompt: Prompt) -> int:
         return count_input(prompt.conversation(), prompt.output_tokens_max, self._name)
 
     async def close(self) -> None:

@@ -1,0 +1,1 @@
+"""OpenAI Completions, the older way: text in, the text that follows out."""
