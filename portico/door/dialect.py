@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
@@ -21,6 +21,15 @@ class Writer(Protocol):
     def ping(self) -> bytes:
         """What a stream says when there is nothing to say, so that nobody on the way takes it for
         dead; b"" where the dialect has nothing harmless."""
+        ...
+
+
+@runtime_checkable
+class Breaking(Protocol):
+    """A writer whose terminal event depends on what it wrote before."""
+
+    def fail(self, refusal: Refusal) -> bytes:
+        """The terminal events of a stream that has begun, in the place of `Dialect.event`."""
         ...
 
 

@@ -11,7 +11,7 @@ from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
 from portico.door.credentials import credential_of
 from portico.door.decoding import body_of
-from portico.door.dialect import Dialect, Writer
+from portico.door.dialect import Breaking, Dialect, Writer
 from portico.door.exchange import Exchange
 from portico.door.lines import JSON, line
 from portico.kit.clock import Clock
@@ -116,6 +116,8 @@ class Visit:
             return
         if not exchange.started:
             exchange.open(200, _head(prompt) + self._passage())
+        if self.claim is not None:
+            self.claim.add(data)  # some keep-alives are numbered events: without them one is missing
         exchange.push(data)
 
     def compose(self, final: Delta) -> None:
@@ -173,6 +175,8 @@ class Visit:
         dialect, prompt = self._terms.dialect, self._prompt
         if prompt is not None and prompt.framing == "array":
             return b"," + dialect.envelope(refusal, self.request_id) + b"]"
+        if isinstance(self._writer, Breaking):
+            return self._writer.fail(refusal)
         return dialect.event(refusal, self.request_id)
 
     def let_go(self) -> None:
