@@ -184,6 +184,12 @@ MEDIA_TOO_LARGE = _entry("media_too_large", 413, "Send a smaller file.")
 MEDIA_URL_REFUSED = _entry(
     "media_url_not_supported", 400, "Send the file inline as a base64 `data:` URL."
 )
+SEALED_ITEM_INVALID = _entry(
+    "sealed_item_invalid", 400, "Send the item as it was given, or leave it out."
+)
+SEALED_ITEM_EXPIRED = _entry(
+    "sealed_item_expired", 400, "Leave the item out, or send what it stands for."
+)
 
 # The model
 MODEL_NOT_FOUND = _entry("model_not_found", 404, "List the models with GET /v1/models.")

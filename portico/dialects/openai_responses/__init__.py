@@ -1,0 +1,1 @@
+"""OpenAI Responses, without state: what is sent is all there is."""

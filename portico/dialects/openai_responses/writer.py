@@ -1,0 +1,119 @@
+"""Answers written from canon events, streamed or whole.
+
+Bytes that an engine of this dialect did give (`Delta.raw`) go through untouched.
+"""
+
+import re
+from typing import Any
+
+from portico.canon.delta import Delta
+from portico.canon.prompt import Prompt
+from portico.dialects.openai_responses.answer import Answer
+from portico.dialects.openai_responses.errors import error_event
+from portico.dialects.openai_responses.opening import Seals
+from portico.dialects.writing import PING, encode
+from portico.errors import Refusal
+from portico.kit.clock import Clock
+
+DONE = b"data: [DONE]\n\n"
+_NUMBER = re.compile(rb'"sequence_number":\s?(\d+)')
+
+
+class StreamWriter:
+    """One stream of events, numbered from 0 in steps of 1."""
+
+    def __init__(self, answer: Answer, clock: Clock) -> None:
+        self._answer = answer
+        self._clock = clock
+        self._next = 0
+        self._given = 0
+        """The number behind the last event that was given out, the final ones not counted: they
+        wait until they are sent."""
+        self._over = False
+        self._raw = b""
+        """The engine's own events that went out last."""
+
+    def write(self, delta: Delta) -> bytes:
+        if delta.raw:
+            self._raw = delta.raw
+            return delta.raw
+        self._over = delta.last
+        written = [self._begun(), *map(self._event, self._answer.take(delta))]
+        if not delta.last:
+            self._given = self._next
+            return b"".join(written)
+        written += map(self._event, self._answer.end())
+        response = self._answer.complete(self._clock.wall_ms() // 1000)
+        kind = f"response.{response['status']}"
+        return b"".join([*written, self._event({"type": kind, "response": response}), DONE])
+
+    def ping(self) -> bytes:
+        """An event, because some clients wait for one: comments do not count with them."""
+        if self._raw or self._over:
+            return PING  # the numbers are not ours, or are given to the final events already
+        written = self._begun()
+        if not written:
+            response = self._answer.under_way()
+            written = self._event({"type": "response.in_progress", "response": response})
+        self._given = self._next
+        return written
+
+    def fail(self, refusal: Refusal) -> bytes:
+        """The end of a stream that breaks off.  Events that were made, and not given out, never
+        were."""
+        self._next = self._given
+        numbers = _NUMBER.findall(self._raw)
+        if numbers:
+            self._next = int(numbers[-1]) + 1
+        begun = b"" if self._raw else self._begun()
+        failed = {"type": "response.failed", "response": self._answer.failed(refusal)}
+        return begun + self._event(error_event(refusal)) + self._event(failed) + DONE
+
+    def _begun(self) -> bytes:
+        if self._next:
+            return b""
+        response = self._answer.under_way()
+        kinds = ("response.created", "response.in_progress")
+        return b"".join(self._event({"type": kind, "response": response}) for kind in kinds)
+
+    def _event(self, event: dict[str, Any]) -> bytes:
+        kind = event["type"]
+        data = encode({"type": kind, "sequence_number": self._next, **event})
+        self._next += 1
+        return b"event: %b\ndata: %b\n\n" % (kind.encode("ascii"), data)
+
+
+class WholeWriter:
+    """One response object, written with the last delta."""
+
+    def __init__(self, answer: Answer, clock: Clock) -> None:
+        self._answer = answer
+        self._clock = clock
+
+    def write(self, delta: Delta) -> bytes:
+        """b"" until the last delta, then the whole body."""
+        if delta.raw:
+            return delta.raw
+        for _ in self._answer.take(delta):
+            continue
+        if not delta.last:
+            return b""
+        for _ in self._answer.end():
+            continue
+        return encode(self._answer.complete(self._clock.wall_ms() // 1000))
+
+    def ping(self) -> bytes:
+        return b""
+
+
+class Writers:
+    """Makes the writer of each answer."""
+
+    def __init__(self, seals: Seals, clock: Clock) -> None:
+        self._seals = seals
+        self._clock = clock
+
+    def of(self, prompt: Prompt, request_id: str, created_s: int) -> StreamWriter | WholeWriter:
+        answer = Answer(prompt, request_id, created_s, self._seals)
+        kind = StreamWriter if prompt.stream else WholeWriter
+        return kind(answer, self._clock)
