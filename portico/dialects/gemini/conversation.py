@@ -1,0 +1,187 @@
+"""A request in canon words."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from portico.canon.conversation import (
+    Conversation,
+    Item,
+    Message,
+    Part,
+    Sampling,
+    TextPart,
+    Thought,
+    Tool,
+    ToolCall,
+    ToolResult,
+)
+from portico.dialects.effort import effort_of
+from portico.dialects.gemini import request as wire
+from portico.dialects.gemini import rules, signatures
+from portico.dialects.gemini.inline import part_of
+from portico.dialects.gemini.pairing import Calls
+from portico.dialects.gemini.schema import json_schema
+
+_NO_CONFIG = wire.GenerationConfig()
+_NO_THINKING = wire.ThinkingConfig()
+_BUDGET = f"{rules.CONFIG}.thinkingConfig.thinkingBudget"
+_HAVE_A_PLACE = frozenset(wire.GenerationConfig.__struct_encode_fields__)
+
+
+def conversation_of(request: wire.GenerateRequest, document: dict[str, Any]) -> Conversation:
+    """document: what `request` was read from, for what it has that no canon word is for."""
+    config = request.generation_config or _NO_CONFIG
+    thinking = config.thinking_config or _NO_THINKING
+    choice, allowed = rules.choice_of(request)
+    effort = rules.level_of(thinking)
+    budget = None if effort else thinking.thinking_budget
+    if budget is not None and budget >= 0:
+        effort = effort_of(budget)
+    functions = [function for _, function in rules.declared(request)]
+    return Conversation(
+        items=tuple(_items(request)),
+        tools=tuple(_tool(f) for f in functions if allowed is None or f.name in allowed),
+        tool_choice=choice,
+        output_schema=rules.schema_of(config),
+        effort=effort,
+        thoughts_shown=thinking.include_thoughts,
+        stop=tuple(config.stop_sequences or ()),
+        sampling=Sampling(
+            temperature=config.temperature,
+            top_p=config.top_p,
+            top_k=config.top_k or None,
+            frequency_penalty=config.frequency_penalty,
+            presence_penalty=config.presence_penalty,
+            seed=config.seed,
+        ),
+        top_logprobs=(config.logprobs or 0) if config.response_logprobs else None,
+        dropped=(*_dropped(request, document), *_left_out(request)),
+        mapped=(_BUDGET,) if budget is not None and budget > 0 else (),
+    )
+
+
+def _items(request: wire.GenerateRequest) -> Iterator[Item]:
+    if request.system_instruction is not None:
+        told = tuple(_parts(wire.listed(request.system_instruction.parts)))
+        if told:
+            yield Message("system", told)
+    calls = Calls()
+    for content in wire.listed(request.contents):
+        turn = _said if content.role == "model" else _asked
+        yield from turn(wire.listed(content.parts), calls)
+
+
+def _asked(parts: list[wire.Part], calls: Calls) -> Iterator[Item]:
+    """A turn of the user.  Results come first: they belong to the turn before."""
+    for part in parts:
+        yield from _exchanged(part, calls)
+    words = tuple(_parts(parts))
+    if words:
+        yield Message("user", words)
+
+
+def _said(parts: list[wire.Part], calls: Calls) -> Iterator[Item]:
+    """A turn of the model: neighbouring words are one message, thoughts and calls are items."""
+    words: list[Part] = []
+    thought = ""
+    for part in parts:
+        if words and (part.thought or part.thought_signature or part.function_call):
+            yield Message("assistant", tuple(words))
+            words = []
+        if part.thought:
+            thought += part.text or ""
+        if part.thought_signature or (thought and not part.thought):
+            yield _thought(thought, part.thought_signature)
+            thought = ""
+        yield from _exchanged(part, calls)
+        if not part.thought:
+            words += _parts([part])
+    if words:
+        yield Message("assistant", tuple(words))
+    if thought:
+        yield Thought(thought)
+
+
+def _exchanged(part: wire.Part, calls: Calls) -> Iterator[ToolCall | ToolResult]:
+    """Its call, or its result, in whosever turn it stands: as `rules` counted them."""
+    if part.function_call is not None:
+        yield _call(part.function_call, calls)
+    if part.function_response is not None:
+        yield _result(part.function_response, calls)
+
+
+def _thought(text: str, signature: str | None) -> Thought:
+    if not signature:
+        return Thought(text)
+    return Thought(text, *signatures.read(signature))
+
+
+def _call(call: wire.FunctionCall, calls: Calls) -> ToolCall:
+    return ToolCall(calls.made(call), call.name, _json(call.args or {}))
+
+
+def _result(response: wire.FunctionResponse, calls: Calls) -> ToolResult:
+    """What the tool said, as JSON; where all of it is an `error`, that and no more."""
+    id, said = calls.answered(response), response.response or {}
+    assert id is not None  # it was checked
+    failed = set(said) == {"error"}
+    text = said["error"] if failed else said
+    files = [part_of(p.inline_data) for p in response.parts or () if p.inline_data is not None]
+    words = text if isinstance(text, str) else _json(text)
+    return ToolResult(id, (TextPart(words), *files), response.name, failed)
+
+
+def _parts(parts: list[wire.Part]) -> Iterator[Part]:
+    """What is said in them, and shown; code that Google ran, and what came of it, as text."""
+    for part in parts:
+        if part.text:
+            yield TextPart(part.text)
+        if part.inline_data is not None:
+            yield part_of(part.inline_data)
+        if part.executable_code is not None:
+            code = part.executable_code
+            yield TextPart(f"```{(code.language or '').lower()}\n{code.code}\n```")
+        if part.code_execution_result is not None:
+            yield TextPart(f"```\n{part.code_execution_result.output or ''}\n```")
+        for foreign in (part.tool_call, part.tool_response):
+            if foreign is not None:
+                yield TextPart(_json(foreign))
+
+
+def _tool(function: wire.FunctionDeclaration) -> Tool:
+    parameters = function.parameters_json_schema
+    if parameters is None:
+        parameters = json_schema(function.parameters) or {}
+    return Tool(function.name, parameters, function.description or "")
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _dropped(request: wire.GenerateRequest, document: dict[str, Any]) -> Iterator[str]:
+    """Members that no canon word is for."""
+    if document.get("safetySettings"):
+        yield "safetySettings"
+    thinking = request.generation_config and request.generation_config.thinking_config
+    if thinking and thinking.thinking_level and thinking.thinking_budget is not None:
+        yield _BUDGET
+    for name, said in (document.get("generationConfig") or {}).items():
+        if said is not None and name not in _HAVE_A_PLACE:
+            yield f"{rules.CONFIG}.{name}"
+    for path, tool in wire.placed("tools", document.get("tools")):
+        yield from (
+            f"{path}.{name}"
+            for name, said in tool.items()
+            if said is not None and name != "functionDeclarations"
+        )
+
+
+def _left_out(request: wire.GenerateRequest) -> Iterator[str]:
+    """Parts of kinds that are not known here."""
+    for path, content in wire.placed("contents", request.contents):
+        for at, part in wire.placed(f"{path}.parts", content.parts):
+            if rules.says_nothing(part):
+                yield at
