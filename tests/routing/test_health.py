@@ -80,6 +80,10 @@ def test_what_began_before_an_outage_says_nothing_about_the_time_after() -> None
     for _ in range(FAILURES_IN_A_ROW):
         breaker.failed(before, 1.0)
     assert breaker.state == "closed"
+    for _ in range(FAILURES_IN_A_ROW):
+        breaker.succeeded(before, 1.0)
+        breaker.failed(breaker.epoch, 1.0)
+    assert breaker.state == "open"
 
 
 def test_a_first_delta_is_enough_to_be_back_and_what_follows_counts() -> None:

@@ -221,6 +221,18 @@ def test_when_all_are_away_each_request_still_asks() -> None:
     assert scene.states["b"] == "closed", "and whoever answers is back"
 
 
+def test_a_last_try_elsewhere_does_not_speak_for_the_one_that_finds_out() -> None:
+    scene = Scene()
+    scene.bring_down("a")
+    scene.bring_down("b")
+    scene.now_s += 1
+    finding_out = scene.begin()
+    assert next(finding_out).id == "a"
+    assert scene.ask()[1] == ""
+    finding_out.began()
+    assert scene.states["a"] == "closed"
+
+
 def test_a_storm_does_not_multiply_the_load() -> None:
     scene = Scene("abc", away={"a", "b", "c"})
     asked = sum(len(scene.ask()[0]) for _ in range(5_000))
