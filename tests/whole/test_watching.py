@@ -4,6 +4,7 @@ import http.server
 import json
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import pytest
 
@@ -66,4 +67,29 @@ def test_a_server_audits_signs_and_tells(
     eventually(lambda: bank.one("SELECT count(*) FROM signed_head") == 1)
     assert bank.one("SELECT sum(violations) FROM audit_run") == 0
     assert served.cli("ledger", "verify")["signed"] == 1
+    assert served.stop() == 0
+
+
+def test_a_server_takes_the_steps_of_dunning_and_tells(
+    serve: Callable[..., Served], hook: tuple[str, list[Post]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, arrived = hook
+    # In this environment, because the commands beside the server invoice, too.
+    monkeypatch.setenv("PORTICO_INVOICES_SELLER_NAME", "Portico Models GmbH")
+    monkeypatch.setenv("PORTICO_INVOICES_DUE_DAYS", "0")
+    often = {**OFTEN, "PORTICO_DUNNING_EVERY_S": "0.2", "PORTICO_ALERTS_WEBHOOK_URL": url}
+    served = serve("--simulated", env={**often, "PORTICO_INVOICES_AUTOMATIC": "true"})
+    bank = Bank(served)
+    served.cli("price", "set", "sim-lorem", "--input", "1500", "--output", "6000")
+    served.cli("terms", "set", bank.organisation, "--kind", "postpaid")
+    served.cli("credit", "limit", bank.organisation, "--usd", "100")
+    eventually(lambda: bank.balance()["terms"] == "postpaid")
+    asked = {"model": "sim-lorem", "messages": question("go"), "max_completion_tokens": 20}
+    assert ask(served, **asked)[0] == 200
+    month = datetime.now(UTC).strftime("%Y-%m")
+    made = served.cli("invoice", "make", bank.organisation, "--month", month, "--so-far")
+    eventually(lambda: len(arrived) == 1)
+    told = json.loads(arrived[0].body)
+    assert (told["type"], told["data"]["invoice"]) == ("invoice.overdue", made["number"])
+    eventually(lambda: bank.one("SELECT count(*) FROM dunning_notice WHERE sent_at_ms > 0") == 1)
     assert served.stop() == 0
