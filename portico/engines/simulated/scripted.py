@@ -76,9 +76,9 @@ class Script:
             step += 1
 
     def _end(self, choice: int, made: "_Made", *, last: bool) -> Delta:
-        finish = self.answers[choice].finish
+        answer = self.answers[choice]
         return Delta(
-            events=(Finished(finish, choice),),
+            events=(Finished(answer.finish, choice, answer.sequence),),
             meters=made.meters(),
             last=last,
             finish=self.answers[0].finish if last or choice == 0 else "",

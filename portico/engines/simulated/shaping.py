@@ -12,11 +12,13 @@ class Answer:
     """One choice, as it will be said.
 
     unsaid_tokens: made, and so counted, but swallowed by the stop sequence they completed.
+    sequence: that stop sequence, "" where none was met.
     """
 
     parts: tuple[Part, ...]
     finish: FinishReason
     unsaid_tokens: int = 0
+    sequence: str = ""
 
 
 CALL_TOKENS = 1
@@ -59,7 +61,8 @@ def _stopped(parts: tuple[Part, ...], stop: tuple[str, ...]) -> Answer | None:
             start, end = met
             said = part.text[:start]
             unsaid = tokens.count_reaching(part.text, end) - tokens.count(said)
-            return Answer((*parts[:at], Said(said)), "stop", unsaid)
+            said_before = (*parts[:at], Said(said))
+            return Answer(said_before, "stop_sequence", unsaid, part.text[start:end])
     return None
 
 

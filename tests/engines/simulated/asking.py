@@ -93,6 +93,7 @@ class Choice:
     """id, name, arguments"""
     logprobs: list[dict[str, Any]] = field(default_factory=list)
     finishes: list[str] = field(default_factory=list)
+    sequence: str = ""
 
     def heard(self, event: Event) -> None:
         assert not self.finishes or isinstance(event, Finished), "nothing follows the end"
@@ -110,8 +111,9 @@ class Choice:
             case ToolArguments(index=index, json=json):
                 assert index == len(self.calls) - 1
                 self.calls[index][2] += json
-            case Finished(reason=reason):
+            case Finished(reason=reason, sequence=sequence):
                 self.finishes.append(reason)
+                self.sequence = sequence
 
     @property
     def output_text_tokens(self) -> int:

@@ -170,21 +170,22 @@ async def test_the_cap_that_just_fits_is_not_felt() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stop", "text", "made"),
+    ("stop", "text", "made", "met"),
     [
-        (("three",), "one two ", 3),
-        (("o th", "two"), "one ", 2),
-        (("ne t", "wo"), "o", 2),
-        (("nowhere", ""), "one two three four", 4),
-        (("one",), "", 1),
+        (("three",), "one two ", 3, "three"),
+        (("o th", "two"), "one ", 2, "two"),
+        (("ne t", "wo"), "o", 2, "ne t"),
+        (("nowhere", ""), "one two three four", 4, ""),
+        (("one",), "", 1, "one"),
     ],
 )
-async def test_stop_sequences(stop: tuple[str, ...], text: str, made: int) -> None:
+async def test_stop_sequences(stop: tuple[str, ...], text: str, made: int, met: str) -> None:
     answer = await ask(prompt("sim-echo", "one two three four", stop=stop))
     meters = answer.deltas[-1].meters
     assert meters is not None
     assert (answer.only.text, meters.output_text) == (text, made)
-    assert answer.only.finishes == ["stop"]
+    assert answer.only.finishes == ["stop_sequence" if met else "stop"]
+    assert answer.only.sequence == met
 
 
 @pytest.mark.parametrize("top", [0, 1, 20])
