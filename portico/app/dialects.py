@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from portico.app import gemini
 from portico.canon.prompt import Feature, Prompt
 from portico.dialects.anthropic_messages import errors as messages_errors
 from portico.dialects.anthropic_messages import models as messages_models
@@ -12,6 +13,8 @@ from portico.dialects.anthropic_messages import parse as messages
 from portico.dialects.anthropic_messages.request import CountRequest, MessagesRequest
 from portico.dialects.anthropic_messages.signatures import Signatures
 from portico.dialects.anthropic_messages.writer import writer_for as messages_writer
+from portico.dialects.gemini import counting as gemini_counting
+from portico.dialects.gemini.request import CountRequest as GeminiCountRequest
 from portico.dialects.openai_chat import errors as chat_errors
 from portico.dialects.openai_chat.parse import SPECIMEN, parse
 from portico.dialects.openai_chat.request import ChatRequest
@@ -21,6 +24,7 @@ from portico.dialects.openai_completions.writer import writer_for as completions
 from portico.dialects.openai_embeddings import parse as embeddings
 from portico.dialects.openai_embeddings.writer import VectorsWriter
 from portico.door.dialect import Dialect
+from portico.door.endpoints.gemini_models import GeminiShape
 from portico.door.endpoints.models import Shape
 from portico.door.speech import Speech
 from portico.kit.sealing import Seal
@@ -97,9 +101,13 @@ def spoken(seal: Seal) -> Spoken:
     anthropic = _anthropic(signatures)
     counting = partial(messages.parse_count, signatures=signatures)
     return Spoken(
-        generating={**GENERATING, "/v1/messages": anthropic},
-        others={"anthropic": anthropic},
-        shapes={"anthropic": AnthropicShape()},
+        generating={
+            **GENERATING,
+            **gemini.GENERATING,
+            "/v1/messages": anthropic,
+        },
+        others={"anthropic": anthropic, "gemini": gemini.GEMINI},
+        shapes={"anthropic": AnthropicShape(), "gemini": GeminiShape()},
         questions=(
             Question(
                 "/v1/messages/count_tokens",
@@ -107,6 +115,16 @@ def spoken(seal: Seal) -> Spoken:
                 counting,
                 lambda count: {"input_tokens": count},
                 CountRequest,
+            ),
+            *(
+                Question(
+                    path,
+                    gemini.GEMINI,
+                    gemini_counting.parse_count,
+                    gemini_counting.counted,
+                    GeminiCountRequest,
+                )
+                for path in gemini.COUNTING
             ),
         ),
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from portico import journey
 from portico.app.dialects import OPENAI_CHAT, Spoken, spoken
+from portico.app.gemini import ROOTS
 from portico.app.storage import Books
 from portico.db.readers import Readers
 from portico.door.dispatch import Dispatch
@@ -185,8 +186,14 @@ def _telling(
         lambda caller: books.prices.in_force(caller.organisation_id),
     )
     return [
-        Route("GET", "/v1/models", models.all, "What is served here."),
-        Route("GET", "/v1/models/{id}", models.one, "One model."),
+        *(
+            route
+            for root in ROOTS
+            for route in (
+                Route("GET", f"{root}/models", models.all, "What is served here."),
+                Route("GET", f"{root}/models/{{id}}", models.one, "One model."),
+            )
+        ),
         Route("GET", "/v1/usage", usage.own, "What your key, or project, has used; free."),
         Route("GET", "/v1/balance", money.balance, "What is left to spend; free."),
         Route("GET", "/v1/limits", money.limits, "What limits you, and when it resets; free."),

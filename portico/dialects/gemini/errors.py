@@ -30,6 +30,8 @@ _FIELDS = {
     "tool_choice": "toolConfig.functionCallingConfig",
     "top_k": "generationConfig.topK",
     "service_tier": "serviceTier",
+    "input": "content",
+    "dimensions": "outputDimensionality",
 }
 """What rooms behind the dialects call a field, in the words of this one."""
 
@@ -44,6 +46,11 @@ def render(refusal: Refusal, _request_id: str = "") -> bytes:
 def stream_error(refusal: Refusal, _request_id: str = "") -> bytes:
     """The event that ends a stream which had begun."""
     return b"data: " + render(refusal) + b"\n\n"
+
+
+def passage(request_id: bytes, spent_ms: float) -> bytes:
+    """Header lines of an answer: Google says in `server-timing` how long it had a request."""
+    return b"x-request-id: %b\r\nserver-timing: portico;dur=%d\r\n" % (request_id, spent_ms)
 
 
 def _error(refusal: Refusal) -> dict[str, Any]:

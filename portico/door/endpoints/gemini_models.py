@@ -49,7 +49,9 @@ class GeminiShape:
 
 def _methods(ways: Sequence[Deployment]) -> list[str]:
     features = frozenset[str]().union(*(way.engine.abilities.features for way in ways))
-    return [*_WORDS, *_VECTORS] if "embeddings" in features else _WORDS
+    if "embeddings" not in features:
+        return _WORDS
+    return _VECTORS if features == {"embeddings"} else [*_WORDS, *_VECTORS]
 
 
 def _size(said: str) -> int:
