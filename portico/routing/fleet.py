@@ -11,14 +11,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from portico.canon.data_use import DataUse
+from portico.engines.base import Engine
 from portico.engines.openai_compatible.engine import OpenAICompatible
 from portico.engines.openai_compatible.probe import try_stream
 from portico.engines.openai_compatible.server import Server, server_at
 from portico.engines.openai_compatible.survey import Survey, survey
+from portico.engines.provider.outbound import ProviderKind
+from portico.engines.provider.survey import provider_at, provider_engine, survey_provider
 from portico.engines.transport.base import Deadlines, Transport
 from portico.kit.clock import Clock
 from portico.kit.tasks import Tasks
-from portico.routing.model import Deployment
+from portico.routing.model import Deployment, EngineKind
 from portico.routing.service import Routing
 from portico.routing.unplugged import Unplugged
 
@@ -36,6 +39,8 @@ class Wish:
       the first ones it lists.
     alias: what callers and metrics are told, who need not know where it is.
     data_use: what whoever runs it does with prompts.
+    kind: what it speaks; a provider's models are not taken from its list but named.
+    trouble: why it cannot even be asked (its key cannot be read), "" where nothing is in the way.
     """
 
     base_url: str
@@ -45,6 +50,8 @@ class Wish:
     among: tuple[str, ...] = ()
     alias: str = ""
     data_use: DataUse = "no_training"
+    kind: EngineKind = "openai_compatible"
+    trouble: str = ""
 
 
 class Fleet:
@@ -162,6 +169,10 @@ class Fleet:
 
     async def _ask(self, wish: Wish) -> str:
         """What is not served, and why; "" when all is."""
+        if wish.trouble:
+            return wish.trouble
+        if wish.kind != "openai_compatible":
+            return await self._ask_provider(wish, wish.kind)
         try:
             server = server_at(wish.base_url, wish.api_key, deadlines=self._deadlines)
         except ValueError as error:
@@ -199,12 +210,34 @@ class Fleet:
         if profile.remark:
             _log.info("%s: %s", model, profile.remark)
         engine = OpenAICompatible(server, profile, self._transport, self._clock)
+        self._serve(wish, server, model, upstream_model, engine, profile.kind)
+        return ""
+
+    async def _ask_provider(self, wish: Wish, kind: ProviderKind) -> str:
+        """Nothing is generated: it would cost money at every start."""
+        try:
+            server = provider_at(kind, wish.base_url, wish.api_key, self._deadlines)
+        except ValueError as error:
+            return f"{error}."
+        surveyed = await survey_provider(self._transport, server, kind)
+        if surveyed.problem:
+            return surveyed.problem
+        listed = surveyed.model(wish.upstream_model)
+        engine = provider_engine(
+            kind, server, listed, self._transport, self._clock, self._concurrency_max
+        )
+        self._serve(wish, server, wish.model, wish.upstream_model, engine, kind)
+        return ""
+
+    def _serve(
+        self, wish: Wish, server: Server, model: str, upstream_model: str, engine: Engine, by: str
+    ) -> None:
         shown = f"{server.origin.host}:{server.origin.port}{server.base_path}"
         deployment = Deployment(
             id=f"{shown}/{upstream_model}",
             model=model,
             engine=engine,
-            owned_by=profile.kind,
+            owned_by=by,
             created_at_s=self._clock.wall_ms() // 1000,
             data_use=wish.data_use,
             alias=wish.alias,
@@ -212,7 +245,6 @@ class Fleet:
         if wish in self._wishes:
             self._reached.setdefault(wish, []).append(deployment)
             self._publish()
-        return ""
 
 
 def not_tried(models: Sequence[str]) -> str:

@@ -63,9 +63,10 @@ class Window:
     def _slot(self, now_s: float) -> int:
         """Where `now_s` belongs, with what is too old forgotten."""
         number = int(now_s // _SLICE_S)
-        for passed in range(max(self._newest + 1, number - _SLICES + 1), number + 1):
-            self._tried[passed % _SLICES] = self._failed[passed % _SLICES] = 0
-        self._newest = max(self._newest, number)
+        if number > self._newest:
+            for passed in range(max(self._newest + 1, number - _SLICES + 1), number + 1):
+                self._tried[passed % _SLICES] = self._failed[passed % _SLICES] = 0
+            self._newest = number
         return self._newest % _SLICES
 
 
@@ -100,19 +101,17 @@ class Breaker:
         return self._turn("half_open")
 
     def answered(self, epoch: int) -> int:
-        """A try is being answered, or was.  Gives the epoch it is in from now on."""
-        if epoch != self.epoch:
-            return epoch
-        if self.state == "closed":
+        """A try has its first delta.  Gives the epoch it is in from now on."""
+        if epoch != self.epoch or self.state == "closed":
             return epoch
         self._in_a_row = self._proven = 0
         self.window.clear()
         return self._turn("closed")
 
     def succeeded(self, epoch: int, now_s: float) -> None:
+        """A try that was answered has ended well."""
         if epoch != self.epoch:
             return
-        self.answered(epoch)
         self.window.add(False, now_s)
         self._in_a_row = 0
         if self._strikes:

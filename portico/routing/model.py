@@ -1,12 +1,12 @@
 """Deployments: the ways to serve a model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from portico.canon.data_use import DataUse
 from portico.engines.base import Engine
 
-EngineKind = Literal["openai_compatible"]
+EngineKind = Literal["openai_compatible", "anthropic", "gemini", "openai-responses"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,9 @@ class Deployment:
 class Registration:
     """A deployment as the operator wrote it down.
 
-    location: base URL of an OpenAI-compatible server.
+    engine: what the server speaks.  location: its base URL.
     credential_env: name of the environment variable that holds the upstream's key, never the key.
+    sealed_key: the key itself, as only this server reads it; see `routing.keys`.
     position: deployments of a model are tried from the lowest up.
     data_use: what whoever runs the server does with prompts.
     """
@@ -52,6 +53,7 @@ class Registration:
     created_at_ms: int
     position: int
     data_use: DataUse
+    sealed_key: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

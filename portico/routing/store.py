@@ -26,6 +26,15 @@ def put_at(connection: Connection, id: str, position: int) -> None:
     connection.execute(update(deployment).where(deployment.c.id == id).values(position=position))
 
 
+def put_key(connection: Connection, id: str, sealed_key: str) -> None:
+    """In the place of whatever was said about its key before."""
+    connection.execute(
+        update(deployment)
+        .where(deployment.c.id == id)
+        .values(sealed_key=sealed_key, credential_env=None)
+    )
+
+
 def delete_registrations(connection: Connection, model: str) -> int:
     """How many there were."""
     return connection.execute(delete(deployment).where(deployment.c.model == model)).rowcount

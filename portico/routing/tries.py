@@ -151,7 +151,8 @@ class Tries:
             return
         works = self._usage.started or error is None or isinstance(error, errors.Refusal)
         if works:
-            self.began()
+            if self._breaker.state != "closed":
+                self.began()
             self._breaker.succeeded(self._epoch, health.clock.monotonic_s())
         elif not self._last_resort:
             self._breaker.unknown(self._epoch, health.clock.monotonic_s())

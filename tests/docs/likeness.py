@@ -13,8 +13,8 @@ _KINDS = {
     "live": (r"pk_live_(?:\w+…?\w*|…)", r"pk_live_\w+…?\w*"),
     "test": (r"pk_test_(?:\w+…?\w*|…)", r"pk_test_\w+…?\w*"),
     "id": (
-        r"(?:key|req|proj|org|grant|bud|allow|top|ref|pi|pm)_[0-9a-f]{6,}…?",
-        r"(?:key|req|proj|org|grant|bud|allow|top|ref|pi|pm)_[0-9a-f]{32}",
+        r"(?:key|req|proj|org|grant|bud|allow|top|ref|pi|pm|dep)_[0-9a-f]{6,}…?",
+        r"(?:key|req|proj|org|grant|bud|allow|top|ref|pi|pm|dep)_[0-9a-f]{32}",
     ),
     "number": (r"(?:INV|CN)-\d{4}-\d{6}", r"(?:INV|CN)-\d{4}-\d{6}"),
     "address": (r"127\.0\.0\.1:\d+", r"127\.0\.0\.1:\d+"),

@@ -57,7 +57,7 @@ def test_while_one_finds_out_it_is_nobody_elses_turn() -> None:
 
 def test_the_one_that_finds_out_decides() -> None:
     back, still_away = opened(), opened()
-    back.succeeded(back.probe(), 2.0)
+    back.answered(back.probe())
     still_away.failed(still_away.probe(), 2.0)
     assert (back.state, still_away.state) == ("closed", "open")
     assert not still_away.due(3.9), "and a second rest is longer"
@@ -74,9 +74,9 @@ def test_what_began_before_an_outage_says_nothing_about_the_time_after() -> None
     breaker = Breaker()
     before = breaker.epoch
     breaker.open(0.0)
-    breaker.succeeded(before, 1.0)
+    breaker.succeeded(breaker.answered(before), 1.0)
     assert breaker.state == "open"
-    breaker.succeeded(breaker.probe(), 1.0)
+    breaker.answered(breaker.probe())
     for _ in range(FAILURES_IN_A_ROW):
         breaker.failed(before, 1.0)
     assert breaker.state == "closed"
@@ -103,7 +103,10 @@ def test_whatever_happened_it_is_asked_again_within_ten_seconds(
     for passed_s, works in steps:
         now_s += passed_s
         epoch = breaker.probe() if breaker.due(now_s) else breaker.epoch
-        (breaker.succeeded if works else breaker.failed)(epoch, now_s)
+        if works:
+            breaker.succeeded(breaker.answered(epoch), now_s)
+        else:
+            breaker.failed(epoch, now_s)
     assert breaker.state == "closed" or breaker.due(now_s + LONGEST_REST_S)
 
 

@@ -149,6 +149,10 @@ def test_one_of_two_is_killed_under_load(estate: Estate) -> None:
     )
     assert metric(estate.front, f'portico_breaker{{deployment="{second}"') == 0
     assert metric(estate.front, "portico_tries_total") >= 1_000
+    _, headers, body = estate.ask(max_tokens=5)
+    usage = json.loads(body)["usage"]
+    cost_nano = usage["prompt_tokens"] * 1_000 + usage["completion_tokens"] * 10_000
+    assert int(headers["portico-cost-nano-usd"]) == cost_nano, "the model's price, whoever answers"
     for stream in (False, True):
         status, headers, body = estate.ask(max_tokens=5, stream=stream)
         assert (status, headers["portico-deployment"]) == (200, second)
