@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from portico.app.failure import CannotStart
+from portico.callers.pepper import PepperLost, read_peppers
 from portico.engines.embedded.child import ModelToServe, StartFailed
 from portico.engines.embedded.engine import EmbeddedEngine, start_embedded
 from portico.engines.embedded.threads import usable_cores
@@ -22,6 +23,7 @@ from portico.kit.clock import Clock
 from portico.kit.tasks import Tasks
 from portico.routing.drills import Drills
 from portico.routing.fleet import Fleet, Wish
+from portico.routing.keys import KeyUnreadable, open_key, seal_of
 from portico.routing.model import Deployment, Registration
 from portico.routing.registry import Registry
 from portico.settings import Settings
@@ -127,9 +129,7 @@ def wishes(settings: Settings, registered: Sequence[Registration]) -> list[Wish]
         for number, url in enumerate(upstream.urls, 1)
     ]
     for registration in registered:
-        named = registration.credential_env
-        # Named by the operator at run time, so it cannot be a setting.
-        api_key = os.environ.get(named, "") if named else ""  # noqa: TID251
+        api_key, trouble = _key_of(registration, Path(settings.server.data_dir))
         found.append(
             Wish(
                 registration.location,
@@ -138,17 +138,31 @@ def wishes(settings: Settings, registered: Sequence[Registration]) -> list[Wish]
                 registration.upstream_model,
                 alias=registration.id,
                 data_use=registration.data_use,
+                kind=registration.engine,
+                trouble=trouble,
             )
         )
     return found
+
+
+def _key_of(registration: Registration, data_dir: Path) -> tuple[str, str]:
+    """Its key, "" without one; and why it cannot be read, "" where it can."""
+    if registration.sealed_key is None:
+        named = registration.credential_env
+        # Named by the operator at run time, so it cannot be a setting.
+        return os.environ.get(named, "") if named else "", ""  # noqa: TID251
+    try:
+        return open_key(seal_of(read_peppers(data_dir)), registration), ""
+    except (PepperLost, KeyUnreadable) as error:
+        return "", str(error)
 
 
 async def follow_once(
     settings: Settings, fleet: Fleet, registry: Registry, patience_s: float = 0.0
 ) -> list[str]:
     """What is not served, and why."""
-    registered = await asyncio.to_thread(registry.list)
-    missing = await fleet.follow(wishes(settings, registered), patience_s)
+    wanted = await asyncio.to_thread(lambda: wishes(settings, registry.list()))
+    missing = await fleet.follow(wanted, patience_s)
     return [
         f"{wish.model or wish.base_url} is not served yet: {why}" for wish, why in missing.items()
     ]

@@ -1,16 +1,22 @@
 """`portico model`: register, order, list and forget deployments."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Annotated
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
+from portico.callers.pepper import PepperLost, read_peppers
 from portico.canon.data_use import DataUse
 from portico.cli.output import Exit, console, say_json, say_table, stop
 from portico.cli.place import database_of, settings_for
 from portico.engines.openai_compatible.server import server_at
+from portico.engines.provider.survey import provider_at
 from portico.kit.clock import SystemClock
+from portico.routing.keys import seal_of, sealed_key
 from portico.routing.model import Registration
 from portico.routing.registry import Registry, UnknownDeployment
 
@@ -22,6 +28,8 @@ app.command("portico.cli.drill:drill", name="drill")
 
 DataDir = Annotated[str | None, Parameter(help="Folder of the server's data.")]
 Json = Annotated[bool, Parameter(negative="", help="Print JSON.")]
+Kind = Literal["openai", "anthropic", "gemini", "openai-responses"]
+_KEY_CHARACTERS_MAX = 4_096
 
 
 def _registry(data_dir: str | None) -> Registry:
@@ -33,13 +41,24 @@ def add(
     name: str,
     /,
     *,
-    upstream: Annotated[str, Parameter(help="Base URL, such as http://host:8000/v1.")],
+    upstream: Annotated[
+        str,
+        Parameter(name=("--upstream", "--url"), help="Base URL, such as http://host:8000/v1."),
+    ],
+    kind: Annotated[
+        Kind,
+        Parameter(help="What it speaks; openai is Chat Completions, as nearly every server does."),
+    ] = "openai",
     upstream_model: Annotated[
         str, Parameter(help="What the upstream calls it; the same name if left out.")
     ] = "",
     api_key_env: Annotated[
         str | None, Parameter(help="Environment variable of the server that holds its key.")
     ] = None,
+    api_key_stdin: Annotated[
+        bool,
+        Parameter(negative="", help="Read its key from standard input and keep it, encrypted."),
+    ] = False,
     data_use: Annotated[
         DataUse,
         Parameter(
@@ -49,25 +68,82 @@ def add(
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Serve NAME from an OpenAI-compatible server; a running Portico does within seconds.
+    """Serve NAME from another server; a running Portico does within seconds.
 
     A second `add` for the same name makes a fallback, tried when the first one cannot answer.
     """
+    if api_key_stdin and api_key_env:
+        stop(Exit.USAGE, "--api-key-env and --api-key-stdin cannot both say where the key is.")
+    api_key = _key_from_stdin() if api_key_stdin else ""
     try:
-        server_at(upstream)
+        if kind == "openai":
+            server_at(upstream, api_key)
+        else:
+            provider_at(kind, upstream, api_key)
     except ValueError as error:
         stop(Exit.USAGE, f"--upstream is {upstream!r}: {error}.")
     added = _registry(data_dir).add(
         model=name,
         location=upstream,
+        engine="openai_compatible" if kind == "openai" else kind,
         upstream_model=upstream_model,
         credential_env=api_key_env,
+        sealed=_sealing(data_dir, api_key) if api_key else None,
         data_use=data_use,
     )
     if json:
-        say_json(asdict(added))
+        say_json(_shown(added))
         return
     console.print(f"{name} is served from {upstream}.", markup=False)
+
+
+def _key_from_stdin() -> str:
+    """One line, which never stands on a command line where others could read it."""
+    api_key = sys.stdin.readline(_KEY_CHARACTERS_MAX).strip()
+    if not api_key:
+        stop(Exit.USAGE, "standard input holds no key.", fix="Pipe it in, or type it and Enter.")
+    return api_key
+
+
+def _sealing(data_dir: str | None, api_key: str) -> Callable[[str], str]:
+    """Seals it for the deployment whose id is given."""
+    settings = settings_for(None, server={"data_dir": data_dir})
+    try:
+        peppers = read_peppers(Path(settings.server.data_dir))
+    except PepperLost as error:
+        stop(Exit.DATA, str(error))
+    return partial(sealed_key, seal_of(peppers), api_key=api_key)
+
+
+def _shown(registration: Registration) -> dict[str, Any]:
+    """Without the key, in whatever form."""
+    shown = asdict(registration)
+    kept = shown.pop("sealed_key") is not None
+    return shown | {"key_kept": kept}
+
+
+@app.command(name="rotate-key")
+def rotate_key(
+    name: str,
+    /,
+    *,
+    deployment: Annotated[
+        str, Parameter(help="Its id, as `model list` shows it; needed where there are several.")
+    ] = "",
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Read a new key for a deployment of NAME from standard input and keep it, encrypted, in the
+    place of the old one; a running server uses it within seconds."""
+    registry, sealing = _registry(data_dir), _sealing(data_dir, _key_from_stdin())
+    try:
+        id = registry.put_key(name, deployment, sealing)
+    except UnknownDeployment as error:
+        stop(Exit.FAILED, str(error.args[0]), fix="See `portico model list`.")
+    if json:
+        say_json({"model": name, "deployment": id, "key_kept": True})
+        return
+    console.print(f"{id} has a new key.", markup=False)
 
 
 @app.command(name="list")
@@ -79,7 +155,7 @@ def list_all(*, data_dir: DataDir = None, json: Json = False) -> None:
     """
     found = _registry(data_dir).list()
     if json:
-        say_json({"models": [asdict(registration) for registration in found]})
+        say_json({"models": [_shown(registration) for registration in found]})
         return
     say_registered(found)
 
@@ -102,19 +178,27 @@ def move(
     except UnknownDeployment as error:
         stop(Exit.FAILED, str(error.args[0]), fix="See `portico model list`.")
     if json:
-        say_json({"models": [asdict(registration) for registration in found]})
+        say_json({"models": [_shown(registration) for registration in found]})
         return
     say_registered(found)
 
 
 def say_registered(found: Sequence[Registration]) -> None:
     say_table(
-        ("model", "deployment", "upstream", "upstream model", "key from", "data use"),
+        ("model", "deployment", "upstream", "speaks", "upstream model", "key from", "data use"),
         [
-            (r.model, r.id, r.location, r.upstream_model, r.credential_env or "-", r.data_use)
+            (r.model, r.id, r.location, _kind(r), r.upstream_model, _key_place(r), r.data_use)
             for r in sorted(found, key=lambda registration: registration.model)
         ],
     )
+
+
+def _kind(registration: Registration) -> Kind:
+    return "openai" if registration.engine == "openai_compatible" else registration.engine
+
+
+def _key_place(registration: Registration) -> str:
+    return "kept" if registration.sealed_key else registration.credential_env or "-"
 
 
 @app.command

@@ -18,6 +18,9 @@ from portico.db.database import connect_database
 from portico.engines.openai_compatible.probe import try_stream
 from portico.engines.openai_compatible.server import Server, server_at
 from portico.engines.openai_compatible.survey import Survey, survey
+from portico.engines.provider.outbound import ProviderKind
+from portico.engines.provider.probe import try_provider
+from portico.engines.provider.survey import provider_at, survey_provider
 from portico.engines.transport.base import Transport
 from portico.kit.clock import SystemClock
 from portico.routing.fleet import Wish
@@ -78,6 +81,10 @@ def _way_of_registered(registration: Registration) -> str:
 
 
 async def _ask(transport: Transport, wish: Wish, way: str, generate: bool) -> Check:
+    if wish.trouble:
+        return Check(_NAME, False, f"{wish.model}: {wish.trouble}", way)
+    if wish.kind != "openai_compatible":
+        return await _ask_provider(transport, wish, wish.kind, way, generate)
     try:
         server = server_at(wish.base_url, wish.api_key)
     except ValueError as error:
@@ -89,7 +96,32 @@ async def _ask(transport: Transport, wish: Wish, way: str, generate: bool) -> Ch
     model = wish.upstream_model or wish.model or surveyed.models[0].name
     if generate:
         return await _generated(transport, server, surveyed, model, way)
+    return _listed(server, name, model, [each.name for each in surveyed.models])
+
+
+async def _ask_provider(
+    transport: Transport, wish: Wish, kind: ProviderKind, way: str, generate: bool
+) -> Check:
+    try:
+        server = provider_at(kind, wish.base_url, wish.api_key)
+    except ValueError as error:
+        return Check(_NAME, False, f"{wish.base_url!r}: {error}", "Correct the address.")
+    surveyed = await survey_provider(transport, server, kind)
+    if surveyed.problem:
+        return Check(_NAME, False, f"{wish.model}: {surveyed.problem}", way)
+    model = wish.upstream_model
+    if generate:
+        problem = await try_provider(transport, server, kind, surveyed.model(model))
+        says = problem or f"{server.shown()} answers for {model}"
+        return Check(_NAME, not problem, f"{wish.model}: {says}", way)
+    if not surveyed.models:
+        says = f"{wish.model}: {server.shown()} lets us in and lists no models"
+        return Check(_NAME, True, says)
     listed = [each.name for each in surveyed.models]
+    return _listed(server, f"{wish.model}: ", model.removeprefix("models/"), listed)
+
+
+def _listed(server: Server, name: str, model: str, listed: Sequence[str]) -> Check:
     says = f"{name}{server.shown()} lists {_in_words(listed)}"
     fix = (
         f"Register it anew with --upstream-model, or see with `portico doctor --generate` whether "

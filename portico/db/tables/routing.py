@@ -19,6 +19,8 @@ deployment = Table(
     # Deployments of a model are tried from the lowest up; where it is the same, the older one first.
     Column("position", Int64, nullable=False, server_default="0"),
     data_use(),
+    # The upstream's key where it was given to be kept, readable only with the pepper file.
+    Column("sealed_key", Text),
     sqlite_strict=True,
 )
 

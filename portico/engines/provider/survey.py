@@ -8,14 +8,20 @@ from typing import Any
 
 import msgspec
 
+from portico.engines.base import Abilities
 from portico.engines.openai_compatible.server import Server, server_at
-from portico.engines.provider.outbound import OUTBOUND, Outbound, ProviderKind
+from portico.engines.provider.asking import Told
+from portico.engines.provider.engine import ProviderEngine
+from portico.engines.provider.outbound import OUTBOUND, ProviderKind
 from portico.engines.transport.base import Call, Deadlines, Transport, TransportFailed
+from portico.kit.clock import Clock
 
 _ANSWER_BYTES_MAX = 8_388_608
 _DEADLINES = Deadlines(connect_s=5.0, first_byte_s=10.0, idle_s=5.0, total_s=15.0)
 _CONTEXTS = ("max_input_tokens", "inputTokenLimit", "max_model_len")
 _OUTPUTS = ("max_tokens", "outputTokenLimit")
+_NO_LIST = frozenset({404, 405, 501})
+"""Servers that imitate a provider have the one route that matters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +61,10 @@ def provider_at(
 
 
 async def survey_provider(
-    transport: Transport, server: Server, outbound: Outbound
+    transport: Transport, server: Server, kind: ProviderKind
 ) -> ProviderSurvey:
     """At most 15 s."""
+    outbound = OUTBOUND[kind]
     where = f"{server.shown()}{outbound.listing.partition('?')[0]}"
     target = server.base_path + outbound.listing
     call = Call(server.origin, "GET", target, server.headers, b"", _DEADLINES, reuse=False)
@@ -71,10 +78,26 @@ async def survey_provider(
         return ProviderSurvey((), f"{where} cannot be reached: {failed.detail}.")
     if answer.status in (400, 401, 403):  # Google says 400 to a wrong key
         return ProviderSurvey((), f"{where} does not accept the API key (status {answer.status}).")
+    if answer.status in _NO_LIST:
+        return ProviderSurvey(())
     if answer.status != 200:
         return ProviderSurvey((), f"{where} answers with status {answer.status}.")
-    models = _models(body)
-    return ProviderSurvey(models, "" if models else f"{where} lists no models.")
+    return ProviderSurvey(_models(body))
+
+
+def provider_engine(
+    kind: ProviderKind,
+    server: Server,
+    listed: ModelListed,
+    transport: Transport,
+    clock: Clock,
+    concurrency_max: int,
+) -> ProviderEngine:
+    """concurrency_max: requests at once; providers do not say."""
+    outbound = OUTBOUND[kind]
+    abilities = Abilities(outbound.features, listed.context_tokens, concurrency_max)
+    told = Told(listed.name, listed.output_tokens_max)
+    return ProviderEngine(server, outbound, told, abilities, transport, clock)
 
 
 def _models(body: bytes) -> tuple[ModelListed, ...]:
