@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from portico.app import gemini
+from portico.app.responses import responses
 from portico.canon.prompt import Feature, Prompt
 from portico.dialects.anthropic_messages import errors as messages_errors
 from portico.dialects.anthropic_messages import models as messages_models
@@ -23,10 +24,14 @@ from portico.dialects.openai_completions import parse as completions
 from portico.dialects.openai_completions.writer import writer_for as completions_writer
 from portico.dialects.openai_embeddings import parse as embeddings
 from portico.dialects.openai_embeddings.writer import VectorsWriter
+from portico.dialects.openai_responses.opening import Seals
+from portico.dialects.openai_responses.parse import Parser
+from portico.dialects.openai_responses.request import ResponsesRequest
 from portico.door.dialect import Dialect
 from portico.door.endpoints.gemini_models import GeminiShape
 from portico.door.endpoints.models import Shape
 from portico.door.speech import Speech
+from portico.kit.clock import Clock
 from portico.kit.sealing import Seal
 from portico.routing.model import Deployment
 
@@ -95,8 +100,11 @@ class Spoken:
     questions: Sequence[Question]
 
 
-def spoken(seal: Seal) -> Spoken:
+def spoken(seal: Seal, clock: Clock) -> Spoken:
     """Everything that is spoken here.  seal: for what callers keep for us."""
+    seals = Seals(seal, clock)
+    parser = Parser(seals)
+    openai_responses = responses(parser, seals, clock)
     signatures = Signatures(seal)
     anthropic = _anthropic(signatures)
     counting = partial(messages.parse_count, signatures=signatures)
@@ -104,11 +112,19 @@ def spoken(seal: Seal) -> Spoken:
         generating={
             **GENERATING,
             **gemini.GENERATING,
+            "/v1/responses": openai_responses,
             "/v1/messages": anthropic,
         },
         others={"anthropic": anthropic, "gemini": gemini.GEMINI},
         shapes={"anthropic": AnthropicShape(), "gemini": GeminiShape()},
         questions=(
+            Question(
+                "/v1/responses/input_tokens",
+                openai_responses,
+                parser.about,
+                lambda count: {"object": "response.input_tokens", "input_tokens": count},
+                ResponsesRequest,
+            ),
             Question(
                 "/v1/messages/count_tokens",
                 anthropic,

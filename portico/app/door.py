@@ -47,7 +47,7 @@ class Door:
     ) -> None:
         """seal: for what callers keep for us.  also: routes of rooms that are not always open."""
         self._rooms = rooms
-        words = spoken(seal)
+        words = spoken(seal, clock)
         self.routes = Routes(
             [
                 *_generating(words, settings, rooms, books, clock),

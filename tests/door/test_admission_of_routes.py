@@ -28,6 +28,7 @@ pytestmark = pytest.mark.anyio
 RUN_NOTHING = {
     ("POST", "/v1/preflight"),
     ("POST", "/v1/messages/count_tokens"),
+    ("POST", "/v1/responses/input_tokens"),
     ("GET", "/v1/models"),
     ("GET", "/v1/models/{id}"),
     ("GET", "/v1/usage"),
@@ -46,7 +47,7 @@ RUN_NOTHING = {
 SEAL = Seal([b"s" * 32])
 BODIES = {
     path: json.dumps({**dialect.specimen, "model": "m"}).encode()
-    for path, dialect in spoken(SEAL).generating.items()
+    for path, dialect in spoken(SEAL, SystemClock()).generating.items()
 }
 
 

@@ -1,0 +1,23 @@
+"""OpenAI Responses, wired."""
+
+from portico.dialects.openai_chat import errors as chat_errors
+from portico.dialects.openai_responses.errors import stream_error
+from portico.dialects.openai_responses.opening import Seals
+from portico.dialects.openai_responses.parse import SPECIMEN, Parser
+from portico.dialects.openai_responses.request import ResponsesRequest
+from portico.dialects.openai_responses.writer import Writers
+from portico.door.dialect import Dialect
+from portico.kit.clock import Clock
+
+
+def responses(parser: Parser, seals: Seals, clock: Clock) -> Dialect:
+    return Dialect(
+        parse=parser.create,
+        writer=Writers(seals, clock).of,
+        envelope=chat_errors.render,
+        headers=chat_errors.headers,
+        event=stream_error,
+        specimen=SPECIMEN,
+        body=ResponsesRequest,
+        summary="Responses, in OpenAI's words; nothing is stored.",
+    )
