@@ -135,6 +135,8 @@ def check_written_here(request: CompletionsRequest) -> None:
         raise _lacking("suffix", request.suffix, "text can only be continued, not filled in")
     if request.echo and request.logprobs is not None:
         raise _lacking("logprobs", request.logprobs, "it gives none for the prompt that is echoed")
+    if request.echo and not all(isinstance(each, str) for each in prompts_of(request)):
+        raise _lacking("echo", True, "token ids cannot be written out here")
 
 
 def _tokens(path: str, given: Any) -> list[int]:
