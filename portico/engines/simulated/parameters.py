@@ -54,6 +54,8 @@ class Parameters:
     tokens_per_s: int | None = None
     seed: int | None = None
     calls: int = 1
+    call: str | None = None
+    args: str | None = None
     cached: int = 0
     fault: Fault = "none"
     fail_after: int | None = None
@@ -141,7 +143,32 @@ class Code:
         return "a code of the catalogue"
 
 
-KNOWN: dict[str, Whole | OneOf | Status | Code] = {
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Any text without blanks."""
+
+    what: str
+    characters_max: int = 128
+
+    def read(self, name: str, text: str) -> str:
+        if len(text) > self.characters_max:
+            raise errors.OUT_OF_RANGE(
+                f"The simulation parameter '{name}' has {len(text)} characters; it must have at "
+                f"most {self.characters_max}.",
+                field=f"sim.{name}",
+                value=len(text),
+                limit=self.characters_max,
+            )
+        return text
+
+    def __str__(self) -> str:
+        return self.what
+
+
+ARGS = "args"
+"""The last parameter where it is given: all that follows is its value, blanks and all."""
+
+KNOWN: dict[str, Whole | OneOf | Status | Code | Words] = {
     "tokens": Whole(1, 100_000),
     "reasoning": Whole(0, 100_000),
     "chunk": Whole(1, 1_000),
@@ -150,6 +177,8 @@ KNOWN: dict[str, Whole | OneOf | Status | Code] = {
     "tokens_per_s": Whole(1, 1_000_000),
     "seed": Whole(0, 2**63 - 1),
     "calls": Whole(1, 32),
+    "call": Words("the name of a tool"),
+    ARGS: Words("text", 10_000),
     "cached": Whole(0, 1_000_000),
     "fault": OneOf(get_args(Fault)),
     "fail_after": Whole(0, 100_000),
@@ -193,6 +222,9 @@ def _standing(conversation: Conversation) -> list[str]:
 
 def _words(text: str) -> dict[str, Any]:
     told: dict[str, Any] = {}
+    text, last, args = text.partition(f"{ARGS}=")
+    if last:
+        told[ARGS] = KNOWN[ARGS].read(ARGS, args.strip())
     for word in text.split():
         name, equals, value = word.partition("=")
         kind = KNOWN.get(name)

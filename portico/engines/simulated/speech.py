@@ -81,7 +81,7 @@ def echo(scene: Scene) -> tuple[Part, ...]:
 
 def tools(scene: Scene) -> tuple[Part, ...]:
     """Calls; in words after a tool's answer, and where no tool may be called."""
-    start = _start(scene.conversation, any_will_do=True)
+    start = _start(scene, any_will_do=True)
     if start is None:
         return _reply(scene)
     return _calls(scene, start)
@@ -124,7 +124,7 @@ def tools_or_json(scene: Scene) -> tuple[Part, ...]:
 
 
 def _acted(scene: Scene) -> tuple[Part, ...]:
-    start = _start(scene.conversation, any_will_do=False)
+    start = _start(scene, any_will_do=False)
     if start is not None:
         return _calls(scene, start)
     if scene.conversation.output_schema is not None:
@@ -143,12 +143,13 @@ def _answers_tool(conversation: Conversation) -> bool:
     return bool(conversation.items) and isinstance(conversation.items[-1], ToolResult)
 
 
-def _start(conversation: Conversation, *, any_will_do: bool) -> int | None:
+def _start(scene: Scene, *, any_will_do: bool) -> int | None:
     """Which tool is called first, None for none.
 
     A forced call is made in any case.  Free to choose, nothing is called after a tool's answer,
     or an agent would go on for ever.
     """
+    conversation = scene.conversation
     offered, choice = conversation.tools, conversation.tool_choice
     if choice == "none" or not offered:
         return None
@@ -156,6 +157,8 @@ def _start(conversation: Conversation, *, any_will_do: bool) -> int | None:
         return _named(offered, choice)
     if choice == "auto" and _answers_tool(conversation):
         return None
+    if scene.told.call is not None:
+        return _named(offered, scene.told.call)
     matching = _best_match(offered, conversation)
     if matching is None and (any_will_do or choice == "required"):
         return 0
@@ -167,7 +170,7 @@ def _named(offered: tuple[Tool, ...], name: str) -> int:
         if tool.name == name:
             return at
     raise errors.INVALID_VALUE(
-        f"'tool_choice' names {name[:80]!r}, which is not among the tools.",
+        f"'tool_choice', or the parameter 'call', is {name[:80]!r}, which is not among the tools.",
         field="tool_choice",
         value=name[:80],
         limit=[tool.name for tool in offered][:20],
@@ -197,6 +200,8 @@ def _calls(scene: Scene, start: int) -> tuple[Part, ...]:
 
 def _call(tool: Tool, scene: Scene) -> Called:
     call_id = f"call_{scene.rng.getrandbits(96):024x}"
+    if scene.told.args is not None:
+        return Called(call_id, tool.name, scene.told.args, tool.custom)
     if tool.custom:
         asked = scene.conversation.last("user")
         text = without_tags(asked.text) if asked else ""

@@ -94,6 +94,18 @@ async def test_no_tool_is_called_against_the_rules(model: str) -> None:
     assert (await ask(forced)).only.finishes == ["tool_calls"]
 
 
+@pytest.mark.parametrize("model", ["sim-tool", "sim-auto"])
+async def test_a_scripted_call_is_made_once_and_as_it_is_written(model: str) -> None:
+    script = '[[sim call=sendMail args={"to": "a b"}]]'
+    only = (await ask(prompt(model, f"Weather? {script}", tools=(WEATHER, MAIL)))).only
+    assert [call[1:] for call in only.calls] == [["sendMail", '{"to": "a b"}']]
+    told = (turn("user", f"Weather? {script}"), result("sent"))
+    assert (await ask(prompt(model, *told, tools=(WEATHER, MAIL)))).only.text == "sent"
+    missing = await ask(prompt(model, "Go. [[sim call=fly]]", tools=(WEATHER,)))
+    assert isinstance(missing.error, Refusal)
+    assert missing.error.value == "fly"
+
+
 async def test_a_tool_nobody_offered_cannot_be_forced() -> None:
     answer = await ask(prompt("sim-tool", "Go.", tools=(WEATHER,), tool_choice="fly"))
     assert isinstance(answer.error, Refusal)

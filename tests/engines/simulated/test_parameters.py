@@ -170,3 +170,9 @@ def test_the_guide_names_what_a_schema_may_not_have() -> None:
     for keyword in _NOT_HONOURED:
         plain = re.sub("^(dependen|\\$).*", "", keyword)
         assert not plain or f"`{plain}`" in section
+
+
+def test_the_arguments_of_a_call_are_all_that_follows() -> None:
+    told = heard(header='call=shell seed=7 args={"cmd": "echo seed=8 > a"}')
+    assert (told.call, told.seed, told.args) == ("shell", 7, '{"cmd": "echo seed=8 > a"}')
+    assert refused(f"args={'x' * 10_001}").limit == 10_000
