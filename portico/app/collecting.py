@@ -8,8 +8,8 @@ from portico.billing.alerts.model import Target
 from portico.billing.dunning import notices
 from portico.billing.dunning.model import Policy
 from portico.billing.invoices.model import NotInvoiced, Party, Seller
-from portico.billing.invoices.monthly import Monthly
 from portico.billing.invoices.rules import check_seller
+from portico.billing.monthly import Monthly
 from portico.billing.rounds import Rounds
 from portico.db.database import Database
 from portico.kit.clock import Clock

@@ -28,6 +28,7 @@ from portico.billing.invoices.rules import (
     compose,
     due_at_ms,
     month_of,
+    next_month,
     number,
     open_period,
     tally,
@@ -120,6 +121,22 @@ def draft(
     rule = tax_rule(transaction, seller.party, customer)
     charges = store.charges(transaction, organisation_id, last_invoiced + 1, last)
     return Draft(organisation_id, period, customer, tally(charges, rule, seller.tax_point))
+
+
+def next_draft(
+    transaction: Transaction, organisation_id: str, seller: Seller, now_ms: int
+) -> Draft | None:
+    """Of the oldest month that is over and has use on no invoice; None for none.  Raises: NotInvoiced."""
+    last_invoiced, invoiced_until_ms, _ = store.newest(transaction, organisation_id)
+    first_open_ms = store.first_open_ms(transaction, organisation_id, last_invoiced)
+    wanted = next_month(invoiced_until_ms, first_open_ms, now_ms)
+    return None if wanted is None else draft(transaction, organisation_id, wanted, seller, now_ms)
+
+
+def open_since_ms(transaction: Transaction, organisation_id: str) -> int | None:
+    """When the first receipt that is on no invoice was charged; None where all are."""
+    last_invoiced, _, _ = store.newest(transaction, organisation_id)
+    return store.next_open_ms(transaction, organisation_id, last_invoiced)
 
 
 def finalise(transaction: Transaction, made: Draft, seller: Seller, now_ms: int) -> Stored:

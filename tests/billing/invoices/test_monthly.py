@@ -14,9 +14,9 @@ from portico.app.failure import CannotStart
 from portico.billing.alerts.model import Target
 from portico.billing.audit import audit
 from portico.billing.invoices.model import Period
-from portico.billing.invoices.monthly import Monthly
 from portico.billing.invoices.rules import next_month, paid_later
 from portico.billing.invoices.service import documents
+from portico.billing.monthly import Monthly
 from portico.billing.rounds import Rounds
 from portico.db.database import Database
 from portico.db.tables import terms

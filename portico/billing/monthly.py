@@ -14,11 +14,10 @@ from portico.admission.rules import window_ms
 from portico.billing.alerts import outbox
 from portico.billing.alerts.model import Alert, Target
 from portico.billing.alerts.rules import customer_and
-from portico.billing.invoices import store
 from portico.billing.invoices.customers import customer_of
 from portico.billing.invoices.model import NotInvoiced, Seller, Stored
-from portico.billing.invoices.rules import Draft, alert, month_of, next_month, paid_later
-from portico.billing.invoices.service import Overtaken, draft, finalise
+from portico.billing.invoices.rules import Draft, alert, month_of, paid_later
+from portico.billing.invoices.service import Overtaken, finalise, next_draft, open_since_ms
 from portico.db.database import Database
 from portico.db.transaction import Transaction
 from portico.pricing.model import Terms
@@ -53,7 +52,7 @@ class Monthly:
         """Raises: NotInvoiced."""
         while True:
             found = self.database.snapshot(
-                lambda c: _next(Transaction(c), owner, self.seller, now_ms)
+                lambda c: next_draft(Transaction(c), owner, self.seller, now_ms)
             )
             if found is None:
                 return
@@ -99,14 +98,5 @@ def _waiting(connection: Connection, now_ms: int) -> list[str]:
 def _waits(transaction: Transaction, owner: str, terms: Sequence[Terms], until_ms: int) -> bool:
     if not paid_later(terms, 0, until_ms):
         return False
-    last_invoiced, _, _ = store.newest(transaction, owner)
-    next_ms = store.next_open_ms(transaction, owner, last_invoiced)
-    return next_ms is not None and next_ms < until_ms and paid_later(terms, next_ms, until_ms)
-
-
-def _next(transaction: Transaction, owner: str, seller: Seller, now_ms: int) -> Draft | None:
-    """The oldest month that is over and waits; None for none.  Raises: NotInvoiced."""
-    last_invoiced, invoiced_until_ms, _ = store.newest(transaction, owner)
-    first_open_ms = store.first_open_ms(transaction, owner, last_invoiced)
-    wanted = next_month(invoiced_until_ms, first_open_ms, now_ms)
-    return None if wanted is None else draft(transaction, owner, wanted, seller, now_ms)
+    since_ms = open_since_ms(transaction, owner)
+    return since_ms is not None and since_ms < until_ms and paid_later(terms, since_ms, until_ms)
