@@ -19,6 +19,7 @@ GEMINI = Dialect(
     body=GenerateRequest,
     summary="An answer, in Gemini's words.",
     passage=errors.passage,
+    comments=False,
 )
 _STREAMED = replace(
     GEMINI,

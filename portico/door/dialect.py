@@ -58,6 +58,7 @@ class Dialect:
     named: header lines that name the request; passage: the same on an answer, where it is also
       told how long we had it (milliseconds).
     status: of a refusal; the catalogue's own where the dialect has no other.
+    comments: do its clients pass over comments in a stream of events?
     """
 
     parse: Callable[[bytes, dict[str, str]], Prompt]
@@ -71,6 +72,7 @@ class Dialect:
     named: Callable[[bytes], bytes] = _named
     passage: Callable[[bytes, float], bytes] = _passage
     status: Callable[[Refusal], int] = _status
+    comments: bool = True
 
     def render(self, refusal: Refusal, request_id: str) -> tuple[bytes, bytes]:
         """Header lines and body of a refusal."""

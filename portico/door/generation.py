@@ -117,7 +117,9 @@ class Visit:
         if not exchange.started:
             exchange.open(200, _head(prompt) + self._passage())
         if self.claim is not None:
-            self.claim.add(data)  # some keep-alives are numbered events: without them one is missing
+            self.claim.add(
+                data
+            )  # some keep-alives are numbered events: without them one is missing
         exchange.push(data)
 
     def compose(self, final: Delta) -> None:
@@ -126,7 +128,7 @@ class Visit:
         assert writer is not None
         self._end = end = writer.write(final)
         if self.claim is not None:
-            cost = _COST_COMMENT if _may_comment(prompt) else b""
+            cost = _COST_COMMENT if self._may_comment(prompt) else b""
             self.claim.complete(_head(prompt), end, stream=prompt.stream, cost=cost)
 
     async def send(self, delta: Delta) -> None:
@@ -147,7 +149,7 @@ class Visit:
         if not exchange.started:
             exchange.open(200, _head(prompt) + self._passage())
         if delta.last:
-            if delta.charged_nano is not None and _may_comment(prompt):
+            if delta.charged_nano is not None and self._may_comment(prompt):
                 data = _COST_COMMENT % delta.charged_nano + data
             exchange.end(data)
             return
@@ -184,6 +186,9 @@ class Visit:
         if self.claim is not None and not self.claim.ended:
             self._terms.claims.release(self.claim)
 
+    def _may_comment(self, prompt: Prompt) -> bool:
+        return prompt.stream and prompt.framing == "events" and self._terms.dialect.comments
+
     def _passage(self) -> bytes:
         """Header lines about this request, whatever it is answered."""
         spent_ms = (self._terms.clock.monotonic_s() - self.arrived_s) * 1000
@@ -204,10 +209,6 @@ def _head(prompt: Prompt) -> bytes:
 def _served(deployment: str, tier: str) -> bytes:
     """Header lines about who answers, and as what."""
     return line("portico-deployment", deployment) + line("portico-service-tier", tier)
-
-
-def _may_comment(prompt: Prompt) -> bool:
-    return prompt.stream and prompt.framing == "events"
 
 
 def _hints(headers: dict[bytes, bytes]) -> dict[str, str]:

@@ -65,8 +65,10 @@ class Routes:
         route = methods.get(method) or (methods.get("GET") if method == "HEAD" else None)
         if route is None:
             allowed = sorted({*methods, *(("HEAD",) if "GET" in methods else ())})
+            endings = self._endings(method, path)
+            also = f"  With {method}, it ends in {', '.join(endings)}." if endings else ""
             raise errors.METHOD_NOT_ALLOWED(
-                f"{_shown(path)} does not answer {method}; it answers {', '.join(allowed)}.",
+                f"{_shown(path)} does not answer {method}; it answers {', '.join(allowed)}.{also}",
                 value=method,
                 limit=allowed,
             )
@@ -93,23 +95,36 @@ class Routes:
                 return methods, path[len(prefix) :]
         return None, ""
 
+    def _endings(self, method: str, path: str) -> list[str]:
+        """What may stand behind `{id}` where `path` has something else."""
+        return [
+            ending
+            for (prefix, ending), ways in self._ending.items()
+            if path.startswith(prefix) and method in ways
+        ]
+
     def _unknown(self, method: str, path: str) -> errors.Refusal:
         meant = self._meant(path)
         return errors.NOT_FOUND(
             f"There is nothing at {method} {_shown(path)}.",
             value=_shown(path),
-            remedy=f"Did you mean {meant}?  An SDK's base URL ends in /v1." if meant else "",
+            remedy=f"Did you mean {meant}?  {self._base_url(meant)}" if meant else "",
         )
 
     def _meant(self, path: str) -> str:
         """The known path behind a base URL with one /v1 too many or too few, or a stray slash."""
         bare = path.rstrip("/")
-        while bare.startswith(f"{_API}/v1/"):
+        while bare.startswith(f"{_API}/v1"):
             bare = bare.removeprefix(_API)
         for candidate in (bare, f"{_API}{bare}"):
-            if candidate != path and candidate in self._literal:
+            if candidate != path and (candidate in self._literal or any(self._ended(candidate))):
                 return candidate
         return ""
+
+    def _base_url(self, meant: str) -> str:
+        if meant in self._literal:
+            return "An SDK's base URL ends in /v1."
+        return "Google's SDKs add the version to their base URL, which ends without one."
 
 
 def _shown(path: str) -> str:

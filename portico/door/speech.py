@@ -14,13 +14,10 @@ def speech_of(path: str, headers: Mapping[bytes, bytes], query: bytes) -> Speech
     there the headers decide, as each SDK sends its own."""
     if path.startswith("/v1/messages"):
         return "anthropic"
-    if path.startswith(_GEMINI_ROOTS):
+    if path.startswith(_GEMINI_ROOTS) or path.rpartition(":")[2] in VERBS:
         return "gemini"
     if not path.startswith(_MODELS):
         return "openai"
-    if ":" in path.rpartition("/")[2] and b"anthropic-version" not in headers:
-        verb = path.rpartition(":")[2]
-        return "gemini" if verb in VERBS or b"x-goog-api-key" in headers else "openai"
     if b"anthropic-version" in headers:
         return "anthropic"
     if b"x-goog-api-key" in headers or b"key=" in query:

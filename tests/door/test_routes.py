@@ -50,6 +50,8 @@ def test_a_known_path_is_found(method: str, path: str, name: str, rest: str) -> 
         ("/chat/completions", "/v1/chat/completions"),
         ("/v1/chat/completions/", "/v1/chat/completions"),
         ("/v1/models/", "/v1/models"),
+        ("/v1/v1/models/a:b:embed", "/v1/models/a:b:embed"),
+        ("/models/a:embed", "/v1/models/a:embed"),
         ("/v2/nothing", ""),
         ("/v1/chat/completions/../models", ""),
     ],
@@ -79,3 +81,11 @@ def test_a_page_learns_every_method_of_a_path() -> None:
     assert ROUTES.methods("/v1/models/a:embed") == ["DELETE", "GET", "POST"]
     assert ROUTES.methods("/v1/models/a") == ["DELETE", "GET"]
     assert ROUTES.methods("/v2") == []
+
+
+def test_a_name_with_something_else_behind_it_is_told_what_may_stand_there() -> None:
+    with pytest.raises(errors.Refusal, match="With POST, it ends in :embed"):
+        ROUTES.find("POST", "/v1/models/a:other")
+    with pytest.raises(errors.Refusal) as deleted:
+        ROUTES.find("PUT", "/v1/models/a:other")
+    assert "ends in" not in deleted.value.message

@@ -20,6 +20,7 @@ GEMINI = {b"x-goog-api-key": b"pk_live_x"}
         ("/v1alpha/models", {}, b"", "gemini"),
         ("/v1/models/m:generateContent", {}, b"", "gemini"),
         ("/v1/models/m:noSuchVerb", GEMINI, b"", "gemini"),
+        ("/v1/v1beta/models/m:countTokens", {}, b"", "gemini"),
         ("/v1/models/qwen:7b", {}, b"", "openai"),
         ("/v1/models/qwen:7b", ANTHROPIC, b"", "anthropic"),
         ("/v1/models", {}, b"", "openai"),

@@ -9,8 +9,11 @@ from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
 from portico.dialects.gemini.candidates import Candidate
 from portico.dialects.gemini.usage import usage_of
-from portico.dialects.writing import PING, Running, encode
+from portico.dialects.writing import Running, encode
 from portico.kit.sse import frame
+
+_BLANK_LINE = b"\n"
+"""Google's SDK for Python takes a comment for JSON and breaks off; a blank line it passes over."""
 
 
 def _named(prompt: Prompt, request_id: str) -> dict[str, str]:
@@ -47,8 +50,8 @@ class StreamWriter:
         return self._framed({"candidates": found}) if found else b""
 
     def ping(self) -> bytes:
-        """A comment between events; in an array there is nothing harmless to say."""
-        return PING if self._events else b""
+        """In an array there is nothing harmless to say."""
+        return _BLANK_LINE if self._events else b""
 
     def _candidate(self, index: int) -> Candidate:
         candidate = self._candidates.get(index)
