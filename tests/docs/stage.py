@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from anthropic import Anthropic
+from google import genai
 from openai import OpenAI
 
 from tests.docs.blocks import Block, printed_by, steps_of
@@ -61,7 +63,7 @@ class Stage:
 
     def end(self) -> None:
         for value in self._names.values():
-            if isinstance(value, OpenAI):
+            if isinstance(value, OpenAI | Anthropic | genai.Client):
                 value.close()
         for server in self._servers:
             self._stop(server, signal.SIGTERM)
