@@ -67,7 +67,7 @@ def drill(
 ) -> None:
     """Cut off the first deployment of NAME at the running server, and report how long callers wait.
 
-    Meanwhile it asks for one token about ten times a second.  Answers under way are not cut.  The
+    Meanwhile it asks for one token, up to twenty times a second.  Answers under way are not cut.  The
     server ends the drill by itself, whatever becomes of this command.
     """
     if not 1 <= seconds <= SECONDS_MAX:

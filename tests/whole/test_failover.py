@@ -1,6 +1,7 @@
 """Two servers behind one model, one of them killed under load: callers hardly notice, and pay once."""
 
 import json
+import logging
 import os
 import signal
 import threading
@@ -16,6 +17,7 @@ from portico.db.database import connect_database
 from tests.whole.conftest import Served, portico
 from tests.whole.wire import END, Wire, eventually, get, metric, question
 
+log = logging.getLogger(__name__)
 Serve = Callable[..., Served]
 LIGHT = {"PORTICO_ENGINE_ENABLED": "false", "PORTICO_SERVER_DRAIN_S": "0"}
 GRANT_NANO = 50 * 10**9
@@ -126,6 +128,7 @@ class Load:
     def check(self) -> None:
         """Nearly all were answered; each of those was charged once, and nothing else was."""
         estate = self.estate
+        log.info("%d of %d requests answered", len(self.answered), self.requests)
         assert len(self.answered) >= 0.99 * self.requests, self.failed[:3]
         eventually(lambda: estate.one("SELECT count(*) FROM hold WHERE state = 'open'") == 0)
         database = connect_database(estate.front.data_dir, "")
