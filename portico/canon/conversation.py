@@ -142,6 +142,7 @@ class Conversation:
     user: who asks, in the caller's own words, for the engine's abuse checks; "" when not said.
     dropped: what the dialect itself could not express here, as warnings.
     mapped: what it could only express as something close.
+    truncates: rather than be refused, it may lose its oldest turns (`trimming.fitted`).
     """
 
     items: tuple[Item, ...]
@@ -161,6 +162,7 @@ class Conversation:
     cache_key: str = ""
     dropped: tuple[str, ...] = ()
     mapped: tuple[str, ...] = ()
+    truncates: bool = False
 
     def last(self, role: Role) -> Message | None:
         """The latest message of `role`."""

@@ -67,6 +67,7 @@ def conversation_of(request: ResponsesRequest) -> Conversation:
         cache_key=request.prompt_cache_key or "",
         dropped=(*_dropped(request, can_call), *reading.dropped),
         mapped=tuple(reading.mapped),
+        truncates=request.truncation == "auto",
     )
 
 

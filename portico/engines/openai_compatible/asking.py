@@ -10,8 +10,10 @@ from functools import partial
 from typing import Protocol
 
 from portico import errors
+from portico.canon.conversation import Conversation
 from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
+from portico.canon.trimming import bytes_of, fitted
 from portico.dialects.losses import Losses
 from portico.dialects.openai_chat.parse import DIALECT as CHAT
 from portico.dialects.openai_chat.reader import StreamReader, read_answer
@@ -20,6 +22,7 @@ from portico.dialects.openai_chat.translation import as_chat, custom_tools
 from portico.dialects.openai_completions import upstream as completions
 from portico.dialects.openai_completions.parse import DIALECT as COMPLETIONS
 from portico.dialects.openai_embeddings import upstream as embeddings
+from portico.dialects.writing import encode
 from portico.engines.openai_compatible.collecting import Collecting, FromCompletions
 from portico.engines.openai_compatible.profile import Profile
 from portico.engines.openai_compatible.request import check_media, request_body, streams
@@ -81,7 +84,7 @@ def told(prompt: Prompt, profile: Profile) -> tuple[Prompt, Reader | None]:
     """`prompt` in Chat, and who reads its stream; None: the answer comes whole."""
     timings = profile.kind == "llamacpp"
     if prompt.dialect != CHAT:
-        conversation = prompt.conversation()
+        conversation = _fitting(prompt, profile)
         custom = custom_tools(conversation)
         chat = as_chat(prompt, conversation, extras=profile.kind != "generic")
         return chat, Collecting(choices=prompt.choices, timings=timings, custom=custom)
@@ -89,8 +92,22 @@ def told(prompt: Prompt, profile: Profile) -> tuple[Prompt, Reader | None]:
         return prompt, None
     if not prompt.stream:
         return prompt, Collecting(choices=prompt.choices, timings=timings)
-    kind = StreamReader if profile.clean else RepairReader
+    # Several choices begin in any order, and no probe says which: they are put in theirs.
+    clean = profile.clean and prompt.choices == 1
+    kind = StreamReader if clean else RepairReader
     return prompt, kind(wants_usage=prompt.wants_usage, choices=prompt.choices, timings=timings)
+
+
+def _fitting(prompt: Prompt, profile: Profile) -> Conversation:
+    """By a bound, since asking the server would cost a round trip: turns go sooner than they must,
+    and never too late."""
+    conversation = prompt.conversation()
+    context_tokens = profile.abilities.context_tokens
+    if not conversation.truncates or context_tokens is None:
+        return conversation
+    around = encode([[tool.name, tool.description, tool.parameters] for tool in conversation.tools])
+    room = context_tokens - (prompt.output_tokens_max or 1) - len(around)
+    return fitted(prompt, conversation, room, bytes_of)
 
 
 def _for_chat(prompt: Prompt, profile: Profile, server: Server) -> Asking:

@@ -11,7 +11,14 @@ from portico.engines.base import Abilities, Relay, UpstreamFailed
 from portico.engines.simulated.malformed import spoilt
 from portico.engines.simulated.models import MODELS
 from portico.engines.simulated.parameters import STATUSES, Parameters
-from portico.engines.simulated.scripted import CONTEXT_TOKENS, Beat, Script, count_input, write
+from portico.engines.simulated.scripted import (
+    CONTEXT_TOKENS,
+    Beat,
+    Script,
+    count_input,
+    fitting,
+    write,
+)
 from portico.kit.clock import Clock
 
 Sleep = Callable[[float], Awaitable[object]]
@@ -69,7 +76,8 @@ class SimulatedEngine:
         return self._count(prompt)
 
     def _count(self, prompt: Prompt) -> int:
-        return count_input(prompt.conversation(), prompt.output_tokens_max, self._name)
+        conversation = fitting(prompt, prompt.conversation())
+        return count_input(conversation, prompt.output_tokens_max, self._name)
 
     async def close(self) -> None:
         """There is nothing to close: what runs is the caller's own task."""

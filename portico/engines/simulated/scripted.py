@@ -22,6 +22,7 @@ from portico.canon.delta import (
     ToolCallBegan,
 )
 from portico.canon.prompt import Prompt
+from portico.canon.trimming import fitted
 from portico.canon.usage import Meters
 from portico.dialects.losses import Losses
 from portico.engines.simulated import malformed, tokens
@@ -117,6 +118,7 @@ def write(prompt: Prompt, name: str, model: Model) -> Script:
     """
     conversation = prompt.conversation()
     Losses(prompt.compatibility).declare(prompt, conversation)
+    conversation = fitting(prompt, conversation)
     told = read(conversation, prompt.hints, model.defaults)
     input_tokens = count_input(conversation, prompt.output_tokens_max, name)
     room = CONTEXT_TOKENS - input_tokens
@@ -136,6 +138,14 @@ def write(prompt: Prompt, name: str, model: Model) -> Script:
         same = choice > 0 and parts == said[choice - 1]
         answers.append(answers[-1] if same else shaped(parts, output_tokens_max, conversation.stop))
     return Script(told, input_tokens, tuple(answers), _logprobs(conversation, prompt, chance))
+
+
+def fitting(prompt: Prompt, conversation: Conversation) -> Conversation:
+    """Where the caller wants the oldest turns to go rather than be refused, without those."""
+    around = replace(conversation, items=())
+    room = CONTEXT_TOKENS - (prompt.output_tokens_max or 1)
+    room -= sum(map(tokens.count, tokens.prompt_texts(around)))
+    return fitted(prompt, conversation, room, tokens.of_item)
 
 
 def check_amount(told: Parameters, choices: int) -> None:

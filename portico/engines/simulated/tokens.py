@@ -61,6 +61,10 @@ def prompt_texts(conversation: Conversation) -> list[str]:
     return texts
 
 
+def of_item(item: Item) -> int:
+    return count(item_text(item)) + MESSAGE_TOKENS
+
+
 def item_text(item: Item) -> str:
     match item:
         case Message() | ToolResult():
