@@ -4,24 +4,27 @@ from dataclasses import dataclass
 
 from portico.callers.model import Mode
 from portico.canon.data_use import DataUse
+from portico.canon.prompt import Compatibility
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """data_use: the most that may be made of its prompts.  created_at_ms: wall clock."""
+    """data_use: the most that may be made of its prompts.  compatibility: what becomes of what an
+    engine cannot do, for keys that say nothing of their own.  created_at_ms: wall clock."""
 
     id: str
     organisation_id: str
     name: str
     created_at_ms: int
     data_use: DataUse
+    compatibility: Compatibility
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
     """An API key as it can be shown.  Times are wall clock, milliseconds.
 
-    prefix, last4: enough to recognise it by.
+    prefix, last4: enough to recognise it by.  compatibility: None for that of its project.
     """
 
     id: str
@@ -34,6 +37,7 @@ class Key:
     created_at_ms: int
     expires_at_ms: int | None
     revoked_at_ms: int | None
+    compatibility: Compatibility | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class KeyWish:
     mode: Mode = "live"
     concurrency_max: int = 64
     expires_at_ms: int | None = None
+    compatibility: Compatibility | None = None
 
 
 class UnknownKey(LookupError):

@@ -20,6 +20,7 @@ from portico.accounts.model import (
 from portico.callers.pepper import Pepper, make_pepper, read_peppers
 from portico.callers.rules import digest, new_key
 from portico.canon.data_use import DataUse
+from portico.canon.prompt import Compatibility
 from portico.db.database import Database
 from portico.kit.clock import Clock
 from portico.kit.ids import new_id
@@ -93,6 +94,7 @@ def create_key(
         created_at_ms=clock.wall_ms(),
         expires_at_ms=wish.expires_at_ms,
         revoked_at_ms=None,
+        compatibility=wish.compatibility,
     )
     store.add_key(connection, key, organisation_id, pepper.id, digest(pepper.secret, secret))
     return IssuedKey(key, secret)
@@ -106,6 +108,19 @@ def list_projects(connection: Connection) -> list[Project]:
 def set_data_use(connection: Connection, project_id: str, data_use: DataUse) -> Project:
     """The project as it is afterwards; a running server obeys within 5 s.  Raises: UnknownProject."""
     store.set_data_use(connection, project_id, data_use)
+    return project_of(connection, project_id)
+
+
+def set_project_compatibility(
+    connection: Connection, project_id: str, compatibility: Compatibility
+) -> Project:
+    """As `set_data_use`."""
+    store.set_project_compatibility(connection, project_id, compatibility)
+    return project_of(connection, project_id)
+
+
+def project_of(connection: Connection, project_id: str) -> Project:
+    """Raises: UnknownProject."""
     for project in store.projects(connection):
         if project.id == project_id:
             return project
@@ -120,6 +135,19 @@ def list_keys(connection: Connection, project_id: str | None = None) -> list[Key
 def revoke_key(connection: Connection, key_id: str, clock: Clock) -> Key:
     """The key as it is afterwards; revoking it again changes nothing.  Raises: UnknownKey."""
     store.revoke(connection, key_id, clock.wall_ms())
+    return _key(connection, key_id)
+
+
+def set_key_compatibility(
+    connection: Connection, key_id: str, compatibility: Compatibility | None
+) -> Key:
+    """The key as it is afterwards; a running server obeys within 5 s.  compatibility: None for
+    that of its project.  Raises: UnknownKey."""
+    store.set_key_compatibility(connection, key_id, compatibility)
+    return _key(connection, key_id)
+
+
+def _key(connection: Connection, key_id: str) -> Key:
     key = store.key(connection, key_id)
     if key is None:
         raise UnknownKey(f"There is no key {key_id!r}; `portico key list` shows them.")

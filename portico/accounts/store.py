@@ -41,6 +41,14 @@ def set_data_use(connection: Connection, project_id: str, data_use: str) -> None
     connection.execute(update(project).where(project.c.id == project_id).values(data_use=data_use))
 
 
+def set_project_compatibility(connection: Connection, project_id: str, word: str) -> None:
+    connection.execute(update(project).where(project.c.id == project_id).values(compatibility=word))
+
+
+def set_key_compatibility(connection: Connection, key_id: str, word: str | None) -> None:
+    connection.execute(update(api_key).where(api_key.c.id == key_id).values(compatibility=word))
+
+
 def first_project(connection: Connection) -> str | None:
     """The one made at the first start."""
     found = connection.execute(select(project.c.id).order_by(project.c.created_at_ms).limit(1))

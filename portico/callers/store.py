@@ -1,6 +1,6 @@
 """One key, found by its digest."""
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from portico.callers.model import Caller, KnownKey
 from portico.db.tables import api_key, project
@@ -15,6 +15,7 @@ _BY_DIGEST = (
         api_key.c.expires_at_ms,
         api_key.c.revoked_at_ms,
         project.c.data_use,
+        func.coalesce(api_key.c.compatibility, project.c.compatibility).label("compatibility"),
     )
     .join(project, project.c.id == api_key.c.project_id)
     .where(api_key.c.digest.in_(bindparam("digests", expanding=True)))
@@ -32,6 +33,7 @@ def find(connection: Connection, digests: tuple[bytes, ...]) -> KnownKey | None:
         row.organisation_id,
         row.mode,
         row.concurrency_max,
+        compatibility=row.compatibility,
         data_use=row.data_use,
     )
     return KnownKey(caller, row.expires_at_ms, row.revoked_at_ms)

@@ -3,21 +3,32 @@
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
 from portico.accounts.model import Key, KeyWish, UnknownKey, UnknownProject
-from portico.accounts.service import create_key, list_keys, revoke_key
+from portico.accounts.service import (
+    create_key,
+    list_keys,
+    revoke_key,
+    set_key_compatibility,
+)
 from portico.callers.pepper import PepperLost, read_peppers
+from portico.canon.prompt import Compatibility
 from portico.cli.output import Exit, console, say_json, say_table, stop
 from portico.cli.place import database_of, settings_for
 from portico.kit.clock import SystemClock
 
-app = App(name="key", help="Create, list and revoke API keys.")
+app = App(name="key", help="Create, change, list and revoke API keys.")
 
 DataDir = Annotated[str | None, Parameter(help="Folder of the server's data.")]
 Json = Annotated[bool, Parameter(negative="", help="Print JSON.")]
+_LOSSES = (
+    "What becomes of what an engine cannot do: strict (refused), warn (dropped or refused, and said), "
+    "adapt (the nearest there is, and said).  Left out: as its project."
+)
+_AS_PROJECT = "as project"
 _UNITS_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
@@ -30,6 +41,7 @@ def create(
     ] = False,
     expires_in: Annotated[str | None, Parameter(help="Such as 30d, 12h or 15m.")] = None,
     concurrency: Annotated[int | None, Parameter(help="Requests it may have open.")] = None,
+    compatibility: Annotated[Compatibility | None, Parameter(help=_LOSSES)] = None,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
@@ -41,7 +53,7 @@ def create(
     concurrency = settings.queue.key_concurrency if concurrency is None else concurrency
     if concurrency < 1:
         stop(Exit.USAGE, f"--concurrency is {concurrency}; it must be at least 1.")
-    wish = KeyWish(name, "test" if test else "live", concurrency, expires_at_ms)
+    wish = KeyWish(name, "test" if test else "live", concurrency, expires_at_ms, compatibility)
     try:
         peppers = read_peppers(Path(settings.server.data_dir))
         issued = database.write(lambda connection: create_key(connection, peppers, clock, wish))
@@ -75,15 +87,47 @@ def list_all(
         say_json({"keys": [_shown(key) for key in keys]})
         return
     say_table(
-        ("id", "name", "key", "created", "state"),
+        ("id", "name", "key", "created", "compatibility", "state"),
         [
-            (key.id, key.name, f"{key.prefix}…{key.last4}", _day(key.created_at_ms), _state(key))
+            (
+                key.id,
+                key.name,
+                f"{key.prefix}…{key.last4}",
+                _day(key.created_at_ms),
+                key.compatibility or _AS_PROJECT,
+                _state(key),
+            )
             for key in keys
         ],
     )
     if len(keys) < len(found):
         past = len(found) - len(keys)
         console.print(f"{past} revoked or expired not shown; --all shows them.", style="dim")
+
+
+@app.command(name="set")
+def set_one(
+    key_id: str,
+    /,
+    *,
+    compatibility: Annotated[
+        Literal["strict", "warn", "adapt", "project"],
+        Parameter(help="As for `portico key create`; project: as its project."),
+    ],
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Change a key; a running server obeys within 5 seconds."""
+    database = database_of(settings_for(None, server={"data_dir": data_dir}))
+    word = None if compatibility == "project" else compatibility
+    try:
+        key = database.write(lambda connection: set_key_compatibility(connection, key_id, word))
+    except UnknownKey as error:
+        stop(Exit.FAILED, str(error.args[0]))
+    if json:
+        say_json(_shown(key))
+        return
+    console.print(f"{key.id} is: {key.compatibility or _AS_PROJECT}.", markup=False)
 
 
 @app.command

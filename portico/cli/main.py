@@ -18,7 +18,7 @@ COMMANDS = {
         "portico.cli.ask:ask",
         "Stream an answer from the running server, then say what it took.",
     ),
-    "key": ("portico.cli.key:app", "Create, list and revoke API keys."),
+    "key": ("portico.cli.key:app", "Create, change, list and revoke API keys."),
     "project": (
         "portico.cli.project:app",
         "List projects, and say whose engines may see their prompts.",

@@ -1,13 +1,20 @@
-"""`portico project`: what may be made of a project's prompts."""
+"""`portico project`: what may be made of a project's prompts, and what its keys are unless they say."""
 
 from dataclasses import asdict
 from typing import Annotated
 
 from cyclopts import App, Parameter
+from sqlalchemy import Connection
 
-from portico.accounts.model import UnknownProject
-from portico.accounts.service import list_projects, set_data_use
+from portico.accounts.model import Project, UnknownProject
+from portico.accounts.service import (
+    list_projects,
+    project_of,
+    set_data_use,
+    set_project_compatibility,
+)
 from portico.canon.data_use import DataUse
+from portico.canon.prompt import Compatibility
 from portico.cli.output import Exit, console, say_json, say_table, stop
 from portico.cli.place import database_of, settings_for
 
@@ -25,8 +32,11 @@ def list_all(*, data_dir: DataDir = None, json: Json = False) -> None:
         say_json({"projects": [asdict(project) for project in found]})
         return
     say_table(
-        ("id", "name", "organisation", "data use"),
-        [(each.id, each.name, each.organisation_id, each.data_use) for each in found],
+        ("id", "name", "organisation", "data use", "compatibility"),
+        [
+            (each.id, each.name, each.organisation_id, each.data_use, each.compatibility)
+            for each in found
+        ],
     )
 
 
@@ -36,22 +46,42 @@ def set_one(
     /,
     *,
     data_use: Annotated[
-        DataUse,
+        DataUse | None,
         Parameter(
             help="The most that an engine may do with its prompts: own (only the operator's engines), "
             "no_training (also others that promise to train nothing on them), may_train (any)."
         ),
-    ],
+    ] = None,
+    compatibility: Annotated[
+        Compatibility | None,
+        Parameter(
+            help="What becomes of what an engine cannot do, for keys that say nothing themselves: "
+            "strict, warn or adapt."
+        ),
+    ] = None,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
     """Change what a project allows; a running server obeys within 5 seconds."""
     database = database_of(settings_for(None, server={"data_dir": data_dir}))
+    if data_use is None and compatibility is None:
+        stop(Exit.USAGE, "Say --data-use or --compatibility, or both.")
+
+    def change(connection: Connection) -> Project:
+        if data_use is not None:
+            set_data_use(connection, project_id, data_use)
+        if compatibility is not None:
+            set_project_compatibility(connection, project_id, compatibility)
+        return project_of(connection, project_id)
+
     try:
-        project = database.write(lambda c: set_data_use(c, project_id, data_use))
+        project = database.write(change)
     except UnknownProject as error:
         stop(Exit.FAILED, str(error.args[0]))
     if json:
         say_json(asdict(project))
         return
-    console.print(f"{project.id} allows engines that are: {project.data_use}.", markup=False)
+    if data_use is not None:
+        console.print(f"{project.id} allows engines that are: {project.data_use}.", markup=False)
+    if compatibility is not None:
+        console.print(f"Keys of {project.id} are: {project.compatibility}.", markup=False)

@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from portico.accounts.model import KeyWish, UnknownKey, UnknownProject
-from portico.accounts.service import create_key, list_keys, open_accounts, revoke_key
+from portico.accounts.service import (
+    create_key,
+    list_keys,
+    open_accounts,
+    revoke_key,
+    set_key_compatibility,
+)
 from portico.callers.pepper import FILE_NAME, PepperLost
 from portico.callers.rules import digest, mode_of
 from portico.db.database import Database, open_database
@@ -57,6 +63,19 @@ def test_the_key_itself_is_stored_nowhere(
         issued.secret[:12],
         issued.secret[-4:],
     )
+
+
+def test_a_key_says_how_losses_are_treated_or_leaves_it_to_its_project(
+    database: Database, tmp_path: Path, clock: HandClock
+) -> None:
+    peppers, _ = open_accounts(database, tmp_path, clock)
+    wish = KeyWish("mine", compatibility="strict")
+    made = database.write(lambda c: create_key(c, peppers, clock, wish)).key
+    assert made.compatibility == "strict"
+    changed = database.write(lambda c: set_key_compatibility(c, made.id, None))
+    assert changed == replace(made, compatibility=None)
+    with pytest.raises(UnknownKey):
+        database.write(lambda c: set_key_compatibility(c, "key_none", "warn"))
 
 
 def test_a_lost_pepper_stops_the_start_and_is_not_replaced(

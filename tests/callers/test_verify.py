@@ -10,10 +10,16 @@ import pytest
 from sqlalchemy import Connection
 
 from portico.accounts.model import IssuedKey, KeyWish
-from portico.accounts.service import create_key, open_accounts, revoke_key
+from portico.accounts.service import (
+    create_key,
+    open_accounts,
+    revoke_key,
+    set_project_compatibility,
+)
 from portico.callers.model import Caller
 from portico.callers.rules import new_key
 from portico.callers.service import Callers
+from portico.canon.prompt import Compatibility
 from portico.db.database import Database, open_database
 from portico.db.readers import Readers
 from portico.errors import Refusal
@@ -81,6 +87,21 @@ async def test_a_key_made_while_the_server_runs_is_known(scene: Scene) -> None:
     caller = await scene.callers.verify(issued.secret)
     assert (caller.key_id, caller.project_id) == (issued.key.id, issued.key.project_id)
     assert (caller.mode, caller.concurrency_max) == ("test", 3)
+
+
+@pytest.mark.parametrize("of_key", ["strict", "warn", "adapt", None])
+@pytest.mark.parametrize("of_project", ["strict", "warn", "adapt"])
+async def test_a_key_is_as_it_says_itself_or_else_as_its_project(
+    scene: Scene, of_key: Compatibility | None, of_project: Compatibility
+) -> None:
+    issued = scene.issue(KeyWish("mine", compatibility=of_key))
+    scene.database.write(lambda c: set_project_compatibility(c, issued.key.project_id, of_project))
+    caller = await scene.callers.verify(issued.secret)
+    assert caller.compatibility == (of_key or of_project)
+
+
+async def test_a_key_is_warned_unless_anybody_says_otherwise(scene: Scene) -> None:
+    assert (await scene.callers.verify(scene.issue(KeyWish("mine")).secret)).compatibility == "warn"
 
 
 async def test_garbage_is_refused_without_asking_the_database(scene: Scene) -> None:

@@ -49,6 +49,25 @@ def test_all_shows_them_with_their_state(listed: List) -> None:
     assert "not shown" not in said
 
 
+def test_a_key_is_changed_and_shown_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    database, clock = open_database(tmp_path), SystemClock()
+    _, first = open_accounts(database, tmp_path, clock)
+    assert first is not None
+
+    def said(*typed: str) -> str:
+        with pytest.raises(SystemExit) as ended:
+            key.app([*typed, "--data-dir", str(tmp_path)])
+        assert ended.value.code == 0
+        return capsys.readouterr().out
+
+    said("create", "--compatibility", "strict", "--name", "tests")
+    assert "adapt" in said("set", first.key.id, "--compatibility", "adapt")
+    lines = said("list").splitlines()
+    assert [line.split()[-2] for line in lines[1:]] == ["adapt", "strict"]
+    said("set", first.key.id, "--compatibility", "project")
+    assert "as project" in said("list")
+
+
 def test_json_holds_the_same_keys(listed: List) -> None:
     names = [each["name"] for each in json.loads(listed("--json"))["keys"]]
     assert names == ["First key"]

@@ -88,6 +88,10 @@ def test_a_project_says_how_much_it_allows(run: Callable[[App], Run]) -> None:
     assert projects("set", first["id"], "--data-use", "own")[0] == 0
     (first,) = json.loads(projects("list", "--json")[1])["projects"]
     assert first["data_use"] == "own"
+    assert projects("set", first["id"], "--compatibility", "adapt")[0] == 0
+    (first,) = json.loads(projects("list", "--json")[1])["projects"]
+    assert (first["data_use"], first["compatibility"]) == ("own", "adapt")
+    assert projects("set", first["id"])[0] == 2
     code, _, says = projects("set", "proj_none", "--data-use", "own")
     assert code == 1
     assert "portico project list" in says

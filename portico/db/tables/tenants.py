@@ -4,6 +4,11 @@ from sqlalchemy import CheckConstraint, Column, ForeignKey, LargeBinary, Table, 
 
 from portico.db.tables.base import Int64, data_use, identifier, metadata
 
+
+def _known_compatibility() -> CheckConstraint:
+    return CheckConstraint("compatibility IN ('strict', 'warn', 'adapt')")
+
+
 organisation = Table(
     "organisation",
     metadata,
@@ -21,6 +26,7 @@ project = Table(
     Column("name", Text, nullable=False),
     Column("created_at_ms", Int64, nullable=False),
     data_use(),
+    Column("compatibility", Text, _known_compatibility(), nullable=False, server_default="warn"),
     sqlite_strict=True,
 )
 
@@ -41,6 +47,8 @@ api_key = Table(
     Column("created_at_ms", Int64, nullable=False),
     Column("expires_at_ms", Int64),
     Column("revoked_at_ms", Int64),
+    # NULL: that of its project.
+    Column("compatibility", Text, _known_compatibility()),
     sqlite_strict=True,
 )
 
