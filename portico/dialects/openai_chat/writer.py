@@ -103,12 +103,16 @@ class StreamWriter:
                 return [*written, *self._finish(choice, event.reason)]
 
     def _begin(self, choice: int) -> list[bytes]:
+        """Behind the choices before it: readers keep them in the order in which they begin."""
         if choice in self._calls:
             return []
-        self._calls[choice] = {}
+        before = range(min(choice, self._choices))
+        begun = [index for index in (*before, choice) if index not in self._calls]
+        self._calls |= {index: {} for index in begun}
         if self._relayed:
             return []
-        return [self._chunk(choice, {"role": "assistant", "content": "", "refusal": None})]
+        start = {"role": "assistant", "content": "", "refusal": None}
+        return [self._chunk(index, start) for index in begun]
 
     def _call(self, event: ToolCallBegan | ToolArguments) -> dict[str, Any]:
         calls = self._calls[event.choice]

@@ -253,6 +253,15 @@ def test_choices_of_several_each_have_their_own_calls() -> None:
     assert ended == {0: "tool_calls", 1: "stop"}
 
 
+def test_choices_begin_in_order_whichever_speaks_first() -> None:
+    stream = [role(2), text("c", 2), role(0), text("a", 0), role(1), text("b", 1)]
+    ended = [ends("stop", index) for index in range(3)]
+    told = repaired([*stream, *ended, DONE], choices=3)
+    begun = [c["index"] for p in told.chunks for c in p["choices"] if "role" in c["delta"]]
+    assert begun == [0, 1, 2]
+    assert [said(told.raw, index) for index in range(3)] == ["a", "b", "c"]
+
+
 @pytest.mark.parametrize("reads", [[], [role()], [role(), text("a")]])
 def test_a_silent_end_is_a_failure(reads: list[bytes]) -> None:
     assert repaired(reads).broken is not None
@@ -333,6 +342,7 @@ def test_the_judge_finds_nothing_in_a_clean_stream() -> None:
         ([role(), ends(), ends(), DONE], "the finish reason is sent twice"),
         ([role(), ends(), text("a"), DONE], "output after the finish reason"),
         ([role(), text("a", id="2"), ends(), DONE], "the id is missing or changes"),
+        ([role(1), role(0), ends("stop", 0), ends("stop", 1), DONE], "the choices do not begin in order"),
         ([role(), text("a", usage=USAGE), ends(), DONE], "usage on chunks with choices"),
         ([role(), usage(), ends(), DONE], "usage is not last"),
         ([chunk(), *CLEAN], "a chunk without choices that carries no usage"),

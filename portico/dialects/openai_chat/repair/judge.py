@@ -91,7 +91,10 @@ class _Order:
     def _take_choice(self, said: dict[str, Any]) -> None:
         if type(said.get("index")) is not int:
             self.found.append("a choice without an index")
-        choice = self.choices.setdefault(said.get("index") or 0, _Choice())
+        index = said.get("index") or 0
+        if index not in self.choices and index != len(self.choices):
+            self.found.append("the choices do not begin in order")
+        choice = self.choices.setdefault(index, _Choice())
         delta = said.get("delta") or {}
         if ("role" in delta and delta["role"] is not None) == choice.begun:
             self.found.append("the role is not in the first delta, or not only there")

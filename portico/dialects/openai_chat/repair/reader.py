@@ -96,12 +96,14 @@ class RepairReader:
             return b""
         self._identify(chunk)
         said_usage, said_timings = chunk.pop("usage", None), chunk.get("timings")
-        kept = [self._choice(choice) for choice in choices if isinstance(choice, dict)]
+        kept = [
+            placed for said in choices if isinstance(said, dict) for placed in self._place(said)
+        ]
         self._read_running(choices[0], said_usage, said_timings)
         if self._timings:
             chunk.pop("timings", None)
-        chunk["choices"] = [choice for choice in kept if choice is not None]
-        return frame(msgspec.json.encode(chunk)) if chunk["choices"] else b""
+        chunk["choices"] = kept
+        return frame(msgspec.json.encode(chunk)) if kept else b""
 
     def _identify(self, chunk: dict[str, Any]) -> None:
         """One id, one model, one date, throughout."""
@@ -116,11 +118,18 @@ class RepairReader:
             self._tally.sample = msgspec.json.encode(self._identity)
         chunk.update(self._identity)
 
-    def _choice(self, said: dict[str, Any]) -> dict[str, Any] | None:
-        """The choice as it goes on; None if nothing is left of it.  Its finish reason waits for
-        the end of the stream, because engines send it twice, or before the last text."""
+    def _place(self, said: dict[str, Any]) -> list[dict[str, Any]]:
+        """The choice as it goes on, if anything is left of it, behind the beginnings of those
+        before it: readers keep choices in the order in which they begin."""
         index = said.get("index")
         index = index if type(index) is int and index >= 0 else 0
+        before = range(min(index, self._expected)) if index not in self._choices else ()
+        begun = [self._choice(other, {}) for other in before if other not in self._choices]
+        return [choice for choice in (*begun, self._choice(index, said)) if choice is not None]
+
+    def _choice(self, index: int, said: dict[str, Any]) -> dict[str, Any] | None:
+        """None if nothing is left of it.  Its finish reason waits for the end of the stream,
+        because engines send it twice, or before the last text."""
         state = self._choices.get(index)
         if state is None:
             owner = f"{str(self._identity['id']).removeprefix('chatcmpl-')}_{index}"
