@@ -37,6 +37,8 @@ _CUT: dict[str, FinishReason] = {
     "max_messages": "length",
     "content_filter": "content_filter",
 }
+_NOTHING = msgspec.Raw()
+_ABSENT = (b"", b"null")
 _DONE = b"data: [DONE]\n\n"
 _Count = Annotated[int, Meta(ge=0)]
 
@@ -94,7 +96,9 @@ class _Incomplete(Struct):
 
 
 class _Response(Struct):
-    object: str | None = None
+    """Or an error that came in its place, with its members beside one another."""
+
+    type: str | None = None
     status: str | None = None
     output: list[msgspec.Raw] | None = None
     usage: Any = None
@@ -111,9 +115,9 @@ class _Event(Struct):
     delta: Any = None
     output_index: int = 0
     summary_index: int = 0
-    item: msgspec.Raw | None = None
+    item: msgspec.Raw = _NOTHING
     logprobs: list[dict[str, Any]] | None = None
-    response: msgspec.Raw | None = None
+    response: msgspec.Raw = _NOTHING
 
 
 _event = msgspec.json.Decoder(_Event)
@@ -127,6 +131,8 @@ def read_answer(body: bytes) -> Delta:
     Raises: BrokenAnswer: an error object in a 200, or no response.
     """
     whole = decoded(_response, body)
+    if whole.type == "error":
+        raise BrokenAnswer(refusal_in(msgspec.json.decode(body)))
     if whole.error is not None:
         raise BrokenAnswer(refusal_in(whole.error))
     if whole.output is None:
@@ -162,14 +168,14 @@ class ResponsesStream(ProviderStream):
             self._piece(read, read.delta)
         elif read.type in _ENDS:
             self._complete_with(read)
-        elif read.item is not None:
+        elif bytes(read.item) not in _ABSENT:
             self._item_event(read, decoded(_item, bytes(read.item)))
         elif read.type == "response.reasoning_summary_part.added" and read.summary_index:
             self.say(Reasoning("\n\n", summary=True))
 
     @staticmethod
     def _error(read: _Event, data: bytes) -> Any:
-        if read.response is not None:
+        if bytes(read.response) not in _ABSENT:
             return decoded(_response, bytes(read.response)).error
         return msgspec.json.decode(data)
 
