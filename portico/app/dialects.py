@@ -24,10 +24,12 @@ from portico.dialects.openai_completions import parse as completions
 from portico.dialects.openai_completions.writer import writer_for as completions_writer
 from portico.dialects.openai_embeddings import parse as embeddings
 from portico.dialects.openai_embeddings.writer import VectorsWriter
+from portico.dialects.openai_responses.compaction import Compactor
 from portico.dialects.openai_responses.opening import Seals
 from portico.dialects.openai_responses.parse import Parser
 from portico.dialects.openai_responses.request import ResponsesRequest
 from portico.door.dialect import Dialect
+from portico.door.endpoints.compacting import Compact
 from portico.door.endpoints.gemini_models import GeminiShape
 from portico.door.endpoints.models import Shape
 from portico.door.speech import Speech
@@ -92,12 +94,14 @@ class Spoken:
     """
     generating: by the path a request to generate is sent to.
     others: who is answered in other words than OpenAI's; shapes: how they are shown models.
+    compact: of a conversation in Responses, a shorter one.
     """
 
     generating: Mapping[str, Dialect]
     others: Mapping[Speech, Dialect]
     shapes: Mapping[Speech, Shape]
     questions: Sequence[Question]
+    compact: Compact
 
 
 def spoken(seal: Seal, clock: Clock) -> Spoken:
@@ -117,6 +121,7 @@ def spoken(seal: Seal, clock: Clock) -> Spoken:
         },
         others={"anthropic": anthropic, "gemini": gemini.GEMINI},
         shapes={"anthropic": AnthropicShape(), "gemini": GeminiShape()},
+        compact=Compactor(seals).compact,
         questions=(
             Question(
                 "/v1/responses/input_tokens",

@@ -13,6 +13,7 @@ from portico.db.readers import Readers
 from portico.door.dispatch import Dispatch
 from portico.door.edge import Edge
 from portico.door.endpoints import Health, MetricsPage, Models, Usage
+from portico.door.endpoints.compacting import Compacting
 from portico.door.endpoints.counting import Counting
 from portico.door.endpoints.description import Description
 from portico.door.endpoints.money import Money
@@ -52,6 +53,7 @@ class Door:
             [
                 *_generating(words, settings, rooms, books, clock),
                 *_counting(words, settings, rooms),
+                _compacting(words, settings, rooms, clock),
                 *_telling(words, rooms, books, readers, clock),
                 *self._watching(settings, metrics),
                 *also,
@@ -167,6 +169,21 @@ def _counting(words: Spoken, settings: Settings, rooms: journey.Rooms) -> list[R
         )
         for question in words.questions
     ]
+
+
+def _compacting(words: Spoken, settings: Settings, rooms: journey.Rooms, clock: Clock) -> Route:
+    dialect = words.generating["/v1/responses"]
+    compacting = Compacting(
+        dialect,
+        words.compact,
+        rooms.callers,
+        rooms.routing,
+        clock,
+        body_bytes_max=settings.edge.body_bytes_max,
+        compression=settings.edge.compression,
+    )
+    summary = "A conversation made shorter, without asking a model; free."
+    return Route("POST", "/v1/responses/compact", compacting.handle, summary, dialect.body)
 
 
 def _telling(

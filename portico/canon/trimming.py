@@ -41,10 +41,12 @@ class Mark:
 def whole_turns(marks: Sequence[Mark], room: int) -> list[int]:
     """Which items stay, so that their sizes come to at most `room`; more only where the
     instructions and the last turn alone do."""
-    turn = 0
+    turn = waiting = 0
     turn_of: list[int] = []
     for at, mark in enumerate(marks):
-        turn += mark.kind == "question" and not _asked_before(marks, at)
+        waiting += (mark.kind == "call") - (mark.kind == "result")
+        asks = mark.kind == "question" and not _asked_before(marks, at)
+        turn += asks and waiting <= 0  # asked in between, while a call has no result yet
         turn_of.append(turn)
     size = sum(mark.size for mark in marks)
     first = 0

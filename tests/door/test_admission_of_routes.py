@@ -28,6 +28,7 @@ pytestmark = pytest.mark.anyio
 RUN_NOTHING = {
     ("POST", "/v1/preflight"),
     ("POST", "/v1/messages/count_tokens"),
+    ("POST", "/v1/responses/compact"),
     ("POST", "/v1/responses/input_tokens"),
     *(
         way

@@ -1,0 +1,48 @@
+"""POST /v1/responses/compact: a conversation made shorter.  Free: no model is asked."""
+
+from collections.abc import Callable
+from typing import Any
+
+from portico.canon.prompt import Prompt
+from portico.door.credentials import credential_of
+from portico.door.decoding import body_of
+from portico.door.dialect import Dialect
+from portico.door.endpoints.answering import Verifier, answer_json
+from portico.door.exchange import Exchange
+from portico.kit.clock import Clock
+from portico.routing.service import Routing
+
+Compact = Callable[[Prompt, int | None, str, int], Any]
+"""The prompt, the context of its model (tokens; None where it does not say), the id of the request
+and when it came (Unix seconds), to the answer."""
+
+
+class Compacting:
+    def __init__(
+        self,
+        dialect: Dialect,
+        compact: Compact,
+        callers: Verifier,
+        routing: Routing,
+        clock: Clock,
+        *,
+        body_bytes_max: int,
+        compression: bool,
+    ) -> None:
+        self._dialect = dialect
+        self._compact = compact
+        self._callers = callers
+        self._routing = routing
+        self._clock = clock
+        self._body_bytes_max = body_bytes_max
+        self._compression = compression
+
+    async def handle(self, exchange: Exchange, _: str) -> None:
+        """Raises: Refusal."""
+        caller = await self._callers.verify(credential_of(exchange.headers, exchange.query))
+        body = await body_of(exchange, self._body_bytes_max, compression=self._compression)
+        prompt = self._dialect.parse(body, {})
+        routes = self._routing.choose(prompt, caller.data_use)
+        now_s = self._clock.wall_ms() // 1000
+        answer = self._compact(prompt, routes.context_tokens, exchange.request_id, now_s)
+        answer_json(exchange, 200, answer, self._dialect)
