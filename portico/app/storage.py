@@ -34,6 +34,7 @@ from portico.observe.metrics import Metrics
 from portico.pricing.counter import Counter
 from portico.pricing.service import Prices
 from portico.replay.claims import Claims, Keeping
+from portico.routing.tries import TRIES_MAX
 from portico.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -192,8 +193,9 @@ async def _taken_over(
 
 
 def _longest_ms(settings: Settings) -> int:
-    """The longest a request may take, from its admission to its end."""
-    return round(1000 * (settings.upstream.total_s + settings.server.drain_s))
+    """The longest a request may take, from its admission to its end: the last of its tries may
+    begin when another has used up its time."""
+    return round(1000 * (TRIES_MAX * settings.upstream.total_s + settings.server.drain_s))
 
 
 def _keeping(settings: Settings) -> Keeping:

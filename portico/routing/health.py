@@ -77,11 +77,22 @@ class Breaker:
     began before an outage says nothing about the time after it.
     """
 
-    __slots__ = ("_in_a_row", "_proven", "_strikes", "_until_s", "epoch", "state", "window")
+    __slots__ = (
+        "_in_a_row",
+        "_proven",
+        "_strikes",
+        "_until_s",
+        "epoch",
+        "running",
+        "state",
+        "window",
+    )
 
     def __init__(self) -> None:
         self.state: State = "closed"
         self.epoch = 0
+        self.running = 0
+        """Tries under way."""
         self.window = Window()
         self._in_a_row = 0
         self._proven = 0

@@ -19,6 +19,7 @@ from portico.routing.model import Deployment
 log = logging.getLogger(__name__)
 TRIES_MAX = 3
 """Deployments asked for one request."""
+_SILENCE_S = 10.0
 Result = Literal["answered", "refused", "failed", "broke_off", "timed_out", "cut"]
 """answered.  refused: the request was wrong.  failed: before the first delta; broke_off: after it.
 timed_out.  cut: the caller left, or its money ran out."""
@@ -33,7 +34,7 @@ class Observer(Protocol):
 class ModelHealth:
     """How the deployments of one model do.  One event loop owns this object."""
 
-    __slots__ = ("_breakers", "budget", "clock", "model", "observer")
+    __slots__ = ("_breakers", "_silent_until_s", "budget", "clock", "model", "observer")
 
     def __init__(self, model: str, clock: Clock, observer: Observer) -> None:
         self.model = model
@@ -41,6 +42,7 @@ class ModelHealth:
         self.observer = observer
         self.budget = RetryBudget(clock.monotonic_s())
         self._breakers: dict[str, Breaker] = {}
+        self._silent_until_s = 0.0
 
     def breaker(self, deployment: Deployment) -> Breaker:
         found = self._breakers.get(deployment.id)
@@ -57,6 +59,16 @@ class ModelHealth:
         """Forget all others."""
         ids = {deployment.id for deployment in deployments}
         self._breakers = {id: breaker for id, breaker in self._breakers.items() if id in ids}
+
+    def may_try_again(self) -> bool:
+        """Takes one second try from the budget."""
+        now_s = self.clock.monotonic_s()
+        if self.budget.spend(now_s):
+            return True
+        if now_s >= self._silent_until_s:  # in a storm this would be a line per request
+            self._silent_until_s = now_s + _SILENCE_S
+            log.warning("%s: requests fail without a second try, too many do", self.model)
+        return False
 
     def failed(self, deployment: Deployment, breaker: Breaker, epoch: int) -> None:
         now_s = self.clock.monotonic_s()
@@ -119,8 +131,7 @@ class Tries:
         health, tried = self._health, len(self._tried)
         if tried >= TRIES_MAX or tried == len(self._deployments):
             return False
-        if not health.budget.spend(health.clock.monotonic_s()):
-            log.warning("%s: no second try, its retry budget is used up", health.model)
+        if not health.may_try_again():
             return False
         self._next = self._pick()
         return True
@@ -135,7 +146,7 @@ class Tries:
         return self._now.told
 
     def __enter__(self) -> None:
-        return
+        self._breaker.running += 1
 
     def __exit__(
         self,
@@ -144,6 +155,7 @@ class Tries:
         trace: TracebackType | None,
     ) -> None:
         health, now = self._health, self._now
+        self._breaker.running -= 1
         if isinstance(error, UpstreamFailed):
             if not self._last_resort:
                 health.failed(now, self._breaker, self._epoch)
@@ -168,10 +180,12 @@ class Tries:
         return "broke_off" if self._usage.started else "failed"
 
     def _pick(self) -> Deployment:
-        """The first one in order that works, or that it is time to find out about.  If there is
-        none: one that is just restarting.  Last of all one that should be left alone: a request is
-        only refused when nobody could serve it.  There must be one that was not tried."""
+        """The first one in order that works and has room, or that it is time to find out about.  If
+        there is none: one that is full; then one that is just restarting.  Last of all one that
+        should be left alone: a request is only refused when nobody could serve it.  There must be
+        one that was not tried."""
         health = self._health
+        full: Deployment | None = None
         asleep: Deployment | None = None
         worst: Deployment | None = None
         for deployment in self._deployments:
@@ -179,17 +193,20 @@ class Tries:
                 continue
             breaker, ready = health.breaker(deployment), deployment.engine.ready
             if breaker.state == "closed":
-                if ready:
+                if not ready:
+                    asleep = asleep or deployment
+                elif breaker.running < deployment.engine.abilities.concurrency_max:
                     return self._take(deployment, last_resort=False)
-                asleep = asleep or deployment
+                else:
+                    full = full or deployment
             elif ready and self._may_probe(breaker):
                 breaker.probe()
                 return self._take(deployment, last_resort=False)
             elif worst is None or breaker.rests_until_s < health.breaker(worst).rests_until_s:
                 worst = deployment
-        chosen = asleep or worst
+        chosen = full or asleep or worst
         assert chosen is not None
-        return self._take(chosen, last_resort=asleep is None)
+        return self._take(chosen, last_resort=chosen is worst)
 
     def _may_probe(self, breaker: Breaker) -> bool:
         """Only while a failure could be made good elsewhere: finding out is our affair."""

@@ -25,21 +25,20 @@ class Unplugged:
         return self._engine.ready
 
     async def generate(self, prompt: Prompt, relay: Relay) -> None:
-        self._check()
-        await self._engine.generate(prompt, relay)
-
-    async def count(self, prompt: Prompt) -> int | None:
-        self._check()
-        return await self._engine.count(prompt)
-
-    async def close(self) -> None:
-        await self._engine.close()
-
-    def _check(self) -> None:
-        """Raises: UpstreamFailed."""
-        if self._clock.monotonic_s() < self._until_s:
+        if self._is_cut:
             raise UpstreamFailed(
                 errors.ENGINE_UNAVAILABLE(
                     "The engine behind this model cannot be reached.", retry_after_ms=1_000
                 )
             )
+        await self._engine.generate(prompt, relay)
+
+    async def count(self, prompt: Prompt) -> int | None:
+        return None if self._is_cut else await self._engine.count(prompt)
+
+    async def close(self) -> None:
+        await self._engine.close()
+
+    @property
+    def _is_cut(self) -> bool:
+        return self._clock.monotonic_s() < self._until_s

@@ -82,6 +82,7 @@ def failure(entry: errors.Entry = errors.UPSTREAM_FAILED) -> UpstreamFailed:
 
 def end(tries: Tries, error: BaseException | None = None) -> None:
     """The try under way ends."""
+    tries.__enter__()
     tries.__exit__(type(error) if error else None, error, None)
 
 
@@ -98,6 +99,37 @@ def test_one_that_is_not_ready_comes_later_and_is_asked_when_none_is() -> None:
     assert scene.ask() == ("ba", "a")
     scene.engines["b"].ready = False
     assert scene.ask() == ("a", "a")
+
+
+def test_one_that_is_full_is_passed_over_while_another_has_room() -> None:
+    scene = Scene()
+    under_way, asked = [], ""
+    for _ in range(9):
+        tries = scene.begin()
+        asked += next(tries).id
+        tries.__enter__()
+        under_way.append(tries)
+    assert asked == "aaaabbbb" + "a", "four places each; the door lets in no more"
+    for tries in under_way[:2]:
+        tries.__exit__(None, None, None)
+    assert scene.ask() == ("a", "a")
+
+
+def test_one_that_is_full_is_better_than_one_that_restarts() -> None:
+    scene = Scene()
+    scene.engines["a"].ready = False
+    for _ in range(4):
+        tries = scene.begin()
+        next(tries)
+        tries.__enter__()
+    assert scene.ask() == ("b", "b")
+
+
+def test_a_storm_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    scene = Scene(away={"a", "b"})
+    for _ in range(1_000):
+        scene.ask()
+    assert caplog.text.count("without a second try") == 1
 
 
 def test_one_that_fails_is_left_alone_after_a_while_and_found_again() -> None:
