@@ -68,9 +68,16 @@ def _items(request: wire.GenerateRequest) -> Iterator[Item]:
         if told:
             yield Message("system", told)
     calls = Calls()
+    said: list[wire.Part] = []
     for content in wire.listed(request.contents):
-        turn = _said if content.role == "model" else _asked
-        yield from turn(wire.listed(content.parts), calls)
+        parts = wire.listed(content.parts)
+        if content.role == "model":
+            said += parts  # clients keep a streamed answer as one content for each chunk
+            continue
+        yield from _said(said, calls)
+        said = []
+        yield from _asked(parts, calls)
+    yield from _said(said, calls)
 
 
 def _asked(parts: list[wire.Part], calls: Calls) -> Iterator[Item]:
@@ -88,7 +95,7 @@ def _said(parts: list[wire.Part], calls: Calls) -> Iterator[Item]:
     thought = ""
     for part in parts:
         if words and (part.thought or part.thought_signature or part.function_call):
-            yield Message("assistant", tuple(words))
+            yield _message(words)
             words = []
         if part.thought:
             thought += part.text or ""
@@ -99,9 +106,21 @@ def _said(parts: list[wire.Part], calls: Calls) -> Iterator[Item]:
         if not part.thought:
             words += _parts([part])
     if words:
-        yield Message("assistant", tuple(words))
+        yield _message(words)
     if thought:
         yield Thought(thought)
+
+
+def _message(parts: list[Part]) -> Message:
+    """Pieces of text are one text: they were cut where the stream was."""
+    joined: list[Part] = []
+    for part in parts:
+        last = joined[-1] if joined else None
+        if isinstance(part, TextPart) and isinstance(last, TextPart):
+            joined[-1] = TextPart(last.text + part.text)
+        else:
+            joined.append(part)
+    return Message("assistant", tuple(joined))
 
 
 def _exchanged(part: wire.Part, calls: Calls) -> Iterator[ToolCall | ToolResult]:
