@@ -118,7 +118,8 @@ class Candidate:
                 called = _Call(event.id, event.name, event.custom, self._signature)
                 self._calls[event.index], self._signature = called, ""
             case ToolArguments():
-                self._calls[event.index].arguments.append(event.json)
+                if event.index in self._calls:  # else it was whole: nothing can be added to it
+                    self._calls[event.index].arguments.append(event.json)
             case Finished():
                 self._finished = self._finished or event
 
@@ -136,7 +137,7 @@ class Candidate:
     def end(self, cut: str) -> dict[str, Any]:
         """The rest, and why it ended.  cut: why we ended it ourselves, "" where we did not."""
         for call in self._calls.values():
-            self._write_call(call, call.args() if call.arguments else {})
+            self._write_call(call, call.args() if any(call.arguments) else {})
         if self._signature:
             self._parts.append({"text": "", "thoughtSignature": self._signature})
         found = {"content": {"parts": [{"text": ""}], "role": "model"}, **self.taken()}

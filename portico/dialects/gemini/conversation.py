@@ -82,10 +82,10 @@ def _items(request: wire.GenerateRequest) -> Iterator[Item]:
 
 def _asked(parts: list[wire.Part], calls: Calls) -> Iterator[Item]:
     """A turn of the user.  Results come first: they belong to the turn before."""
-    for part in parts:
-        yield from _exchanged(part, calls)
+    exchanged = [item for part in parts for item in _exchanged(part, calls)]
+    yield from exchanged
     words = tuple(_parts(parts))
-    if words:
+    if words or not exchanged:
         yield Message("user", words)
 
 

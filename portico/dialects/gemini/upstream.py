@@ -32,7 +32,7 @@ from portico.dialects.outbound.translation import (
     object_of,
     present,
 )
-from portico.dialects.outbound.turns import Turn, history_of, names_of_calls
+from portico.dialects.outbound.turns import Turn, history_of
 
 NO_SIGNATURE = "skip_thought_signature_validator"
 """What Google documents for a call whose signature is lost, or that another model made."""
@@ -91,7 +91,7 @@ def translated(t: Translation) -> Body:
     history = history_of(conversation.items)
     system = [message.text for message in history.system if message.text]
     _check(t, moved=history.moved)
-    names = names_of_calls(conversation.items)
+    names = {call.id: call.name for turn in history.turns for call in turn.calls}
     contents = [_content(turn, t, names) for turn in history.turns]
     contents = [content for content in contents if content["parts"]]
     if not contents and system:
@@ -141,14 +141,26 @@ def _response(result: ToolResult, names: dict[str, str], losses: Losses) -> Body
     """Paired by place and name: ids are refused by some of Google's own endpoints."""
     said: Body = {
         "name": result.name or names.get(result.call_id, result.call_id),
-        "response": {"error" if result.failed else "output": result.text},
+        "response": {"error": result.text} if result.failed else _output(result.text),
     }
     media = tuple(part for part in result.parts if not isinstance(part, TextPart | RefusalPart))
     return said | ({"parts": list(_parts(media, losses))} if media else {})
 
 
+def _output(text: str) -> Body:
+    """An object as it is; anything else under the name that Google gives it."""
+    if text.startswith("{"):
+        try:
+            said = msgspec.json.decode(text)
+        except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+            return {"output": text}
+        if isinstance(said, dict):
+            return said
+    return {"output": text}
+
+
 def _model_parts(items: Iterable[Item], t: Translation) -> Iterator[Body]:
-    """A signature goes on the call behind it; one that stands behind text, on a part of its own."""
+    """A signature goes on the call behind it; where none follows, on a part of its own."""
     sealed, calls = "", 0
     for item in items:
         match item:
@@ -163,6 +175,9 @@ def _model_parts(items: Iterable[Item], t: Translation) -> Iterator[Body]:
                 sealed, calls = "", calls + 1
                 yield _call(item, signature)
             case Message():
+                if sealed:
+                    yield {"text": "", "thoughtSignature": sealed}
+                    sealed = ""
                 yield from _parts(item.parts, t.losses)
     if sealed:
         yield {"text": "", "thoughtSignature": sealed}
@@ -204,7 +219,7 @@ def _tools(t: Translation) -> Body:
     for tool in conversation.tools:
         description, schema = function_of(tool, t.losses)
         if tool.strict:
-            t.losses.drop("tools: strict", "its functions have no strict form")
+            t.losses.drop("tools.strict", "its functions have no strict form")
         said: Body = {"name": tool.name, "description": description}
         if schema.get("properties"):
             field = f"tools[{tool.name}]"
