@@ -1,17 +1,17 @@
 """Drills: the first deployment is cut off for a while, never the last one, and gets back by itself."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from portico.db.database import Database, open_database
+from portico.db.database import Database
 from portico.engines.base import UpstreamFailed
 from portico.engines.transport.base import Deadlines
 from portico.kit.tasks import Tasks
 from portico.routing.drills import Drills, server_name
 from portico.routing.fleet import Fleet
 from portico.routing.model import Deployment
+from portico.routing.registry import Registry
 from portico.routing.service import Routing
 from tests.db.storage import HandClock
 from tests.journeys.world import PROMPT
@@ -90,8 +90,8 @@ async def test_what_would_be_no_drill_is_none(
 
 
 @pytest.fixture
-def drills(tmp_path: Path) -> tuple[Drills, Database, HandClock]:
-    clock, database = HandClock(), open_database(tmp_path)
+def drills(database: Database) -> tuple[Drills, Database, HandClock]:
+    clock = HandClock()
     return Drills(database, clock), database, clock
 
 
@@ -121,3 +121,12 @@ def test_the_answer_of_the_server_is_what_the_command_line_reads(
     assert (here.look(began.id).began_at_ms, here.look(began.id).deployment) == (12, "dep_a")
     assert here.look(refused.id).problem == "there is nothing to fail over to"
     assert Drills(database, clock).waiting() == []
+
+
+def test_the_order_of_a_model_is_its_own(database: Database) -> None:
+    registry = Registry(database, HandClock())
+    added = [registry.add(model=model, location=model) for model in "mnmn"]
+    registry.move("m", added[2].id, 1)
+    found = registry.list()
+    assert [each.id for each in found if each.model == "m"] == [added[2].id, added[0].id]
+    assert [each.id for each in found if each.model == "n"] == [added[1].id, added[3].id]
