@@ -221,7 +221,7 @@ def _tools(t: Translation) -> Body:
     for tool in conversation.tools:
         description, schema = function_of(tool, t.losses)
         if tool.strict:
-            t.losses.drop("tools: strict", "its tools have no strict form")
+            t.losses.drop("tools.strict", "its tools have no strict form")
         said: Body = {"name": tool.name, "input_schema": {"type": "object", **schema}}
         tools.append(said | ({"description": description} if description else {}))
     return {"tools": tools, "tool_choice": _tool_choice(conversation)}

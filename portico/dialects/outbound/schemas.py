@@ -21,7 +21,8 @@ def narrowed(schema: dict[str, Any], field: str, keep: Set[str], losses: Losses)
     field: where it stands in the caller's words.
     Raises: Refusal: it refers to itself, or to nothing that is there.
     """
-    return _Narrowing(schema, field, keep, losses).of(schema, field, ())
+    written: dict[str, Any] = _Narrowing(schema, field, keep, losses).of(schema, field, ())
+    return written
 
 
 class _Narrowing:
@@ -65,7 +66,7 @@ class _Narrowing:
         if name in self._keep:
             return True
         if name not in _DEFINITIONS and name not in ("$schema", "$id", "$comment"):
-            self._losses.drop(f"{self._field}: {name}", "the engine does not read this keyword")
+            self._losses.drop(f"{self._field}:{name}", "the engine does not read this keyword")
         return False
 
     def _target(self, reference: str, path: str, within: tuple[str, ...]) -> dict[str, Any]:

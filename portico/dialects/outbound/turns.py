@@ -108,8 +108,3 @@ class _Ids:
         while id in self._taken:
             id += "_"
         return id
-
-
-def names_of_calls(items: Iterable[Item]) -> dict[str, str]:
-    """Tool by call id, for dialects that pair results by name."""
-    return {item.id: item.name for item in items if isinstance(item, ToolCall)}

@@ -27,7 +27,9 @@ ProviderKind = Literal["anthropic", "gemini", "openai-responses"]
 Body = dict[str, Any]
 
 _OUR_SEAL = b'"' + MARK.encode()
-_OUR_SEAL_IN_BASE64 = b'"cG9ydGljby'
+_OPENED_SEAL = b'"portico_issuer"'
+"""What the door put in its place, in Responses."""
+_SEAL_IN_BASE64 = b'"cG9ydGljby'
 """`portico/`, as Gemini's signatures of other makers begin."""
 
 
@@ -130,7 +132,7 @@ OUTBOUND: dict[ProviderKind, Outbound] = {
         stream=lambda through, keep: gemini_reader.GeminiStream(through=through, keep=keep),
         whole=gemini_reader.read_answer,
         refusal=gemini_failures.refusal_for,
-        own_seal=_OUR_SEAL_IN_BASE64,
+        own_seal=_SEAL_IN_BASE64,
         counting=lambda model: f"{_gemini_model(model)}:countTokens",
         asked=_gemini_asked,
         counted="totalTokens",
@@ -146,7 +148,7 @@ OUTBOUND: dict[ProviderKind, Outbound] = {
         stream=lambda through, _: responses_reader.ResponsesStream(through=through),
         whole=responses_reader.read_answer,
         refusal=responses_failures.refusal_for,
-        own_seal=_OUR_SEAL,
+        own_seal=_OPENED_SEAL,
         counting=lambda _: "/v1/responses/input_tokens",
         asked=_without(*_NOT_COUNTED),
         counted="input_tokens",

@@ -68,8 +68,8 @@ SOFT = [
     ("gemini", "prompt_cache_key", {"cache_key": "k"}),
     ("gemini", "user", {"user": "u"}),
     ("gemini", "parallel_tool_calls", {"tools": (LOOK,), "parallel_calls": False}),
-    ("anthropic", "tools: strict", {"tools": (Tool("t", {}, strict=True),)}),
-    ("gemini", "tools: strict", {"tools": (Tool("t", {}, strict=True),)}),
+    ("anthropic", "tools.strict", {"tools": (Tool("t", {}, strict=True),)}),
+    ("gemini", "tools.strict", {"tools": (Tool("t", {}, strict=True),)}),
     ("anthropic", "temperature", {"sampling": {"temperature": 0.5}, "effort": "high"}),
     ("anthropic", "top_p", {"sampling": {"temperature": 0.5, "top_p": 0.5}}),
     ("anthropic", "reasoning_effort", {"tools": (LOOK,), "tool_choice": "look", "effort": "low"}),
@@ -456,7 +456,7 @@ def test_references_are_written_out_and_keywords_dropped(target: str) -> None:
         "$defs": {"name": {"type": "string", "pattern": "x"}},
     }
     found = asked(target, output_schema=schema)
-    assert found.dropped() == {"response_format: pattern"}
+    assert found.dropped() == {"response_format:pattern"}
     written = str(found.body)
     assert "$ref" not in written
     assert "$defs" not in written

@@ -48,7 +48,7 @@ KEYS = {
 SEALED_BY_US = {
     "anthropic": {"signature": "pt1.AAAA"},
     "gemini": {"thoughtSignature": "cG9ydGljby9vcGVuYWkvYmxvYg=="},
-    "openai-responses": {"encrypted_content": "pt1.AAAA"},
+    "openai-responses": {"portico_issuer": "portico", "encrypted_content": "pt1.AAAA"},
 }
 
 
