@@ -167,6 +167,11 @@ MISSING_FIELD = _entry("missing_field", 400, "Add it.")
 INVALID_TYPE = _entry(
     "invalid_type", 400, "Send the field with the type the message names.", says_all=True
 )
+UNKNOWN_FIELD = _entry(
+    "unknown_field",
+    400,
+    "Leave it out; a key that is not strict (`portico key set`) may send it.",
+)
 INVALID_VALUE = _entry(
     "invalid_value", 400, "Use one of the values the message names.", says_all=True
 )

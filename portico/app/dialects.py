@@ -17,6 +17,7 @@ from portico.dialects.anthropic_messages.writer import writer_for as messages_wr
 from portico.dialects.gemini import counting as gemini_counting
 from portico.dialects.gemini.request import CountRequest as GeminiCountRequest
 from portico.dialects.openai_chat import errors as chat_errors
+from portico.dialects.openai_chat import strictness as chat_strictness
 from portico.dialects.openai_chat.parse import SPECIMEN, parse
 from portico.dialects.openai_chat.request import ChatRequest
 from portico.dialects.openai_chat.writer import writer_for
@@ -28,6 +29,7 @@ from portico.dialects.openai_responses.compaction import Compactor
 from portico.dialects.openai_responses.opening import Seals
 from portico.dialects.openai_responses.parse import Parser
 from portico.dialects.openai_responses.request import ResponsesRequest
+from portico.dialects.strictness import check_fields
 from portico.door.dialect import Dialect
 from portico.door.endpoints.compacting import Compact
 from portico.door.endpoints.gemini_models import GeminiShape
@@ -45,6 +47,7 @@ OPENAI_CHAT = Dialect(
     event=chat_errors.stream_error,
     specimen=SPECIMEN,
     body=ChatRequest,
+    strict=chat_strictness.check,
     summary="Chat Completions, in OpenAI's words.",
 )
 
@@ -56,6 +59,7 @@ OPENAI_COMPLETIONS = Dialect(
     event=chat_errors.stream_error,
     specimen=completions.SPECIMEN,
     body=completions.CompletionsRequest,
+    strict=partial(check_fields, known=completions.KNOWN),
     summary="The text that follows a text, in OpenAI's older words.",
 )
 
@@ -67,6 +71,7 @@ OPENAI_EMBEDDINGS = Dialect(
     event=chat_errors.stream_error,
     specimen=embeddings.SPECIMEN,
     body=embeddings.EmbeddingsRequest,
+    strict=partial(check_fields, known=frozenset(embeddings.EmbeddingsRequest.__struct_fields__)),
     summary="Vectors for texts, in OpenAI's words.",
 )
 
@@ -160,6 +165,7 @@ def _anthropic(signatures: Signatures) -> Dialect:
         event=messages_errors.event,
         specimen=messages.SPECIMEN,
         body=MessagesRequest,
+        strict=partial(check_fields, known=frozenset(MessagesRequest.__struct_encode_fields__)),
         summary="Messages, in Anthropic's words.",
         named=messages_errors.named,
         passage=messages_errors.passage,

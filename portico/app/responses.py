@@ -1,13 +1,28 @@
 """OpenAI Responses, wired."""
 
+from functools import partial
+
 from portico.dialects.openai_chat import errors as chat_errors
 from portico.dialects.openai_responses.errors import stream_error
 from portico.dialects.openai_responses.opening import Seals
 from portico.dialects.openai_responses.parse import SPECIMEN, Parser
 from portico.dialects.openai_responses.request import ResponsesRequest
 from portico.dialects.openai_responses.writer import Writers
+from portico.dialects.strictness import check_fields
 from portico.door.dialect import Dialect
 from portico.kit.clock import Clock
+
+_KNOWN = frozenset(
+    {
+        *ResponsesRequest.__struct_encode_fields__,
+        "access_programs",
+        "image",
+        "moderation",
+        "prompt_cache_options",
+        "prompt_cache_retention",
+    }
+)
+"""Fields that are not strange here; those that are not checked are passed on."""
 
 
 def responses(parser: Parser, seals: Seals, clock: Clock) -> Dialect:
@@ -19,5 +34,6 @@ def responses(parser: Parser, seals: Seals, clock: Clock) -> Dialect:
         event=stream_error,
         specimen=SPECIMEN,
         body=ResponsesRequest,
+        strict=partial(check_fields, known=_KNOWN),
         summary="Responses, in OpenAI's words; nothing is stored.",
     )

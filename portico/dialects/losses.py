@@ -5,13 +5,21 @@ sampling detail) is dropped and said; a hard one (what the caller builds on) is 
 caller's key decides how strictly: docs/guides/compatibility.md has the table.
 """
 
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
+
+import msgspec
 
 from portico import errors
 from portico.canon.conversation import Conversation
 from portico.canon.prompt import Compatibility, Prompt
 
 Action = Literal["dropped", "mapped", "clamped"]
+HEADER_BYTES_MAX = 1_024
+"""Of `portico-warnings`: proxies refuse answers whose heads are too large."""
+_FIELD_MAX = 64
+_STRANGE = re.compile(r"[^A-Za-z0-9_.\[\]:-]")
 
 
 class Losses:
@@ -57,9 +65,39 @@ class Losses:
             self.drop(name, "it has no counterpart here")
         for name in conversation.mapped:
             self.map(name, "only something close can be said here")
+        self.tell(prompt)
+
+    def tell(self, prompt: Prompt) -> None:
+        """Add what was lost to the warnings of `prompt`."""
         prompt.warnings += [each for each in self.warnings if each not in prompt.warnings]
 
     def _say(self, code: str, field: str, action: Action) -> None:
-        warning = f'{code}; field="{field}"; action={action}'
+        warning = f'{code}; field="{_named(field)}"; action={action}'
         if warning not in self.warnings:
             self.warnings.append(warning)
+
+
+def unknown(document: dict[str, Any], shape: type[msgspec.Struct]) -> Iterator[str]:
+    """Top-level members of `document` that say something and that `shape` does not name."""
+    known = shape.__struct_encode_fields__
+    yield from (name for name, said in document.items() if name not in known and said is not None)
+
+
+def header(warnings: Sequence[str]) -> str:
+    """The value of `portico-warnings`: all of them, or as many as fit and how many more there are."""
+    whole = ", ".join(warnings)
+    if len(whole) <= HEADER_BYTES_MAX:
+        return whole
+    room = HEADER_BYTES_MAX - len(f"more={len(warnings)}")
+    told: list[str] = []
+    for warning in warnings:
+        room -= len(warning) + len(", ")
+        if room < 0:
+            break
+        told.append(warning)
+    return ", ".join([*told, f"more={len(warnings) - len(told)}"])
+
+
+def _named(field: str) -> str:
+    """A caller may call its fields anything; what is told of that fits into a header."""
+    return _STRANGE.sub("?", field[:_FIELD_MAX])

@@ -37,6 +37,10 @@ def _named(request_id: bytes) -> bytes:
     return b"x-request-id: %b\r\n" % request_id
 
 
+def _lenient(_: Prompt) -> None:
+    return
+
+
 def _status(refusal: Refusal) -> int:
     return refusal.status
 
@@ -59,6 +63,7 @@ class Dialect:
       told how long we had it (milliseconds).
     status: of a refusal; the catalogue's own where the dialect has no other.
     comments: do its clients pass over comments in a stream of events?
+    strict: what a strict key is refused of a prompt that was parsed.  Raises: Refusal.
     """
 
     parse: Callable[[bytes, dict[str, str]], Prompt]
@@ -73,6 +78,7 @@ class Dialect:
     passage: Callable[[bytes, float], bytes] = _passage
     status: Callable[[Refusal], int] = _status
     comments: bool = True
+    strict: Callable[[Prompt], None] = _lenient
 
     def render(self, refusal: Refusal, request_id: str) -> tuple[bytes, bytes]:
         """Header lines and body of a refusal."""

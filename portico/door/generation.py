@@ -9,6 +9,7 @@ from portico import errors, journey
 from portico.callers.model import Caller
 from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
+from portico.dialects.losses import header
 from portico.door.credentials import credential_of
 from portico.door.decoding import body_of
 from portico.door.dialect import Breaking, Dialect, Writer
@@ -88,6 +89,8 @@ class Visit:
             hints = {**hints, ":rest": self._rest, ":query": exchange.query.decode("latin-1")}
         self._prompt = prompt = dialect.parse(body, hints)
         prompt.compatibility = caller.compatibility
+        if prompt.compatibility == "strict":
+            dialect.strict(prompt)
         self._writer = dialect.writer(prompt, self.request_id, terms.clock.wall_ms() // 1000)
         key = exchange.headers.get(b"idempotency-key")
         if key is not None:
@@ -201,7 +204,7 @@ def _head(prompt: Prompt) -> bytes:
     if prompt.stream:
         kind = _STREAM if prompt.framing == "events" else _ARRAY
     if prompt.warnings:
-        kind += line("portico-warnings", ", ".join(prompt.warnings))
+        kind += line("portico-warnings", header(prompt.warnings))
     return kind
 
 

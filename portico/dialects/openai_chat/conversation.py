@@ -20,11 +20,13 @@ from portico.canon.conversation import (
     ToolResult,
 )
 from portico.dialects import media
+from portico.dialects.losses import unknown
 from portico.dialects.openai_chat import request as wire
 from portico.dialects.openai_chat.rules import tool_name
 
 
-def conversation_of(request: wire.ChatRequest) -> Conversation:
+def conversation_of(request: wire.ChatRequest, document: dict[str, Any]) -> Conversation:
+    """document: what `request` was read from; members it does not name are lost here."""
     choice, allowed = _choice_of(request)
     tools = tuple(tool for tool in _tools_of(request) if allowed is None or tool.name in allowed)
     stop = request.stop
@@ -45,7 +47,7 @@ def conversation_of(request: wire.ChatRequest) -> Conversation:
         top_logprobs=(request.top_logprobs or 0) if request.logprobs else None,
         user=request.safety_identifier or request.user or "",
         cache_key=request.prompt_cache_key or "",
-        dropped=_dropped(request),
+        dropped=(*_dropped(request), *unknown(document, wire.ChatRequest)),
     )
 
 

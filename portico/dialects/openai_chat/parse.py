@@ -109,4 +109,5 @@ def _output_limit(request: PlainChat | ChatRequest) -> tuple[int | None, list[st
 
 def _converse(body: bytes) -> Any:
     # Read again instead of kept: most prompts pass through, and a 20 MB image is not held twice.
-    return conversation_of(checked(json_object(body), ChatRequest))
+    document = json_object(body)
+    return conversation_of(checked(document, ChatRequest), document)

@@ -269,3 +269,23 @@ class ChatRequest(Struct):
     prompt_cache_options: CacheOptions | None = None
     prompt_cache_retention: Literal["in_memory", "in-memory", "24h"] | None = None
     web_search_options: dict[str, Any] | None = None
+
+
+ENGINES_OWN = frozenset(
+    {
+        "top_k",
+        "min_p",
+        "repetition_penalty",
+        "chat_template_kwargs",
+        "guided_json",
+        "guided_regex",
+        "guided_choice",
+        "guided_grammar",
+        "structured_outputs",
+        "reasoning",
+    }
+)
+"""What llama.cpp, vLLM and SGLang take beyond OpenAI's fields."""
+
+KNOWN = frozenset({*ChatRequest.__struct_fields__, *ENGINES_OWN, "moderation"})
+"""Fields that are not strange in a Chat request; those that are not checked are passed on."""

@@ -246,7 +246,10 @@ class AnswerWriter:
         choices = [choice.body(index) for index, choice in sorted(self._choices.items())]
         usage = usage_of(self._running.total())
         start = _start("chat.completion", self._prompt, self._request_id, self._created_s)
-        return encode({**start, "choices": choices, "usage": usage})
+        body = {**start, "choices": choices, "usage": usage}
+        if self._prompt.warnings:
+            body["warnings"] = self._prompt.warnings
+        return encode(body)
 
     def ping(self) -> bytes:
         return b""

@@ -12,8 +12,10 @@ from portico.canon.conversation import Conversation, Message, Sampling, TextPart
 from portico.canon.prompt import Feature, Prompt
 from portico.dialects.body import checked, json_object, without_bom
 from portico.dialects.diagnosis import out_of_range, wrong_type
+from portico.dialects.losses import unknown
 from portico.dialects.openai_chat.plain import fields_of
 from portico.dialects.openai_chat.request import (
+    ENGINES_OWN,
     Choices,
     ModelName,
     Penalty,
@@ -61,6 +63,10 @@ class CompletionsRequest(Struct):
     echo: bool | None = None
     suffix: str | None = None
     user: str | None = None
+
+
+KNOWN = frozenset(CompletionsRequest.__struct_fields__) | ENGINES_OWN
+"""Fields that are not strange here; those that are not checked are passed on."""
 
 
 def parse(body: bytes, hints: dict[str, str]) -> Prompt:
@@ -201,7 +207,8 @@ def _single(prompt: Prompt, fields: dict[str, msgspec.Raw], of: int) -> Prompt:
 
 def _converse(body: bytes) -> Conversation:
     """The text, as the one thing a user says.  Raises: Refusal: there is no saying it so."""
-    request = read(body)
+    document = json_object(body)
+    request = checked(document, CompletionsRequest)
     check_written_here(request)
     prompts = prompts_of(request)
     if len(prompts) != 1 or not isinstance(prompts[0], str):
@@ -220,6 +227,7 @@ def _converse(body: bytes) -> Conversation:
         ),
         top_logprobs=request.logprobs,
         user=request.user or "",
+        dropped=tuple(unknown(document, CompletionsRequest)),
     )
 
 

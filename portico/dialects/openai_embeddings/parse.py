@@ -12,6 +12,7 @@ from portico.canon.embedding import Input, ToEmbed
 from portico.canon.prompt import Prompt
 from portico.dialects.body import checked, json_object, without_bom
 from portico.dialects.diagnosis import out_of_range, wrong_type
+from portico.dialects.losses import unknown
 from portico.dialects.openai_chat.plain import fields_of
 from portico.dialects.openai_chat.request import ModelName
 from portico.errors import Refusal
@@ -135,5 +136,13 @@ def _inputs(given: str | list[Any]) -> Iterator[Input]:
 
 def _converse(body: bytes) -> Conversation:
     """For whoever counts the texts; token ids say nothing to anybody but the model."""
-    texts = (text for text in _read(body).inputs if isinstance(text, str))
-    return Conversation(tuple(Message("user", (TextPart(text),)) for text in texts))
+    document = json_object(body)
+    texts = (
+        text
+        for text in _inputs(checked(document, EmbeddingsRequest).input)
+        if isinstance(text, str)
+    )
+    return Conversation(
+        tuple(Message("user", (TextPart(text),)) for text in texts),
+        dropped=tuple(unknown(document, EmbeddingsRequest)),
+    )

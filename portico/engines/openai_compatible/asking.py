@@ -25,7 +25,12 @@ from portico.dialects.openai_embeddings import upstream as embeddings
 from portico.dialects.writing import encode
 from portico.engines.openai_compatible.collecting import Collecting, FromCompletions
 from portico.engines.openai_compatible.profile import Profile
-from portico.engines.openai_compatible.request import check_media, request_body, streams
+from portico.engines.openai_compatible.request import (
+    check_media,
+    names_tools,
+    request_body,
+    streams,
+)
 from portico.engines.openai_compatible.server import Server
 
 _ANSWER_BYTES_MAX = 33_554_432
@@ -113,6 +118,10 @@ def _fitting(prompt: Prompt, profile: Profile) -> Conversation:
 def _for_chat(prompt: Prompt, profile: Profile, server: Server) -> Asking:
     chat, reader = told(prompt, profile)
     check_media(chat)
+    if profile.kind == "llamacpp" and names_tools(chat):
+        losses = Losses(prompt.compatibility)
+        losses.map("tool_choice", "it knows no choice by name; it is offered those tools alone")
+        losses.tell(prompt)
     whole = read_answer if profile.clean else repair_answer
     body = request_body(chat, profile)
     return Asking(server.chat_target, body, reader, whole, _ANSWER_BYTES_MAX)
@@ -143,7 +152,7 @@ def _say_it_is_chat(prompt: Prompt) -> None:
     """Raises: Refusal, where the key is strict."""
     losses = Losses(prompt.compatibility)
     losses.map("prompt", "it has no Completions, and would be told it as a user's message")
-    prompt.warnings += [each for each in losses.warnings if each not in prompt.warnings]
+    losses.tell(prompt)
 
 
 def _for_vectors(prompt: Prompt, profile: Profile, server: Server) -> Asking:

@@ -83,12 +83,16 @@ def _for_llamacpp(prompt: Prompt, profile: Profile, changed: Members) -> None:
         _narrow_tools(prompt, changed)
 
 
+def names_tools(prompt: Prompt) -> bool:
+    """Does `tool_choice` name the tools that may be called?"""
+    return bytes(prompt.fields.get("tool_choice", b"")).lstrip().startswith(b"{")
+
+
 def _narrow_tools(prompt: Prompt, changed: Members) -> None:
     """llama.cpp ignores a named tool_choice: offer only what may be chosen, and require it."""
-    raw = bytes(prompt.fields["tool_choice"])
-    if not raw.lstrip().startswith(b"{"):
+    if not names_tools(prompt):
         return
-    choice = msgspec.json.decode(raw)
+    choice = msgspec.json.decode(prompt.fields["tool_choice"])
     allowed = choice.get("allowed_tools")
     if isinstance(allowed, dict):
         names, mode = {_name(tool) for tool in allowed["tools"]}, allowed["mode"]

@@ -10,6 +10,7 @@ from portico.canon.delta import Delta
 from portico.canon.embedding import Embedded, Input, packed
 from portico.canon.prompt import Prompt
 from portico.canon.usage import Meters
+from portico.dialects.losses import Losses
 from portico.engines.base import Abilities, Relay
 from portico.engines.simulated import tokens
 from portico.engines.simulated.engine import CONCURRENCY_MAX, Sleep, break_off
@@ -61,7 +62,9 @@ class SimulatedEmbedder:
         dimensions = asked.dimensions or DIMENSIONS
         _check_amount(len(asked.inputs), dimensions)
         read_tokens = sum(_count(at, each) for at, each in enumerate(asked.inputs))
-        told = read(prompt.conversation(), prompt.hints, AS_ASKED)
+        conversation = prompt.conversation()
+        told = read(conversation, prompt.hints, AS_ASKED)
+        Losses(prompt.compatibility).declare(prompt, conversation)
         await self._sleep(told.due_s(0))
         if told.fault in _FAILS:
             await break_off(told, 0)
