@@ -70,6 +70,9 @@ def check(world: World) -> None:
         if outcome == "client_gone":
             assert world.ended == "left"
     tried = [fact for fact in facts if fact.endswith("opened")]
+    assert [name for name, _ in world.noted] == [fact[0] for fact in tried], "each try is noted"
+    if outcome == "completed":
+        assert world.noted[-1][1] == "answered"
     told = [world.scripts["abc".index(fact[0])].how for fact in tried]
     if outcome == "upstream_failed" and not world.produced and set(told) == {"ours"}:
         assert len(tried) == len(world.scripts), "every engine is tried before giving up"
@@ -138,6 +141,11 @@ MUTANTS = {
         "        record.count(delta)\n        if delta.last:",
     ),
     "retry after the first delta": ("record.usage.started or ", ""),
+    "a try is not noted": ("            with tries:", "            if True:"),
+    "nobody is told who answers": (
+        "            client.served_by(tries.began())\n",
+        "            pass\n",
+    ),
     "no retry at all": ("            if record.usage.started or", "            if True or"),
     "leaving not entered": ("        with client.leaving:\n", "        if True:\n"),
     "the end is sent before it is settled": (

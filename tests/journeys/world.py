@@ -14,6 +14,7 @@ from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
 from portico.canon.usage import Usage
 from portico.engines.base import Abilities, Relay, UpstreamFailed
+from portico.kit.clock import SystemClock
 from portico.kit.leaving import Leaving, Left
 from portico.routing.model import Deployment
 from portico.routing.service import Routes, Routing
@@ -57,6 +58,8 @@ class World:
     """The reason for leaving before any engine is asked; "": stays."""
     facts: list[str] = field(default_factory=list)
     settled: list[tuple[str, int]] = field(default_factory=list)
+    noted: list[tuple[str, str]] = field(default_factory=list)
+    """What routing remembers of each try."""
     produced: int = 0
     sent: list[str] = field(default_factory=list)
     ended: str = ""
@@ -114,8 +117,12 @@ class World:
         engines = [
             ScriptedEngine(self, name, s) for name, s in zip("abc", self.scripts, strict=False)
         ]
-        routing = Routing(Deployment(e.name, "m", e, "us", 0) for e in engines)
+        deployments = [Deployment(e.name, "m", e, "us", 0) for e in engines]
+        routing = Routing(deployments, SystemClock(), self)
         return routing.choose(prompt, data_use)
+
+    def tried(self, model: str, deployment: str, result: str) -> None:
+        self.noted.append((deployment, result))
 
     def offer(self, caller: Caller, prompt: Prompt, context_tokens: int | None) -> None:
         self.facts.append("priced")
