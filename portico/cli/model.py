@@ -202,13 +202,22 @@ def _key_place(registration: Registration) -> str:
 
 
 @app.command
-def remove(name: str, /, *, data_dir: DataDir = None, json: Json = False) -> None:
-    """Forget every deployment that `model add` registered for NAME."""
-    removed = _registry(data_dir).remove(name)
+def remove(
+    name: str,
+    /,
+    *,
+    deployment: Annotated[
+        str | None, Parameter(help="Id of the only one to forget, as `model list` shows it.")
+    ] = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Forget every deployment that `model add` registered for NAME, or one of them."""
+    removed = _registry(data_dir).remove(name, deployment)
     if not removed:
-        stop(
-            Exit.FAILED, f"no registered model is called {name!r}.", fix="See `portico model list`."
-        )
+        what = "" if deployment is None else f" with a deployment {deployment!r}"
+        says = f"no registered model is called {name!r}{what}."
+        stop(Exit.FAILED, says, fix="See `portico model list`.")
     if json:
         say_json({"model": name, "removed": removed})
         return

@@ -102,9 +102,9 @@ class Registry:
 
         return self._database.write(replace)
 
-    def remove(self, model: str) -> int:
-        """Forget every registered deployment of `model`; how many there were."""
-        return self._database.write(lambda c: store.delete_registrations(c, model))
+    def remove(self, model: str, deployment_id: str | None = None) -> int:
+        """Forget this registered deployment of `model`, or all of them; how many there were."""
+        return self._database.write(lambda c: store.delete_registrations(c, model, deployment_id))
 
 
 def _of_model(connection: Connection, model: str) -> Sequence[Registration]:

@@ -35,9 +35,12 @@ def put_key(connection: Connection, id: str, sealed_key: str) -> None:
     )
 
 
-def delete_registrations(connection: Connection, model: str) -> int:
-    """How many there were."""
-    return connection.execute(delete(deployment).where(deployment.c.model == model)).rowcount
+def delete_registrations(connection: Connection, model: str, id: str | None) -> int:
+    """id: of the only one to go; None for all of the model's.  Gives how many there were."""
+    gone = delete(deployment).where(deployment.c.model == model)
+    if id is not None:
+        gone = gone.where(deployment.c.id == id)
+    return connection.execute(gone).rowcount
 
 
 def insert_drill(connection: Connection, wanted: Drill) -> None:

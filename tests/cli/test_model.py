@@ -67,6 +67,16 @@ def test_one_can_be_moved_to_any_place(models: Run) -> None:
     assert order(models)[-1] == "http://d", "a new one comes last, wherever the others were moved"
 
 
+def test_one_or_all_of_them_are_forgotten(models: Run) -> None:
+    _, b, _ = added(models, "a", "b", "c")
+    assert models("remove", "m", "--deployment", "dep_none")[0] == 1
+    assert models("remove", "other", "--deployment", b)[0] == 1
+    assert models("remove", "m", "--deployment", b)[0] == 0
+    assert order(models) == ["http://a", "http://c"]
+    assert models("remove", "m")[0] == 0
+    assert order(models) == []
+
+
 def test_what_is_not_there_is_not_moved(models: Run) -> None:
     (a,) = added(models, "a")
     assert models("move", "other", "--deployment", a)[0] == 1
