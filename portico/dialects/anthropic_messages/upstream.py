@@ -23,7 +23,7 @@ from portico.canon.prompt import Prompt
 from portico.dialects.anthropic_messages.reader import ISSUER, REDACTED
 from portico.dialects.losses import Losses
 from portico.dialects.media import kind_and_data
-from portico.dialects.outbound.hosted import without_hosted
+from portico.dialects.outbound.hosted import by_type, without_hosted
 from portico.dialects.outbound.schemas import closed, narrowed
 from portico.dialects.outbound.translation import (
     Body,
@@ -40,7 +40,7 @@ say how much this one can."""
 
 _EFFORTS = {word: word for word in ("low", "medium", "high", "xhigh", "max")}
 _NEAREST = {"minimal": "low"}
-_HOSTED = (
+_hosted = by_type(
     "web_search",
     "web_fetch",
     "code_execution",
@@ -87,12 +87,8 @@ def passed(prompt: Prompt, model: str, losses: Losses) -> Body:
             losses.drop(name, "it belongs to a beta that is not passed on")
     if fields.get("container") not in (None, msgspec.Raw(b"null")):
         raise losses.refusal("container", "it names something kept in the operator's account")
-    without_hosted(fields, _is_hosted, _chosen, losses)
+    without_hosted(fields, _hosted, _chosen, losses)
     return fields
-
-
-def _is_hosted(tool: Body) -> bool:
-    return str(tool.get("type", "")).startswith(_HOSTED)
 
 
 def _chosen(choice: Any) -> str:

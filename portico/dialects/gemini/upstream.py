@@ -68,12 +68,14 @@ def passed(prompt: Prompt, model: str, losses: Losses) -> Body:
     for name in _KEPT_ELSEWHERE:
         if fields.get(name) not in (None, msgspec.Raw(b"null"), msgspec.Raw(b'""')):
             raise losses.refusal(name, "it names something kept in the operator's account")
-    without_hosted(fields, _is_hosted, _chosen, losses)
+    without_hosted(fields, _parted, _chosen, losses)
     return fields
 
 
-def _is_hosted(tool: Body) -> bool:
-    return any(_camel(name) in _HOSTED for name in tool)
+def _parted(tool: Body) -> tuple[Body, set[str]]:
+    """One entry may hold functions and Google's own tools side by side."""
+    hosted = {name for name in tool if _camel(name) in _HOSTED}
+    return {name: said for name, said in tool.items() if name not in hosted}, hosted
 
 
 def _camel(name: str) -> str:

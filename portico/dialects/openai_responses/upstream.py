@@ -27,7 +27,7 @@ from portico.canon.conversation import (
 from portico.canon.prompt import Prompt
 from portico.dialects.losses import Losses
 from portico.dialects.openai_responses.reader import ISSUER
-from portico.dialects.outbound.hosted import without_hosted
+from portico.dialects.outbound.hosted import by_type, without_hosted
 from portico.dialects.outbound.translation import Body, Translation, present
 from portico.dialects.outbound.turns import with_legal_ids
 
@@ -35,7 +35,7 @@ _SEALED = "reasoning.encrypted_content"
 _LOGPROBS = "message.output_text.logprobs"
 _KEPT_ELSEWHERE = ("previous_response_id", "conversation", "prompt")
 _NOTHING = (None, msgspec.Raw(b"null"))
-_HOSTED = (
+_hosted = by_type(
     "web_search",
     "file_search",
     "code_interpreter",
@@ -55,12 +55,8 @@ def passed(prompt: Prompt, model: str, losses: Losses) -> Body:
         fields.pop(name, None)
     if fields.pop("background", None) not in (*_NOTHING, msgspec.Raw(b"false")):
         raise losses.refusal("background", "its answer would be kept in the operator's account")
-    without_hosted(fields, _is_hosted, _chosen, losses)
+    without_hosted(fields, _hosted, _chosen, losses)
     return fields
-
-
-def _is_hosted(tool: Body) -> bool:
-    return str(tool.get("type", "")).startswith(_HOSTED)
 
 
 def _chosen(choice: Any) -> str:

@@ -27,6 +27,7 @@ from portico.canon.prompt import Prompt
 from portico.dialects.anthropic_messages.parse import parse as parse_messages
 from portico.dialects.anthropic_messages.signatures import Signatures
 from portico.dialects.gemini.parse import parse as parse_gemini
+from portico.dialects.gemini.upstream import NO_SIGNATURE
 from portico.dialects.openai_responses.opening import Seals
 from portico.dialects.openai_responses.parse import Parser
 from portico.dialects.outbound.turns import with_legal_ids
@@ -116,6 +117,8 @@ def plain(conversation: Conversation, target: str) -> tuple[Any, ...]:
     numbered: dict[str, int] = {}
     turns: list[Any] = []
     for item in with_legal_ids(conversation.items):
+        if isinstance(item, Thought) and item.sealed == NO_SIGNATURE:
+            continue  # that there was none
         told: Any = item
         match item:
             case Message():
@@ -134,7 +137,7 @@ def plain(conversation: Conversation, target: str) -> tuple[Any, ...]:
     return (
         turns,
         [(tool.name, tool.parameters, tool.description) for tool in _tools(conversation, target)],
-        conversation.tool_choice,
+        _choice(conversation, target),
         conversation.output_schema,
         conversation.stop,
         conversation.sampling,
@@ -197,6 +200,12 @@ def test_there_and_back_is_the_identity(target: str) -> None:
         assert back.dropped == ()
 
     law()
+
+
+def _choice(conversation: Conversation, target: str) -> str:
+    """Where one tool is left, to require it and to require any is the same."""
+    choice = conversation.tool_choice
+    return "required" if target == "gemini" and choice == "look" else choice
 
 
 def _without_failures(conversation: Conversation) -> Conversation:
