@@ -66,7 +66,7 @@ def test_an_answer_is_metered_as_it_says(
             model=model, max_tokens=60, messages=asks("What is Portico?")
         ) as running:
             text = "".join(running.text_stream)
-            message = running.get_final_message()
+            message: anthropic.types.Message = running.get_final_message()
         assert message.content[0].type == "text"
         assert message.content[0].text == text
     else:
