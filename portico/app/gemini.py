@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from portico.dialects.gemini import embedding, errors, parse
+from portico.dialects.gemini import embedding, errors, parse, strictness
 from portico.dialects.gemini.request import GenerateRequest
 from portico.dialects.gemini.writer import writer_for
 from portico.dialects.openai_chat.errors import headers
@@ -18,6 +18,7 @@ GEMINI = Dialect(
     specimen=parse.SPECIMEN,
     body=GenerateRequest,
     summary="An answer, in Gemini's words.",
+    strict=strictness.check,
     passage=errors.passage,
     comments=False,
 )
@@ -33,6 +34,7 @@ _EMBED = replace(
     specimen=embedding.SPECIMEN,
     body=embedding.EmbedRequest,
     summary="A vector for a text, in Gemini's words.",
+    strict=strictness.check_embedding,
 )
 _BATCH = replace(
     GEMINI,
@@ -41,6 +43,7 @@ _BATCH = replace(
     specimen=embedding.BATCH_SPECIMEN,
     body=embedding.BatchRequest,
     summary="Vectors for texts, in Gemini's words.",
+    strict=strictness.check_embedding,
 )
 _VERBS = {
     "generateContent": GEMINI,

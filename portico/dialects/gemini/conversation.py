@@ -27,6 +27,8 @@ from portico.dialects.gemini.schema import json_schema
 _NO_CONFIG = wire.GenerationConfig()
 _NO_THINKING = wire.ThinkingConfig()
 _BUDGET = f"{rules.CONFIG}.thinkingConfig.thinkingBudget"
+_KNOWN = frozenset({*wire.GenerateRequest.__struct_encode_fields__, "labels", "store"})
+"""Labels and storing are about what becomes of a request, not about its answer."""
 _HAVE_A_PLACE = frozenset(wire.GenerationConfig.__struct_encode_fields__)
 
 
@@ -182,8 +184,9 @@ def _json(value: Any) -> str:
 
 def _dropped(request: wire.GenerateRequest, document: dict[str, Any]) -> Iterator[str]:
     """Members that no canon word is for."""
-    if document.get("safetySettings"):
-        yield "safetySettings"
+    for name, said in document.items():
+        if said and name not in _KNOWN:
+            yield name
     thinking = request.generation_config and request.generation_config.thinking_config
     if thinking and thinking.thinking_level and thinking.thinking_budget is not None:
         yield _BUDGET

@@ -375,6 +375,7 @@ def test_what_has_no_place_is_named() -> None:
         neverHeardOf=1,
     ).dropped == (
         "safetySettings",
+        "neverHeardOf",
         "generationConfig.thinkingConfig.thinkingBudget",
         "generationConfig.mediaResolution",
         "tools[0].googleSearch",

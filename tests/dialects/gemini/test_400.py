@@ -5,10 +5,25 @@ from typing import Any
 
 import pytest
 
+from portico.dialects.gemini.embedding import parse_embed
 from portico.dialects.gemini.parse import parse, parse_streamed
+from portico.dialects.gemini.strictness import check, check_embedding
 from portico.errors import Refusal
 
-from .bodies import HINTS, PNG, TOOLS, b64, blob, call, model, refused, request, response, user
+from .bodies import (
+    HINTS,
+    PNG,
+    TOOLS,
+    b64,
+    blob,
+    call,
+    model,
+    parsed,
+    refused,
+    request,
+    response,
+    user,
+)
 
 CONFIG = "generationConfig"
 
@@ -184,3 +199,21 @@ def test_a_framing_nobody_knows() -> None:
         parse_streamed(json.dumps(request()).encode(), {**HINTS, ":query": "alt=proto"})
     assert (refusal.value.field, refusal.value.value) == ("alt", "proto")
     assert refusal.value.limit == ["sse", "json"]
+
+
+def test_a_strict_key_is_refused_fields_nobody_knows() -> None:
+    known = parsed(
+        generation_config={}, safetySettings=[], tool_config={}, labels={}, cachedContent=""
+    )
+    check(known)
+    with pytest.raises(Refusal) as refusal:
+        check(parsed(mystery=1))
+    assert (refusal.value.code, refusal.value.field) == ("unknown_field", "mystery")
+
+
+def test_a_strict_key_is_refused_what_no_engine_is_told() -> None:
+    body = {"content": user("a"), "output_dimensionality": 4}
+    check_embedding(parse_embed(json.dumps(body).encode(), HINTS))
+    with pytest.raises(Refusal) as refusal:
+        check_embedding(parse_embed(json.dumps({**body, "taskType": "x"}).encode(), HINTS))
+    assert (refusal.value.code, refusal.value.field) == ("unsupported_feature", "taskType")
