@@ -6,8 +6,8 @@ from portico.door.lines import line
 from portico.door.routes import Routes
 
 _EXPOSED = (
-    "x-request-id, portico-warnings, portico-cost-nano-usd, openai-processing-ms, retry-after, "
-    "retry-after-ms, idempotent-replayed, original-request"
+    "x-request-id, request-id, portico-warnings, portico-cost-nano-usd, openai-processing-ms, "
+    "retry-after, retry-after-ms, idempotent-replayed, original-request"
 )
 _REMEMBERED_S = 600
 

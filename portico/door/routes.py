@@ -122,6 +122,8 @@ class Routes:
         return ""
 
     def _base_url(self, meant: str) -> str:
+        if meant.startswith(f"{_API}/messages"):
+            return "Anthropic's SDKs add /v1 to their base URL, which ends without it."
         if meant in self._literal:
             return "An SDK's base URL ends in /v1."
         return "Google's SDKs add the version to their base URL, which ends without one."

@@ -7,12 +7,14 @@ Speech = Literal["openai", "anthropic", "gemini"]
 
 _GEMINI_ROOTS = ("/v1beta/", "/v1alpha/")
 _MODELS = "/v1/models"
+_MESSAGES = ("/v1/messages", "/v1/v1/messages", "/messages")
+"""And where a wrong base URL leads to.  (Other paths may end in /messages.)"""
 
 
 def speech_of(path: str, headers: Mapping[bytes, bytes], query: bytes) -> Speech:
     """For answers about a request, refusals first of all.  `/v1/models` belongs to three dialects:
     there the headers decide, as each SDK sends its own."""
-    if path.startswith("/v1/messages"):
+    if path.startswith(_MESSAGES):
         return "anthropic"
     if path.startswith(_GEMINI_ROOTS) or path.rpartition(":")[2] in VERBS:
         return "gemini"

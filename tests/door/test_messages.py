@@ -276,6 +276,17 @@ async def test_refusals_are_this_dialects_wherever_they_come_from() -> None:
             assert answer.json["request_id"] == answer.headers["request-id"]
 
 
+@pytest.mark.parametrize("path", ["/v1/v1/messages", "/messages"])
+async def test_a_wrong_base_url_is_told_what_to_change(path: str) -> None:
+    async with House(SPEAKS).open() as scene:
+        answer = await scene.ask(request(path, b"{}", KEY))
+        assert answer.status == 404
+        error = answer.json["error"]
+        assert error["type"] == "not_found_error"
+        assert "Did you mean /v1/messages?" in error["message"]
+        assert "which ends without it" in error["message"]
+
+
 async def test_any_version_any_beta_and_any_query_is_taken() -> None:
     async with House(SPEAKS).open() as scene:
         for headers in ((), ("anthropic-version: 2099-01-01", "anthropic-beta: x,y")):

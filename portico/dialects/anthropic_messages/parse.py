@@ -52,7 +52,7 @@ def _prompt(
 ) -> Prompt:
     media_characters = rules.check_messages(request.messages)
     needs: set[Feature] = set(media_characters)
-    if request.tools:
+    if any(tool.own for tool in request.tools or ()):
         needs.add("tools")
     if request.tools or request.tool_choice is not None:
         rules.check_tools(request)

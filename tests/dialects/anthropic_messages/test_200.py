@@ -115,6 +115,8 @@ def test_messages_that_are_taken(messages: Any) -> None:
 
 def test_what_a_model_must_be_able_to_do() -> None:
     assert parsed(tools=[WEATHER]).needs == {"tools"}
+    search = {"type": "web_search_20250305", "name": "web_search"}
+    assert parsed(tools=[search]).needs == frozenset()
     seen = parsed(messages=[user(image(), pdf())])
     assert seen.needs == {"image", "file"}
     assert set(seen.media_characters) == {"image", "file"}
