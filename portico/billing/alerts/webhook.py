@@ -10,9 +10,9 @@ import re
 import ssl
 from contextlib import suppress
 
-from portico.billing.alerts import egress
 from portico.billing.alerts.model import Delivery, Outcome
 from portico.billing.alerts.rules import secret_of, signature
+from portico.kit import egress
 from portico.kit.clock import Clock
 
 _TIMEOUT_S = 10.0

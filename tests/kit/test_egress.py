@@ -1,10 +1,10 @@
-"""A webhook goes to the Internet, and to nothing that only we can reach."""
+"""A URL leads to the Internet, and to nothing that only we can reach."""
 
 import ipaddress
 
 import pytest
 
-from portico.billing.alerts.egress import Refused, address_of, is_outside, place_of
+from portico.kit.egress import Refused, address_of, is_outside, place_of
 
 
 @pytest.mark.parametrize(
@@ -14,6 +14,9 @@ from portico.billing.alerts.egress import Refused, address_of, is_outside, place
         "169.254.169.254", "100.64.0.1", "192.0.2.1", "198.18.0.1", "224.0.0.1", "240.0.0.1",
         "255.255.255.255", "::", "::1", "fe80::1", "fc00::1", "fd12::1", "ff02::1",
         "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "64:ff9b:1::a00:1",
+        "::7f00:1", "::ffff:169.254.169.254", "::ffff:100.100.100.200", "64:ff9b::a9fe:a9fe",
+        "64:ff9b::101:101", "2002:101:101::", "fd00:ec2::254", "fec0::1", "168.63.129.16",
+        "::ffff:168.63.129.16", "100.100.100.200", "192.88.99.1",
         "2002:7f00:1::", "2001:0:4136:e378:8000:63bf:3fff:fdd2", "2001:db8::1",
     ],
 )  # fmt: skip
@@ -35,9 +38,11 @@ def test_an_address_outside_is_one(address: str) -> None:
         "https://", "https:///path", "https://user@x.example/", "https://u:p@x.example/",
         "https://x.example/ HTTP/1.1\r\nx: y", "https://x.example/\n", "https://x.example:0x50/",
         "https://x.example:99999/", "https://éxample.com/", "http://[::1",
+        "https://x.example\\@y.example/", "https:\\\\x.example/", "https://x.exam\tple/",
+        "https://x .example/", "https://y.example@x.example#/",
     ],
 )  # fmt: skip
-def test_what_is_no_webhook_url_is_refused(url: str) -> None:
+def test_what_is_no_url_is_refused(url: str) -> None:
     with pytest.raises(Refused):
         place_of(url)
 
@@ -57,7 +62,10 @@ def test_what_a_url_says(url: str, authority: str, path: str) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "0x7f.1", "2130706433"])
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "127.0.0.1", "[::1]", "0x7f.1", "2130706433", "127.1", "017700000001"],
+)
 async def test_every_way_to_write_this_machine_is_refused(host: str) -> None:
     place = place_of(f"http://{host}:9/")
     with pytest.raises(Refused, match="not an address on the Internet"):
