@@ -6,13 +6,16 @@ from portico.canon.usage import Meters
 
 
 def usage_of(meters: Meters) -> dict[str, Any]:
+    """An engine's figures below zero are told as zero: clients count with them."""
+    given, made = max(0, meters.input_tokens), max(0, meters.output_tokens)
+    written = meters.input_cache_write_5m + meters.input_cache_write_1h
     return {
-        "input_tokens": meters.input_tokens,
+        "input_tokens": given,
         "input_tokens_details": {
-            "cached_tokens": meters.input_cache_read,
-            "cache_write_tokens": meters.input_cache_write_5m + meters.input_cache_write_1h,
+            "cached_tokens": max(0, meters.input_cache_read),
+            "cache_write_tokens": max(0, written),
         },
-        "output_tokens": meters.output_tokens,
-        "output_tokens_details": {"reasoning_tokens": meters.output_reasoning},
-        "total_tokens": meters.input_tokens + meters.output_tokens,
+        "output_tokens": made,
+        "output_tokens_details": {"reasoning_tokens": max(0, meters.output_reasoning)},
+        "total_tokens": given + made,
     }

@@ -106,13 +106,13 @@ def test_any_json(value: Any) -> None:
 
 
 @given(st.dictionaries(st.sampled_from(NAMES) | ANY_TEXT, ANY_JSON | NEAR_JSON, max_size=4))
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None)
 def test_any_fields(fields: dict[str, Any]) -> None:
     outcome(json.dumps(request(**fields)).encode())
 
 
 @given(st.lists(st.dictionaries(WORDS, NEAR_JSON, max_size=3), max_size=2), st.data())
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None)
 def test_any_items(items: list[dict[str, Any]], data: st.DataObject) -> None:
     for item in items:
         item["type"] = data.draw(st.sampled_from(KINDS))
