@@ -1,9 +1,8 @@
 """A request in canon words."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
-
-import msgspec
 
 from portico.canon.conversation import (
     Conversation,
@@ -24,6 +23,8 @@ from portico.dialects.gemini.inline import part_of
 from portico.dialects.gemini.pairing import Calls
 from portico.dialects.gemini.schema import json_schema
 
+_FAILED = "error"
+_SAID = ("output", "result", _FAILED)
 _NO_CONFIG = wire.GenerationConfig()
 _NO_THINKING = wire.ThinkingConfig()
 _BUDGET = f"{rules.CONFIG}.thinkingConfig.thinkingBudget"
@@ -144,14 +145,17 @@ def _call(call: wire.FunctionCall, calls: Calls) -> ToolCall:
 
 
 def _result(response: wire.FunctionResponse, calls: Calls) -> ToolResult:
-    """What the tool said, as JSON; where all of it is an `error`, that and no more."""
+    """What the tool said.  Google's own words for it are `output` and `error`, its SDKs say `result`;
+    a response of anything else, or of more, is what was said itself."""
     id, said = calls.answered(response), response.response or {}
     assert id is not None  # it was checked
-    failed = set(said) == {"error"}
-    text = said["error"] if failed else said
+    told: Any = said
+    name = next(iter(said)) if len(said) == 1 else ""
+    if name in _SAID:
+        told = said[name]
     files = [part_of(p.inline_data) for p in response.parts or () if p.inline_data is not None]
-    words = text if isinstance(text, str) else _json(text)
-    return ToolResult(id, (TextPart(words), *files), response.name, failed)
+    words = TextPart(told if isinstance(told, str) else _json(told))
+    return ToolResult(id, (words, *files), response.name, name == _FAILED)
 
 
 def _parts(parts: list[wire.Part]) -> Iterator[Part]:
@@ -179,7 +183,8 @@ def _tool(function: wire.FunctionDeclaration) -> Tool:
 
 
 def _json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
+    """As models write it themselves, with spaces: what a model said comes back to it as it was."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _dropped(request: wire.GenerateRequest, document: dict[str, Any]) -> Iterator[str]:

@@ -160,7 +160,7 @@ def test_members_in_snake_case_are_the_same_request() -> None:
     assert snake.conversation() == camel.conversation()
     assert snake.output_tokens_max == camel.output_tokens_max == 5
     items = snake.conversation().items
-    assert ToolCall("call_1", "f_n", '{"a_b":{"c_d":1}}') in items
+    assert ToolCall("call_1", "f_n", '{"a_b": {"c_d": 1}}') in items
     assert snake.conversation().tools[0].parameters == {"x_y": 1}
 
 
@@ -229,13 +229,31 @@ def test_a_round_of_tools() -> None:
     ).items == (
         Message("user", (TextPart("Weather in Lisbon and Rome?"),)),
         Thought("Two calls.", "c2lnbmVk", "gemini"),
-        ToolCall("call_1", "get_weather", '{"city":"Lisbon"}'),
-        ToolCall("call_2", "get_weather", '{"city":"Rome"}'),
-        ToolResult("call_1", (TextPart('{"output":"clear"}'),), "get_weather"),
+        ToolCall("call_1", "get_weather", '{"city": "Lisbon"}'),
+        ToolCall("call_2", "get_weather", '{"city": "Rome"}'),
+        ToolResult("call_1", (TextPart("clear"),), "get_weather"),
         ToolResult("call_2", (TextPart("no such city"),), "get_weather", failed=True),
         Message("user", (TextPart("Here:"),)),
         Message("assistant", (TextPart("Clear in Lisbon."),)),
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "text", "failed"),
+    [
+        ({"output": "clear"}, "clear", False),
+        ({"result": {"sky": "clear"}}, '{"sky": "clear"}', False),
+        ({"error": "no such city"}, "no such city", True),
+        ({"error": {"code": 1}}, '{"code": 1}', True),
+        ({"result": "clear", "error": None}, '{"result": "clear", "error": null}', False),
+        ({"sky": "clear"}, '{"sky": "clear"}', False),
+        ({}, "{}", False),
+    ],
+)
+def test_what_a_tool_said(said: dict[str, Any], text: str, failed: bool) -> None:
+    result = conversed(model(call()), user(response(**said))).items[-1]
+    assert isinstance(result, ToolResult)
+    assert (result.text, result.failed) == (text, failed)
 
 
 def test_results_find_their_calls_by_id_then_by_name() -> None:
@@ -297,7 +315,7 @@ def test_code_that_google_ran_is_text_here() -> None:
     ).items
     assert item == Message(
         "assistant",
-        (TextPart('```python\nprint(1)\n``````\n1\n```{"toolType":"GOOGLE_SEARCH"}'),),
+        (TextPart('```python\nprint(1)\n``````\n1\n```{"toolType": "GOOGLE_SEARCH"}'),),
     )
 
 
