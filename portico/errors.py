@@ -187,7 +187,12 @@ INVALID_SCHEMA = _entry(
 INVALID_MEDIA = _entry("invalid_media", 400, "Check the file, and encode it anew.")
 MEDIA_TOO_LARGE = _entry("media_too_large", 413, "Send a smaller file.")
 MEDIA_URL_REFUSED = _entry(
-    "media_url_not_supported", 400, "Send the file inline as a base64 `data:` URL."
+    "media_url_not_supported",
+    400,
+    "Send the file inline as a base64 `data:` URL; operators: `media.fetch` lets Portico fetch it.",
+)
+MEDIA_NOT_FETCHED = _entry(
+    "media_url_not_fetched", 400, "Check the URL, or send the file inline as a `data:` URL."
 )
 SEALED_ITEM_INVALID = _entry(
     "sealed_item_invalid", 400, "Send the item as it was given, or leave it out."

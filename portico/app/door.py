@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 from importlib.metadata import version
+from ipaddress import ip_network
 from typing import Any
 
 from portico import journey
 from portico.app.dialects import OPENAI_CHAT, Spoken, spoken
+from portico.app.failure import CannotStart
 from portico.app.gemini import ROOTS
 from portico.app.storage import Books
 from portico.db.readers import Readers
@@ -20,10 +22,12 @@ from portico.door.endpoints.money import Money
 from portico.door.endpoints.preflight import Desks, Preflight
 from portico.door.generation import Generation
 from portico.door.limits import EdgeLimits
+from portico.door.media import Media
 from portico.door.openapi import document
 from portico.door.origins import Origins
 from portico.door.routes import Route, Routes
 from portico.kit.clock import Clock
+from portico.kit.fetch import Fetcher, Limits
 from portico.kit.sealing import Seal
 from portico.metering import reports
 from portico.metering.model import GroupBy, Question, Totals
@@ -120,12 +124,19 @@ def _generating(
 ) -> list[Route]:
     """What runs a model, by admission only, and what says how that would go."""
     size, compression = settings.edge.body_bytes_max, settings.edge.compression
+    media = media_of(settings)
     generating = [
         Route(
             "POST",
             path,
             Generation(
-                dialect, rooms, clock, books.claims, body_bytes_max=size, compression=compression
+                dialect,
+                rooms,
+                clock,
+                books.claims,
+                body_bytes_max=size,
+                compression=compression,
+                media=media,
             ).handle,
             dialect.summary,
             dialect.body,
@@ -216,6 +227,19 @@ def _telling(
         Route("GET", "/v1/limits", money.limits, "What limits you, and when it resets; free."),
         Route("GET", "/v1/prices", money.prices, "What you pay for each model; free."),
     ]
+
+
+def media_of(settings: Settings) -> Media | None:
+    """None: nothing is fetched.  Raises: CannotStart: a network that is none."""
+    wanted = settings.media
+    if not wanted.fetch:
+        return None
+    try:
+        never = tuple(ip_network(each) for each in wanted.fetch_never)
+    except ValueError as error:
+        raise CannotStart("settings", f"media.fetch_never: {error}.") from error
+    limits = Limits(wanted.fetch_bytes_max, wanted.fetch_s, http=wanted.fetch_http, never=never)
+    return Media(Fetcher(limits), bytes_max=settings.edge.body_bytes_max)
 
 
 def origins(settings: Settings) -> Origins | None:

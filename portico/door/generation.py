@@ -15,6 +15,7 @@ from portico.door.decoding import body_of
 from portico.door.dialect import Breaking, Dialect, Writer
 from portico.door.exchange import Exchange
 from portico.door.lines import JSON, line
+from portico.door.media import Media
 from portico.kit.clock import Clock
 from portico.kit.leaving import DRAINED, Left
 from portico.replay.claim import Claim
@@ -44,6 +45,8 @@ class Terms:
     claims: Claims
     body_bytes_max: int
     compression: bool
+    media: Media | None = None
+    """Fetches what a request names by URL; None: nobody does."""
 
 
 class Visit:
@@ -87,7 +90,8 @@ class Visit:
         hints = _hints(exchange.headers)
         if self._rest:
             hints = {**hints, ":rest": self._rest, ":query": exchange.query.decode("latin-1")}
-        self._prompt = prompt = dialect.parse(body, hints)
+        whole = body if terms.media is None else await terms.media.inline(body, self.leaving)
+        self._prompt = prompt = dialect.parse(whole, hints)
         prompt.compatibility = caller.compatibility
         if prompt.compatibility == "strict":
             dialect.strict(prompt)
@@ -236,9 +240,10 @@ class Generation:
         *,
         body_bytes_max: int,
         compression: bool,
+        media: Media | None = None,
     ) -> None:
         self._rooms = rooms
-        self._terms = Terms(dialect, clock, claims, body_bytes_max, compression)
+        self._terms = Terms(dialect, clock, claims, body_bytes_max, compression, media)
 
     async def handle(self, exchange: Exchange, rest: str) -> None:
         """Raises: Refusal, while the answer has not begun; Left."""

@@ -70,6 +70,8 @@ def place_of(url: str) -> Place:
         raise Refused("the URL must begin with https:// or http://")
     if not parts.hostname or parts.username is not None or parts.password is not None:
         raise Refused("the URL must name a host, and neither user nor password")
+    if port == 0:
+        raise Refused("there is no port 0")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Place(parts.scheme == "https", parts.hostname, port or _PORTS[parts.scheme], path)
 

@@ -24,6 +24,7 @@ from portico.settings.serving import (
     Database,
     Edge,
     Engine,
+    Media,
     Observe,
     Queue,
     Server,
@@ -39,6 +40,7 @@ class SettingsInvalid(Exception):
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     server: Server = Server()
     edge: Edge = Edge()
+    media: Media = Media()
     queue: Queue = Queue()
     engine: Engine = Engine()
     upstream: Upstream = Upstream()

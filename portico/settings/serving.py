@@ -75,6 +75,27 @@ class Edge(Struct, frozen=True, forbid_unknown_fields=True):
     ] = ()
 
 
+class Media(Struct, frozen=True, forbid_unknown_fields=True):
+    """Files that a request names by URL.  Off, every such request is refused; an engine never
+    fetches anything in either case."""
+
+    fetch: Annotated[bool, Meta(description="Let Portico fetch them from the Internet.")] = False
+    fetch_http: Annotated[bool, Meta(description="Also from http:// URLs.")] = False
+    fetch_bytes_max: Annotated[int, Meta(ge=1_024, le=20_000_000, description="Of one file.")] = (
+        20_000_000
+    )
+    fetch_s: Annotated[
+        float, Meta(gt=0, le=60, description="For one file, redirects included.")
+    ] = 10.0
+    fetch_never: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Networks, such as 203.0.113.0/24, that nothing is fetched from, besides "
+            "all that are not on the Internet."
+        ),
+    ] = ()
+
+
 class Queue(Struct, frozen=True, forbid_unknown_fields=True):
     """The waiting room in front of each model."""
 

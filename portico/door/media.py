@@ -1,0 +1,97 @@
+"""Files named by URL, fetched here before the request is read: an engine never fetches anything."""
+
+import asyncio
+from base64 import b64encode
+
+import msgspec
+
+from portico import errors
+from portico.dialects import links
+from portico.dialects.body import json_object, without_bom
+from portico.dialects.diagnosis import brief, shown
+from portico.dialects.links import Link
+from portico.kit.egress import Refused
+from portico.kit.fetch import Fetcher, FetchFailed
+from portico.kit.leaving import Leaving, Left
+
+LINKS_MAX = 8
+"""In one request."""
+_AT_ONCE = 16
+"""Of all requests together; further ones wait."""
+
+
+class Media:
+    """bytes_max: of a request and its files together, once they stand in it."""
+
+    def __init__(self, fetcher: Fetcher, *, bytes_max: int) -> None:
+        self._fetcher = fetcher
+        self._bytes_max = bytes_max
+        self._places = asyncio.Semaphore(_AT_ONCE)
+
+    async def inline(self, body: bytes, leaving: Leaving) -> bytes:
+        """`body` with each file in the place of its URL.
+
+        Raises: Refusal: what is wrong with the body or with a URL; Left, when the client went.
+        """
+        if not links.may_hold(body):
+            return body
+        document = json_object(without_bom(body))
+        found = list(links.links_in(document))
+        if not found:
+            return body
+        if len(found) > LINKS_MAX:
+            raise errors.OUT_OF_RANGE(
+                f"{found[LINKS_MAX].path!r} is the {LINKS_MAX + 1}th file to be fetched; a request "
+                f"may name at most {LINKS_MAX} by URL.",
+                field=found[LINKS_MAX].path,
+                value=len(found),
+                limit=LINKS_MAX,
+            )
+        room = self._bytes_max - len(body)
+        with leaving:
+            for link in found:
+                room -= await self._fetch(link, room)
+            return msgspec.json.encode(document)
+        raise Left(leaving.reason)
+
+    async def _fetch(self, link: Link, room: int) -> int:
+        """Give the characters it takes in the body."""
+        try:
+            async with self._places:
+                data = await self._fetcher.get(link.url)
+        except Refused as refused:
+            # Why exactly is not told: names and addresses inside are nobody's business.
+            raise errors.MEDIA_URL_REFUSED(
+                f"{link.path!r} is {shown(link.url)}; it does not lead to a file on the public "
+                "Internet that may be fetched.",
+                field=link.path,
+                value=brief(link.url),
+                limit="https, a public address",
+            ) from refused
+        except FetchFailed as failed:
+            raise errors.MEDIA_NOT_FETCHED(
+                f"{link.path!r} is {shown(link.url)}, which could not be fetched: {failed}.",
+                field=link.path,
+                value=brief(link.url),
+            ) from failed
+        kind = links.media_type(data)
+        if not links.fits(link.kind, kind):
+            wanted = "PNG, JPEG, GIF or WEBP" + ("" if link.kind == "image" else ", or PDF")
+            raise errors.INVALID_MEDIA(
+                f"{link.path!r} is {shown(link.url)}, which holds something else: it starts with "
+                f"0x{data[:8].hex()}.",
+                field=link.path,
+                value=data[:8].hex(),
+                limit=wanted,
+            )
+        text = b64encode(data).decode()
+        if len(text) > room:
+            raise errors.MEDIA_TOO_LARGE(
+                f"{link.path!r} has {len(data)} bytes, with which the request is larger than "
+                f"{self._bytes_max}.",
+                field=link.path,
+                value=len(data),
+                limit=self._bytes_max,
+            )
+        link.put(kind, text)
+        return len(text)
