@@ -16,7 +16,7 @@ from portico.canon.delta import (
     ToolArguments,
     ToolCallBegan,
 )
-from portico.dialects.gemini import signatures
+from portico.dialects.gemini.contents import signatures
 
 _REASONS: dict[FinishReason, str] = {
     "stop": "STOP",

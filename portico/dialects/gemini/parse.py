@@ -12,7 +12,7 @@ from portico.canon.prompt import Feature, Prompt
 from portico.dialects.body import json_object, without_bom
 from portico.dialects.diagnosis import explained, not_one_of
 from portico.dialects.gemini import rules
-from portico.dialects.gemini.conversation import conversation_of
+from portico.dialects.gemini.contents.conversation import conversation_of
 from portico.dialects.gemini.keys import in_camel_case
 from portico.dialects.gemini.request import GenerateRequest, GenerationConfig
 from portico.dialects.openai_chat.plain import fields_of

@@ -7,8 +7,9 @@ from typing import Any
 from portico import errors
 from portico.canon.prompt import Feature
 from portico.dialects.diagnosis import brief, not_one_of, shown
-from portico.dialects.gemini.inline import check_blob, refuse_file
-from portico.dialects.gemini.pairing import Calls
+from portico.dialects.gemini.contents.inline import check_blob, refuse_file
+from portico.dialects.gemini.contents.pairing import Calls
+from portico.dialects.gemini.contents.schema import json_schema
 from portico.dialects.gemini.request import (
     Content,
     FunctionDeclaration,
@@ -19,7 +20,6 @@ from portico.dialects.gemini.request import (
     ThinkingConfig,
     placed,
 )
-from portico.dialects.gemini.schema import json_schema
 from portico.dialects.openai_chat.schema import check_schema
 
 ROLES = ("user", "model", "function")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from portico.dialects.gemini.schema import json_schema
+from portico.dialects.gemini.contents.schema import json_schema
 
 
 @pytest.mark.parametrize(

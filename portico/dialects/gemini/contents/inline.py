@@ -9,8 +9,8 @@ from portico.canon.conversation import AudioPart, FilePart, ImagePart, Part, Tex
 from portico.canon.prompt import Feature
 from portico.dialects import media
 from portico.dialects.diagnosis import brief, shown
+from portico.dialects.gemini.contents.signatures import standard
 from portico.dialects.gemini.request import Blob, FileData
-from portico.dialects.gemini.signatures import standard
 
 _SOUNDS: dict[str, Literal["wav", "mp3"]] = {
     "audio/wav": "wav",

@@ -18,10 +18,11 @@ from portico.canon.conversation import (
 )
 from portico.dialects.effort import effort_of
 from portico.dialects.gemini import request as wire
-from portico.dialects.gemini import rules, signatures
-from portico.dialects.gemini.inline import part_of
-from portico.dialects.gemini.pairing import Calls
-from portico.dialects.gemini.schema import json_schema
+from portico.dialects.gemini import rules
+from portico.dialects.gemini.contents import signatures
+from portico.dialects.gemini.contents.inline import part_of
+from portico.dialects.gemini.contents.pairing import Calls
+from portico.dialects.gemini.contents.schema import json_schema
 
 _FAILED = "error"
 _SAID = ("output", "result", _FAILED)
