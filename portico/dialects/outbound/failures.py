@@ -77,8 +77,8 @@ def _not_set_up() -> Refusal:
 
 def _too_long(told: Told) -> Refusal:
     numbers = sorted(int(each) for each in _NUMBERS.findall(told.message)[:2])
-    if len(numbers) != 2:
-        return errors.CONTEXT_LENGTH("The prompt is longer than the model's context.")
+    if len(set(numbers)) != 2:
+        return errors.CONTEXT_LENGTH(f"The prompt and its answer do not fit: {_words(told)}")
     limit, has = numbers
     return errors.CONTEXT_LENGTH(
         f"The prompt is {has} tokens long; the model takes {limit}.", value=has, limit=limit

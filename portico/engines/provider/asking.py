@@ -8,6 +8,7 @@ import msgspec
 from portico.canon.conversation import Conversation
 from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
+from portico.dialects.anthropic_messages.upstream import OUTPUT_TOKENS_DEFAULT
 from portico.dialects.losses import Losses
 from portico.dialects.openai_chat.failures import BrokenAnswer
 from portico.dialects.openai_chat.translation import custom_tools
@@ -16,13 +17,26 @@ from portico.dialects.outbound.translation import Translation
 from portico.engines.openai_compatible.collecting import Unwrapping
 from portico.engines.provider.outbound import Body, Outbound
 
+_MARGIN_TOKENS = 1_024
+"""For what the provider puts around a prompt."""
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a model of a provider is known by: its name there, and the most it makes at once."""
+    """What a model of a provider is known by: its name there, the most it makes at once, and its
+    context, input and output together; None where nobody said."""
 
     model: str
     output_tokens_max: int | None = None
+    context_tokens: int | None = None
+
+    def output_tokens(self, prompt: Prompt) -> int | None:
+        """What to ask for where the caller said nothing and the provider wants to hear something:
+        all it can make, as far as there is room behind a prompt of twice the length guessed."""
+        if self.output_tokens_max is None or self.context_tokens is None:
+            return self.output_tokens_max
+        room = self.context_tokens - 2 * prompt.input_tokens_guess - _MARGIN_TOKENS
+        return min(self.output_tokens_max, max(OUTPUT_TOKENS_DEFAULT, room))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +124,9 @@ def _translated(
 ) -> Body:
     losses = Losses(prompt.compatibility)
     body = outbound.translated(
-        Translation(prompt, conversation, losses, told.model, told.output_tokens_max, signature_of)
+        Translation(
+            prompt, conversation, losses, told.model, told.output_tokens(prompt), signature_of
+        )
     )
     losses.declare(prompt, conversation)
     return body

@@ -96,7 +96,7 @@ def provider_engine(
     """concurrency_max: requests at once; providers do not say."""
     outbound = OUTBOUND[kind]
     abilities = Abilities(outbound.features, listed.context_tokens, concurrency_max)
-    told = Told(listed.name, listed.output_tokens_max)
+    told = Told(listed.name, listed.output_tokens_max, listed.context_tokens)
     return ProviderEngine(server, outbound, told, abilities, transport, clock)
 
 

@@ -1,6 +1,7 @@
 """An engine of each kind against a provider over real sockets: what is sent, what comes of it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -118,6 +119,18 @@ async def test_reasoning_that_we_sealed_is_never_passed_on(
     assert got.events
     sent = bench.seen[0].body
     assert not any(value.encode() in sent for value in SEALED_BY_US[kind].values())
+
+
+@pytest.mark.parametrize(
+    ("length", "asked"), [(0, 64_000), (80_000, 38_976), (150_000, 4_096), (10**9, 4_096)]
+)
+async def test_anthropic_is_asked_for_no_more_than_there_is_room_for(
+    bench: Bench, length: int, asked: int
+) -> None:
+    """It refuses a prompt that does not fit together with the answer that was asked for."""
+    engine = await bench.engine("anthropic", streaming(PROVIDERS["anthropic"].stream))
+    await heard(engine, replace(foreign(), input_tokens_guess=length))
+    assert json.loads(bench.seen[0].body)["max_tokens"] == asked
 
 
 async def test_a_stream_that_is_one_array_is_made_of_events(bench: Bench) -> None:
@@ -264,6 +277,7 @@ async def test_gemini_says_when_to_come_back_in_the_body(bench: Bench) -> None:
             (130_000, 128_000),
         ),
         ("Your input exceeds the context window of this model.", (None, None)),
+        ("max_tokens is 4096, more than the context window of 4096", (None, None)),
     ],
 )
 async def test_too_long_is_the_callers_fault_with_the_numbers(
