@@ -3,11 +3,11 @@
 from functools import partial
 
 from portico.dialects.openai_chat import errors as chat_errors
+from portico.dialects.openai_responses.answers.writer import Writers
 from portico.dialects.openai_responses.errors import stream_error
 from portico.dialects.openai_responses.opening import Seals
 from portico.dialects.openai_responses.parse import SPECIMEN, Parser
 from portico.dialects.openai_responses.request import ResponsesRequest
-from portico.dialects.openai_responses.writer import Writers
 from portico.dialects.strictness import check_fields
 from portico.door.dialect import Dialect
 from portico.kit.clock import Clock

@@ -57,12 +57,12 @@ def chosen(all_offered: Sequence[Offered], choice: Choice) -> Offered | None:
 
 def _defined(tools: Sequence[Tool]) -> Iterator[tuple[str, str, Tool]]:
     for at, tool in enumerate(tools):
-        if tool.type in CALLABLE:
-            yield f"tools[{at}]", "", tool
-        elif tool.type == NAMESPACE:
-            for place, inner in enumerate(tool.tools or ()):
-                if inner.type in CALLABLE:
-                    yield f"tools[{at}].tools[{place}]", tool.name or "", inner
+        path, named = f"tools[{at}]", tool.name or ""
+        if tool.type == NAMESPACE:
+            inner = [(f"{path}.tools[{n}]", named, one) for n, one in enumerate(tool.tools or ())]
+        else:
+            inner = [(path, "", tool)]
+        yield from (one for one in inner if one[2].type in CALLABLE)
 
 
 def _free(name: str, taken: set[str | None]) -> str:

@@ -12,9 +12,9 @@ from portico.canon.delta import Delta, Finished, Text, ToolArguments, ToolCallBe
 from portico.canon.prompt import Prompt
 from portico.dialects.openai_chat.errors import render
 from portico.dialects.openai_chat.translation import as_chat
+from portico.dialects.openai_responses.answers.writer import Writers
 from portico.dialects.openai_responses.items import Item
 from portico.dialects.openai_responses.request import ResponsesRequest
-from portico.dialects.openai_responses.writer import Writers
 from portico.errors import Refusal
 
 from .bodies import CLOCK, DATA_URL, NAMESPACE, PARSER, PATCH, SEALS, TOOL, call, request, result

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from portico.canon.conversation import Item, Message, TextPart, Thought
 from portico.canon.delta import Delta, Event, Finished, Reasoning, Sealed, Text
+from portico.dialects.openai_responses.answers.writer import Writers
 from portico.dialects.openai_responses.opening import KEEP_DAYS, Seals
 from portico.dialects.openai_responses.parse import Parser
-from portico.dialects.openai_responses.writer import Writers
 from portico.errors import Refusal
 from portico.kit.sealing import Seal
 

@@ -23,8 +23,8 @@ from portico.canon.delta import (
     ToolCallBegan,
 )
 from portico.canon.usage import Meters
-from portico.dialects.openai_responses.answer import SUPPRESSED
-from portico.dialects.openai_responses.writer import StreamWriter, WholeWriter, Writers
+from portico.dialects.openai_responses.answers.answer import SUPPRESSED
+from portico.dialects.openai_responses.answers.writer import StreamWriter, WholeWriter, Writers
 from portico.dialects.writing import PING
 from portico.errors import Refusal
 

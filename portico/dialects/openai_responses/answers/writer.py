@@ -8,7 +8,7 @@ from typing import Any
 
 from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
-from portico.dialects.openai_responses.answer import Answer
+from portico.dialects.openai_responses.answers.answer import Answer
 from portico.dialects.openai_responses.errors import error_event
 from portico.dialects.openai_responses.opening import Seals
 from portico.dialects.writing import PING, encode

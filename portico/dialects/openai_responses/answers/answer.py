@@ -16,8 +16,7 @@ from portico.canon.delta import (
     ToolCallBegan,
 )
 from portico.canon.prompt import Prompt
-from portico.dialects.openai_responses.opening import Seals, sealed_thought
-from portico.dialects.openai_responses.output import (
+from portico.dialects.openai_responses.answers.output import (
     CallItem,
     MessageItem,
     OutputItem,
@@ -25,7 +24,8 @@ from portico.dialects.openai_responses.output import (
     Status,
     Wire,
 )
-from portico.dialects.openai_responses.terms import terms_of
+from portico.dialects.openai_responses.answers.terms import terms_of
+from portico.dialects.openai_responses.opening import Seals, sealed_thought
 from portico.dialects.openai_responses.usage import usage_of
 from portico.dialects.writing import Running
 from portico.errors import Refusal

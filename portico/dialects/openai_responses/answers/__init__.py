@@ -1,0 +1,1 @@
+"""Answers written from canon events, streamed or whole."""
