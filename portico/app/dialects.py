@@ -11,9 +11,9 @@ from portico.canon.prompt import Feature, Prompt
 from portico.dialects.anthropic_messages import errors as messages_errors
 from portico.dialects.anthropic_messages import models as messages_models
 from portico.dialects.anthropic_messages import parse as messages
+from portico.dialects.anthropic_messages.answers.writer import writer_for as messages_writer
 from portico.dialects.anthropic_messages.request import CountRequest, MessagesRequest
 from portico.dialects.anthropic_messages.signatures import Signatures
-from portico.dialects.anthropic_messages.writer import writer_for as messages_writer
 from portico.dialects.gemini import counting as gemini_counting
 from portico.dialects.gemini.request import CountRequest as GeminiCountRequest
 from portico.dialects.openai_chat import errors as chat_errors

@@ -7,7 +7,11 @@ from anthropic.types import Message, RawMessageStreamEvent
 from pydantic import TypeAdapter
 
 from portico.canon.delta import Delta
-from portico.dialects.anthropic_messages.writer import AnswerWriter, StreamWriter, writer_for
+from portico.dialects.anthropic_messages.answers.writer import (
+    AnswerWriter,
+    StreamWriter,
+    writer_for,
+)
 
 from .bodies import SIGNATURES, parsed
 

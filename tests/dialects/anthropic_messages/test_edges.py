@@ -9,8 +9,8 @@ import pytest
 from portico import errors
 from portico.canon.delta import Delta, Event, Finished, Text, ToolArguments, ToolCallBegan
 from portico.canon.prompt import Prompt
+from portico.dialects.anthropic_messages.answers.writer import PING, writer_for
 from portico.dialects.anthropic_messages.errors import event
-from portico.dialects.anthropic_messages.writer import PING, writer_for
 from portico.errors import Refusal
 
 from .bodies import SIGNATURES, assistant, called, encoded, parsed, read, result, text, user

@@ -22,7 +22,7 @@ from portico.canon.delta import (
     ToolCallBegan,
 )
 from portico.canon.usage import Meters
-from portico.dialects.anthropic_messages.writer import PING, StreamWriter, writer_for
+from portico.dialects.anthropic_messages.answers.writer import PING, StreamWriter, writer_for
 
 from .bodies import SIGNATURES, WEATHER, assistant, called, parsed, result, text, user
 from .streams import assembled, check_stream, events_in, streamed, whole

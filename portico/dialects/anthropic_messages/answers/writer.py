@@ -9,9 +9,9 @@ import msgspec
 
 from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
-from portico.dialects.anthropic_messages.blocks import Blocks, Piece
+from portico.dialects.anthropic_messages.answers.blocks import Blocks, Piece
+from portico.dialects.anthropic_messages.answers.usage import totals_of, usage_of
 from portico.dialects.anthropic_messages.signatures import Signatures
-from portico.dialects.anthropic_messages.usage import totals_of, usage_of
 from portico.dialects.writing import Running, encode
 
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'

@@ -17,7 +17,7 @@ from portico.canon.delta import (
     ToolCallBegan,
 )
 from portico.canon.prompt import Prompt
-from portico.dialects.anthropic_messages.ending import Ending
+from portico.dialects.anthropic_messages.answers.ending import Ending
 from portico.dialects.anthropic_messages.reader import ISSUER, REDACTED
 from portico.dialects.anthropic_messages.signatures import Signatures
 

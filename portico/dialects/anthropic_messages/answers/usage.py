@@ -1,5 +1,5 @@
 """Usage as Messages tells it: `input_tokens` is what was read fresh; what came from a cache or went
-into one stands beside it.  (Read the other way round in `reader`.)"""
+into one stands beside it.  (The other way round: `reader`.)"""
 
 from typing import Any
 

@@ -1,0 +1,1 @@
+"""An answer, written as a Messages client reads it."""
