@@ -1,6 +1,7 @@
 """A Messages request in canon words, for engines that do not speak Messages."""
 
 from collections.abc import Iterable, Iterator
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -24,6 +25,9 @@ from portico.dialects.anthropic_messages import request as wire
 from portico.dialects.anthropic_messages.reader import ISSUER, REDACTED
 from portico.dialects.anthropic_messages.signatures import Signatures
 from portico.dialects.effort import effort_of
+
+USER_CHARACTERS_MAX = 64
+"""Of an id of a user, as OpenAI and those who follow it take it; a digest has as many."""
 
 _KNOWN = frozenset(wire.MessagesRequest.__struct_encode_fields__)
 _ANYWHERE = ("global", "not_available")
@@ -60,7 +64,7 @@ def conversation_of(
         thoughts_shown=shown,
         stop=tuple(asked.stop_sequences or ()) if asked else (),
         sampling=Sampling(asked.temperature, asked.top_p, asked.top_k) if asked else Sampling(),
-        user=(who.user_id if who else None) or "",
+        user=_user_of(who.user_id if who else None),
         dropped=(*sorted(members - _KNOWN), *_dropped(request, reading)),
         mapped=(*mapped, *reading.flattened),
     )
@@ -293,6 +297,13 @@ def _check_callable(path: str, wanted: str, known: list[str]) -> None:
             value=wanted,
             limit=known,
         )
+
+
+def _user_of(user_id: str | None) -> str:
+    """Agents send documents of device and session here; other dialects take a short word."""
+    if user_id is None or len(user_id) <= USER_CHARACTERS_MAX:
+        return user_id or ""
+    return sha256(user_id.encode()).hexdigest()
 
 
 def _format_of(request: wire.CountRequest) -> wire.JsonFormat | None:

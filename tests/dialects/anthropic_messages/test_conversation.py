@@ -299,6 +299,19 @@ def test_how_it_is_to_answer() -> None:
     assert older.output_schema == schema
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (None, ""),
+        ("u", "u"),
+        ("u" * 64, "u" * 64),
+        ("é" * 65, "c8a2666a1a2bceeac205744f944a3f5bdad0fb469a015a9dcb5766c2ea2db470"),
+    ],
+)
+def test_a_long_user_id_is_told_by_its_digest(said: str | None, told: str) -> None:
+    assert heard(metadata={"user_id": said}).user == told
+
+
 MARK: dict[str, Any] = {"cache_control": {"type": "ephemeral"}}
 
 
