@@ -333,6 +333,13 @@ def test_bytes_of_an_engine_of_this_dialect_pass_through() -> None:
         assert writer.write(Delta(raw=b"anything", last=True)) == b"anything"
 
 
+def test_a_message_that_was_begun_for_a_ping_is_not_begun_again_by_the_engine() -> None:
+    sender = writer_for(parsed(stream=True), "req_1", 0, SIGNATURES)
+    raw = [sender.write(Delta(events=(Text("a"),))), sender.write(Delta(last=True))]
+    writer = writer_for(parsed(stream=True), "req_7", 0, SIGNATURES)
+    check_stream([writer.ping(), *(writer.write(Delta(raw=each)) for each in raw)])
+
+
 def test_a_stream_that_is_cut_while_bytes_pass_through_is_closed() -> None:
     deltas = [Delta(events=(Text("a"), *CALLS[:2])), Delta(last=True)]
     sender = writer_for(parsed(stream=True), "req_1", 0, SIGNATURES)

@@ -19,6 +19,7 @@ INVALID_JSON = "INVALID_JSON"
 """The one member of a tool's input whose JSON was cut off or is none: `input` is an object."""
 
 _STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+_MESSAGE_BEGAN = b"event: message_start\n"
 _BLOCK_BEGAN = b"event: content_block_start\n"
 _BLOCK_ENDED = b"event: content_block_stop\n"
 _DELTAS: dict[Piece, str] = {
@@ -93,8 +94,7 @@ class StreamWriter:
         """The events for `delta`; after the one with `last`, nothing may follow."""
         self._running.count(delta)
         if delta.raw:
-            self._relay(delta.raw)
-            return delta.raw
+            return self._relay(delta.raw)
         self._begin()
         for event in delta.events:
             self._blocks.take(event)
@@ -121,12 +121,15 @@ class StreamWriter:
         body = {"type": "message_start", "message": message}
         self._events.written.append(_frame(b"message_start", encode(body)))
 
-    def _relay(self, raw: bytes) -> None:
+    def _relay(self, raw: bytes) -> bytes:
         """Only how far it has come is noted: we may have to end it ourselves."""
+        if self._begun and raw.startswith(_MESSAGE_BEGAN):  # a ping was before it
+            raw = raw[raw.index(b"\n\n") + 2 :]
         began, ended = raw.count(_BLOCK_BEGAN), raw.count(_BLOCK_ENDED)
         self._begun = True
         self._events.index += ended
         self._relayed_open += began - ended
+        return raw
 
     def _end(self, cut: str) -> None:
         if self._relayed_open > 0:
