@@ -1,7 +1,7 @@
-"""What the Chat dialect costs, in microseconds of CPU: `python bench/dialect.py [--json]`.
+"""What the dialects cost, in microseconds of CPU: `python bench/dialect.py [--json]`.
 
 One request parsed (900 bytes of text; 1 MB with an image in it), one chunk passed through, one
-chunk put right event by event.  Best of several rounds, one core; absolute figures vary with the
+chunk put right event by event; one chunk of every engine's dialect, translated into every caller's.  Best of several rounds, one core; absolute figures vary with the
 machine, so compare them with a plain msgspec decode of the same body, given beside them.
 """
 
@@ -10,15 +10,23 @@ import base64
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
+from portico.app.dialects import spoken
 from portico.canon.delta import Delta, Text
 from portico.dialects.openai_chat.parse import parse
 from portico.dialects.openai_chat.reader import StreamReader
 from portico.dialects.openai_chat.repair import RepairReader
 from portico.dialects.openai_chat.upstream import body_for
 from portico.dialects.openai_chat.writer import writer_for
+from portico.door.dialect import Writer
+from portico.engines.openai_compatible.asking import Reader
+from portico.engines.openai_compatible.collecting import Collecting
+from portico.engines.provider.outbound import OUTBOUND
+from portico.kit.clock import SystemClock
+from portico.kit.sealing import Seal
 
 ROUNDS = 7
 
@@ -126,10 +134,109 @@ def chunks() -> dict[str, float]:
     }  # fmt: skip
 
 
+def named(type: str, **members: object) -> bytes:
+    payload = json.dumps({"type": type, **members}, separators=(",", ":"))
+    return b"event: %b\n" % type.encode() + event(payload.encode())
+
+
+SAID = " hello there"
+TEXT_BLOCK = {"type": "text", "text": ""}
+MESSAGE = {"id": "msg_1", "usage": {"input_tokens": 9, "output_tokens": 1}}
+PIECES: dict[str, tuple[bytes, bytes]] = {
+    "chat": (event(chunk("Oh")), event(chunk(SAID))),
+    "anthropic": (
+        named("message_start", message=MESSAGE)
+        + named("content_block_start", index=0, content_block=TEXT_BLOCK),
+        named("content_block_delta", index=0, delta={"type": "text_delta", "text": SAID}),
+    ),
+    "gemini": (
+        b"",
+        event(
+            json.dumps(
+                {
+                    "candidates": [{"content": {"parts": [{"text": SAID}], "role": "model"}, "index": 0}],
+                    "usageMetadata": {"promptTokenCount": 9, "totalTokenCount": 9},
+                    "modelVersion": "gemini",
+                    "responseId": "x",
+                }
+            ).encode()
+        ),
+    ),
+    "openai-responses": (
+        named("response.output_item.added", output_index=0, item={"type": "message", "id": "msg_1"}),
+        named(
+            "response.output_text.delta",
+            sequence_number=4,
+            item_id="msg_1",
+            output_index=0,
+            content_index=0,
+            delta=SAID,
+            logprobs=[],
+        ),
+    ),
+}  # fmt: skip
+"""By the dialect of an engine: what comes ahead of the text, and one piece of it."""
+ROUTES = {
+    "chat": "/v1/chat/completions",
+    "anthropic": "/v1/messages",
+    "gemini": "/v1beta/models/{id}:streamGenerateContent",
+    "openai-responses": "/v1/responses",
+}
+
+
+def reader_of(engine: str, *, through: bool = False) -> Reader:
+    if engine == "chat":
+        return Collecting(choices=1, timings=False)
+    for kind, outbound in OUTBOUND.items():
+        if kind == engine:
+            return outbound.stream(through, lambda _id, _signature: None)
+    raise KeyError(engine)
+
+
+def writers() -> dict[str, Writer]:
+    """A stream's writer, by the dialect of the caller."""
+    dialects = spoken(Seal([bytes(32)]), SystemClock()).generating
+    found = {}
+    for caller, path in ROUTES.items():
+        dialect = dialects[path]
+        body = json.dumps({**dialect.specimen, "stream": True}).encode()
+        prompt = dialect.parse(body, {":rest": "m", ":query": "alt=sse"})
+        found[caller] = dialect.writer(prompt, "req_1", 1)
+    return found
+
+
+def translations() -> dict[str, float]:
+    """Reading one chunk of an engine's and writing it for a caller."""
+    figures = {}
+    for engine, (ahead, piece) in PIECES.items():
+        for caller, writer in writers().items():
+            reader = reader_of(engine)
+            reader.feed(ahead)
+
+            def translate(
+                reader: Reader = reader, piece: bytes = piece, writer: Writer = writer
+            ) -> None:
+                delta = reader.feed(piece)
+                assert delta is not None
+                assert writer.write(delta)
+
+            figures[f"chunk translated, {engine} engine, {caller} caller"] = cost_us(
+                translate, 3_000
+            )
+        if engine != "chat":
+            through = reader_of(engine, through=True)
+            through.feed(ahead)
+            name = f"chunk passed through, {engine} engine and caller"
+            figures[name] = cost_us(partial(through.feed, piece), 3_000)
+    return figures
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--json", action="store_true", help="figures as one JSON object")
-    figures = {name: round(us, 3) for name, us in {**requests(), **chunks()}.items()}
+    figures = {
+        name: round(us, 3) for name, us in {**requests(), **chunks(), **translations()}.items()
+    }
     if options.parse_args().json:
         print(json.dumps({"unit": "us of CPU", "figures": figures}))
         return
