@@ -170,6 +170,7 @@ REAL: dict[str, dict[str, Any]] = {
             {"minimum": 90, "maximum": 92},
         ]
     },
+    "listed beside a step": {"enum": [3, 14, "x"], "multipleOf": 7, "type": "integer"},
     "listed beside a limit": {"enum": [8, 90], "allOf": [{"enum": [8, 90, 300], "minimum": 9}]},
     "as many as there are": {
         "type": "array",

@@ -159,9 +159,12 @@ def within_limits(schema: dict[str, Any], value: Any) -> bool:
         return bool(least <= len(value) <= most)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return True
-    if _LIMITS.isdisjoint(schema):
+    if _LIMITS.isdisjoint(schema) and "multipleOf" not in schema:
         return True
     exact = Fraction(str(value))
+    step = Fraction(str(schema.get("multipleOf", 0)))
+    if step > 0 and exact % step != 0:
+        return False
     low, high, low_open, high_open = _limits(schema)
     above = low is None or exact > low or (exact == low and not low_open)
     below = high is None or exact < high or (exact == high and not high_open)
