@@ -4,6 +4,7 @@ from typing import Protocol
 
 from portico import errors
 from portico.canon.prompt import Prompt
+from portico.pricing.media import media_bounds
 from portico.pricing.offer import Offer, offer
 from portico.pricing.rules import bound
 from portico.pricing.service import Prices
@@ -63,11 +64,21 @@ class Counter:
             quoted.quote,
             quoted.text,
             bound,
-            # No token is shorter than a byte, and the JSON around a message is longer than what a
-            # template puts around it.
-            input_tokens_max=len(prompt.body),
+            input_tokens_max=input_tokens_max(prompt, context_tokens),
             output_tokens_max=self.output_tokens_max(prompt, context_tokens),
             choices=prompt.choices,
             window_tokens=self._window_tokens if prompt.stream else None,
         )
         return made if made.worst_nano else None
+
+
+def input_tokens_max(prompt: Prompt, context_tokens: int | None) -> int:
+    """No token of text is shorter than a byte, and the JSON around a message is longer than what a
+    template puts around it.  No prompt is longer than the model's context, either; but a request
+    may hold several, and the context of a model of vectors is that of each text."""
+    most = len(prompt.body)
+    if prompt.media_characters:
+        most += sum(media_bounds(prompt).values()) - sum(prompt.media_characters.values())
+    if context_tokens is None or prompt.apart is not None or prompt.to_embed is not None:
+        return most
+    return min(most, context_tokens)

@@ -15,6 +15,7 @@ from portico.door.endpoints.preflight import Desks, Preflight
 from portico.door.routes import Route, Routes
 from portico.engines.base import Abilities
 from portico.ledger.model import Account, Limit
+from portico.pricing.media import image_bound
 from portico.pricing.model import Pinned, Quote
 from portico.pricing.offer import Offer
 from portico.routing.model import Deployment
@@ -185,7 +186,8 @@ async def test_media_are_counted_apart() -> None:
     body = encoded(messages=[{"role": "user", "content": [image(url)]}])
     tokens = (await Desk().told(body))["tokens"]["input"]
     assert set(tokens) == {"text", "image"}
-    assert tokens["text"]["at_most"] + tokens["image"]["at_most"] == len(body)
+    assert tokens["text"]["at_most"] == len(body) - len(url.partition(",")[2])
+    assert tokens["image"]["at_most"] == image_bound(url)
 
 
 async def test_a_body_that_is_no_json_is_told_as_the_one_thing_known() -> None:

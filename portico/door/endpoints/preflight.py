@@ -23,6 +23,7 @@ from portico.door.dialect import Dialect
 from portico.door.endpoints.answering import Verifier, answer_json
 from portico.door.exchange import Exchange
 from portico.kit.clock import Clock
+from portico.pricing.media import media_bounds
 from portico.pricing.offer import Offer
 from portico.routing.service import Routes
 
@@ -156,8 +157,8 @@ def _tokens(case: _Case) -> dict[str, Any]:
     inputs: dict[str, Any] = {
         "text": {"at_most": text_bytes, "about": case.prompt.input_tokens_guess}
     }
-    for kind, characters in sorted(media.items()):
-        inputs[kind] = {"at_most": characters}
+    for kind, tokens in sorted(media_bounds(case.prompt).items() if media else ()):
+        inputs[kind] = {"at_most": tokens}
     return {
         "input": inputs,
         "output": {"text": {"at_most": case.output_tokens_max * case.prompt.choices}},
