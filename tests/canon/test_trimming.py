@@ -53,6 +53,7 @@ def test_a_question_asked_before_a_result_came_begins_no_turn() -> None:
 
 
 def test_a_call_stays_with_its_result_and_a_thought_with_what_came_of_it() -> None:
+    assert steps("qtcrtccrrts", 2) == "q.........."
     assert steps("qtcrtccrrts", 4) == "q........ts"
     assert steps("qtcrtccrrts", 8) == "q...tccrrts"
     assert steps("qscrs", 3) == "q...s"

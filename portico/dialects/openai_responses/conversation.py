@@ -120,7 +120,9 @@ class _Reading:
             case wire.FunctionCallOutput() | wire.CustomToolCallOutput():
                 yield ToolResult(self._ended(item.call_id), _parts(item.output))
             case wire.Reasoning():
-                yield _thought(item)
+                thought = _thought(item)
+                if thought != Thought():
+                    yield thought
             case wire.Compaction() | wire.CompactionSummary():
                 raise _foreign(path)
             case wire.Hosted():
