@@ -2,8 +2,6 @@
 
 import base64
 import json
-from collections.abc import AsyncIterable, Awaitable, Iterable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
 
 import anthropic
@@ -39,12 +37,11 @@ _THINKING_TOKENS = 1_024
 class Client(ways.Client):
     def _open(self, origin: str, key: str) -> None:
         known: dict[str, Any] = {"base_url": origin, "api_key": key, "max_retries": 0}
-        self._sdk = anthropic.Anthropic(**known)
-        self._sdk_async = anthropic.AsyncAnthropic(**known)
+        kind = anthropic.AsyncAnthropic if self.awaits else anthropic.Anthropic
+        self._sdk: Any = kind(**known)
 
-    async def _close(self) -> None:
-        self._sdk.close()
-        await self._sdk_async.close()
+    def _close(self) -> Any:
+        return self._sdk.close()
 
     def _hurried(self, body: Any, patience_s: float) -> Any:
         return {**body, "timeout": patience_s}
@@ -62,14 +59,8 @@ class Client(ways.Client):
     def _whole(self, body: Any) -> Any:
         return self._sdk.messages.create(**body)
 
-    def _whole_async(self, body: Any) -> Awaitable[Any]:
-        return self._sdk_async.messages.create(**body)
-
-    def _stream(self, body: Any) -> AbstractContextManager[Iterable[Any]]:
+    def _stream(self, body: Any) -> Any:
         return self._sdk.messages.stream(**body)
-
-    def _stream_async(self, body: Any) -> AbstractAsyncContextManager[AsyncIterable[Any]]:
-        return self._sdk_async.messages.stream(**body)
 
     def _joined(self, events: list[Any]) -> Answer:
         assert events[-1].type == "message_stop", events[-1]

@@ -1,7 +1,6 @@
 """The matrix in the words of the google-genai SDK."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, closing
 from typing import Any
 
 from google import genai
@@ -26,11 +25,11 @@ _ENDED = {types.FinishReason.STOP: "done", types.FinishReason.MAX_TOKENS: "cap"}
 class Client(ways.Client):
     def _open(self, origin: str, key: str) -> None:
         options = types.HttpOptions(base_url=origin)
-        self._sdk = genai.Client(api_key=key, http_options=options)
+        client = genai.Client(api_key=key, http_options=options)
+        self._sdk: Any = client.aio if self.awaits else client
 
-    async def _close(self) -> None:
-        await self._sdk.aio.aclose()
-        self._sdk.close()
+    def _close(self) -> Any:
+        return self._sdk.aclose() if self.awaits else self._sdk.close()
 
     def _hurried(self, body: Any, patience_s: float) -> Any:
         options = types.HttpOptions(timeout=round(patience_s * 1000))
@@ -47,18 +46,9 @@ class Client(ways.Client):
     def _whole(self, body: Any) -> Any:
         return self._sdk.models.generate_content(**body)
 
-    def _whole_async(self, body: Any) -> Awaitable[Any]:
-        return self._sdk.aio.models.generate_content(**body)
-
-    @contextmanager
-    def _stream(self, body: Any) -> Iterator[Iterable[Any]]:
-        stream: Any = self._sdk.models.generate_content_stream(**body)
-        yield stream
-        stream.close()
-
-    @asynccontextmanager
-    async def _stream_async(self, body: Any) -> AsyncIterator[AsyncIterable[Any]]:
-        yield await self._sdk.aio.models.generate_content_stream(**body)
+    def _stream(self, body: Any) -> Any:
+        stream = self._sdk.models.generate_content_stream(**body)
+        return _opened(stream) if self.awaits else closing(stream)
 
     def _joined(self, events: list[Any]) -> Answer:
         return self._read(events, len(events))
@@ -137,6 +127,10 @@ class Client(ways.Client):
             tokens_out=(used.candidates_token_count or 0) + (used.thoughts_token_count or 0),
             said=types.Content(role="model", parts=said[0]),
         )
+
+
+async def _opened(stream: Any) -> Any:
+    return aclosing(await stream)
 
 
 def _text(parts: list[Any], *, thought: bool) -> str:

@@ -2,11 +2,6 @@
 
 import base64
 import json
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable
-from contextlib import (
-    AbstractContextManager,
-    asynccontextmanager,
-)
 from typing import Any
 
 import openai
@@ -39,12 +34,10 @@ _ENDED = {"stop": "done", "tool_calls": "tools", "length": "cap"}
 class Client(ways.Client):
     def _open(self, origin: str, key: str) -> None:
         known: dict[str, Any] = {"base_url": f"{origin}/v1", "api_key": key, "max_retries": 0}
-        self._sdk = openai.OpenAI(**known)
-        self._sdk_async = openai.AsyncOpenAI(**known)
+        self._sdk: Any = (openai.AsyncOpenAI if self.awaits else openai.OpenAI)(**known)
 
-    async def _close(self) -> None:
-        self._sdk.close()
-        await self._sdk_async.close()
+    def _close(self) -> Any:
+        return self._sdk.close()
 
     def _hurried(self, body: Any, patience_s: float) -> Any:
         return {**body, "timeout": patience_s}
@@ -62,19 +55,9 @@ class Client(ways.Client):
     def _whole(self, body: Any) -> Any:
         return self._sdk.chat.completions.create(**body)
 
-    def _whole_async(self, body: Any) -> Awaitable[Any]:
-        return self._sdk_async.chat.completions.create(**body)
-
-    def _stream(self, body: Any) -> AbstractContextManager[Iterable[Any]]:
-        stream: AbstractContextManager[Iterable[Any]] = self._sdk.chat.completions.create(
-            **body, **_STREAMED
-        )
-        return stream
-
-    @asynccontextmanager
-    async def _stream_async(self, body: Any) -> AsyncIterator[AsyncIterable[Any]]:
-        async with await self._sdk_async.chat.completions.create(**body, **_STREAMED) as stream:
-            yield stream
+    def _stream(self, body: Any) -> Any:
+        options = {"stream": True, "stream_options": {"include_usage": True}}
+        return self._sdk.chat.completions.create(**body, **options)
 
     def _joined(self, events: list[Any]) -> Answer:
         state: ChatCompletionStreamState[None] = ChatCompletionStreamState()
@@ -127,9 +110,6 @@ class Client(ways.Client):
             tokens_out=whole.usage.completion_tokens,
             said=first.message.to_dict(),
         )
-
-
-_STREAMED: Any = {"stream": True, "stream_options": {"include_usage": True}}
 
 
 def _tool(tool: Tool) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 import base64
 import json
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable
-from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any
 
 from tests.matrix import openai_chat
@@ -16,16 +14,8 @@ class Client(openai_chat.Client):
     def _whole(self, body: Any) -> Any:
         return self._sdk.responses.create(**body)
 
-    def _whole_async(self, body: Any) -> Awaitable[Any]:
-        return self._sdk_async.responses.create(**body)
-
-    def _stream(self, body: Any) -> AbstractContextManager[Iterable[Any]]:
+    def _stream(self, body: Any) -> Any:
         return self._sdk.responses.stream(**body)
-
-    @asynccontextmanager
-    async def _stream_async(self, body: Any) -> AsyncIterator[AsyncIterable[Any]]:
-        async with self._sdk_async.responses.stream(**body) as stream:
-            yield stream
 
     def _joined(self, events: list[Any]) -> Answer:
         whole = events[-1].response

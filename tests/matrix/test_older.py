@@ -29,8 +29,8 @@ pytestmark = [
 @cache
 def failures(client: str, door: Door) -> dict[tuple[str, str, str], str | None]:
     """By scenario, engine and way: how each cell of this client failed; None where it did not."""
-    # Of the project that runs the tests, and not to be overwritten with older things.
-    ours = ("VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT")
+    # Said to whoever runs the tests: that environment must not be filled with older things.
+    ours = ("VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT", "UV_LOCKED", "UV_NO_SYNC")
     done = subprocess.run(
         [
             *("uv", "run", "--quiet", "--project", OLDER, "--frozen", "--python", sys.executable),

@@ -1,9 +1,8 @@
 """The ways an SDK is used: whole answers and streams, with and without `await`."""
 
 import asyncio
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterable, Awaitable, Iterable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Literal
 
 from tests.matrix.asking import Answer, Broken, Question, Refused
@@ -13,12 +12,13 @@ WAYS: tuple[Way, ...] = ("whole", "whole, async", "stream", "stream, async")
 
 
 class Client(ABC):
-    """One SDK, used in one way.  What is between the two is the SDK's own: `body` is the words of
-    one request, `whole` a whole answer, `events` those of a stream, `failure` what is raised."""
+    """One SDK, used in one way.  What it is given and gives stays its own: `body` is the words of
+    one request, `whole` a whole answer, `events` those of a stream."""
 
     def __init__(self, origin: str, key: str, way: Way) -> None:
         """origin: where Portico is, without `/v1`."""
         self.way = way
+        self.awaits = way.endswith("async")
         self._loop = asyncio.Runner()
         self._open(origin, key)
 
@@ -30,17 +30,17 @@ class Client(ABC):
                 case "whole":
                     return self._read(self._whole(body))
                 case "whole, async":
-                    return self._read(self._loop.run(_awaited(self._whole_async(body))))
+                    return self._read(self._loop.run(_awaited(self._whole(body))))
                 case "stream":
                     with self._stream(body) as events:
                         return self._joined(list(events))
                 case "stream, async":
                     return self._joined(self._loop.run(self._heard(body)))
         except Exception as failure:
-            heard = self._failed(failure)
-            if heard is None:
+            meant = self._failed(failure)
+            if meant is None:
                 raise
-            raise heard from failure
+            raise meant from failure
 
     def leave(self, question: Question, patience_s: float) -> None:
         """Ask and hang up: a stream after its first event, else when patience is at its end.  With
@@ -52,7 +52,7 @@ class Client(ABC):
                 case "whole":
                     self._whole(self._hurried(body, patience_s))
                 case "whole, async":
-                    self._loop.run(asyncio.wait_for(self._whole_async(body), patience_s))
+                    self._loop.run(asyncio.wait_for(self._whole(body), patience_s))
                 case "stream":
                     with self._stream(body) as events:
                         next(iter(events))
@@ -64,11 +64,13 @@ class Client(ABC):
         assert "Timeout" in how, f"{how} within {patience_s} s"
 
     def close(self) -> None:
-        self._loop.run(self._close())
+        closed = self._close()
+        if self.awaits:
+            self._loop.run(closed)
         self._loop.close()
 
     async def _heard(self, body: Any) -> list[Any]:
-        async with self._stream_async(body) as events:
+        async with await _awaited(self._stream(body)) as events:
             return [event async for event in events]
 
     async def _left(self, body: Any) -> None:
@@ -76,7 +78,7 @@ class Client(ABC):
 
         async def listen() -> None:
             try:
-                async with self._stream_async(body) as events:
+                async with await _awaited(self._stream(body)) as events:
                     async for _ in events:
                         heard.set()
             finally:
@@ -89,10 +91,12 @@ class Client(ABC):
         assert listening.cancelled(), "the answer came first"
 
     @abstractmethod
-    def _open(self, origin: str, key: str) -> None: ...
+    def _open(self, origin: str, key: str) -> None:
+        """With the SDK's asynchronous classes if `awaits`."""
 
     @abstractmethod
-    async def _close(self) -> None: ...
+    def _close(self) -> Any:
+        """To be awaited if `awaits`, as everything the SDK does."""
 
     @abstractmethod
     def _body(self, question: Question) -> Any: ...
@@ -105,13 +109,8 @@ class Client(ABC):
     def _whole(self, body: Any) -> Any: ...
 
     @abstractmethod
-    def _whole_async(self, body: Any) -> Awaitable[Any]: ...
-
-    @abstractmethod
-    def _stream(self, body: Any) -> AbstractContextManager[Iterable[Any]]: ...
-
-    @abstractmethod
-    def _stream_async(self, body: Any) -> AbstractAsyncContextManager[AsyncIterable[Any]]: ...
+    def _stream(self, body: Any) -> Any:
+        """Its events, in a context that hangs up at its end."""
 
     @abstractmethod
     def _read(self, whole: Any, pieces: int = 0) -> Answer: ...
@@ -125,5 +124,6 @@ class Client(ABC):
         """What it means; None when it is neither."""
 
 
-async def _awaited(answer: Awaitable[Any]) -> Any:
-    return await answer
+async def _awaited(given: Any) -> Any:
+    """Some streams are awaited before they are entered, some are not."""
+    return await given if inspect.isawaitable(given) else given
