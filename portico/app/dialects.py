@@ -98,7 +98,7 @@ class Question:
 class Spoken:
     """
     generating: by the path a request to generate is sent to.
-    others: who is answered in other words than OpenAI's; shapes: how they are shown models.
+    others: who is answered in other words than those of Chat; shapes: how they are shown models.
     compact: of a conversation in Responses, a shorter one.
     """
 
@@ -124,7 +124,11 @@ def spoken(seal: Seal, clock: Clock) -> Spoken:
             "/v1/responses": openai_responses,
             "/v1/messages": anthropic,
         },
-        others={"anthropic": anthropic, "gemini": gemini.GEMINI},
+        others={
+            "responses": openai_responses,
+            "anthropic": anthropic,
+            "gemini": gemini.GEMINI,
+        },
         shapes={"anthropic": AnthropicShape(), "gemini": GeminiShape()},
         compact=Compactor(seals).compact,
         questions=(

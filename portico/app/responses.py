@@ -2,9 +2,9 @@
 
 from functools import partial
 
-from portico.dialects.openai_chat import errors as chat_errors
+from portico.dialects.openai_chat.errors import headers
 from portico.dialects.openai_responses.answers.writer import Writers
-from portico.dialects.openai_responses.errors import stream_error
+from portico.dialects.openai_responses.errors import render, stream_error
 from portico.dialects.openai_responses.opening import Seals
 from portico.dialects.openai_responses.parse import SPECIMEN, Parser
 from portico.dialects.openai_responses.request import ResponsesRequest
@@ -29,8 +29,8 @@ def responses(parser: Parser, seals: Seals, clock: Clock) -> Dialect:
     return Dialect(
         parse=parser.create,
         writer=Writers(seals, clock).of,
-        envelope=chat_errors.render,
-        headers=chat_errors.headers,
+        envelope=render,
+        headers=headers,
         event=stream_error,
         specimen=SPECIMEN,
         body=ResponsesRequest,

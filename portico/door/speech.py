@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Literal
 
-Speech = Literal["openai", "anthropic", "gemini"]
+Speech = Literal["openai", "responses", "anthropic", "gemini"]
+"""OpenAI's two have one envelope, but fields of their own that it names."""
 
 _GEMINI_ROOTS = ("/v1beta/", "/v1alpha/")
 _MODELS = "/v1/models"
+_RESPONSES = "/v1/responses"
 _MESSAGES = ("/v1/messages", "/v1/v1/messages", "/messages")
 """And where a wrong base URL leads to.  (Other paths may end in /messages.)"""
 
@@ -19,7 +21,7 @@ def speech_of(path: str, headers: Mapping[bytes, bytes], query: bytes) -> Speech
     if path.startswith(_GEMINI_ROOTS) or path.rpartition(":")[2] in VERBS:
         return "gemini"
     if not path.startswith(_MODELS):
-        return "openai"
+        return "responses" if path.startswith(_RESPONSES) else "openai"
     if b"anthropic-version" in headers:
         return "anthropic"
     if b"x-goog-api-key" in headers or b"key=" in query:

@@ -261,7 +261,7 @@ def test_truncation_auto_drops_the_oldest_turns(client: openai.OpenAI) -> None:
     asked: Any = [*old, *old, *old, {"role": "user", "content": "Hello"}]
     with pytest.raises(openai.BadRequestError) as refused:
         client.responses.create(model="sim-echo", input=asked)
-    assert refused.value.code == "context_length_exceeded"
+    assert (refused.value.code, refused.value.param) == ("context_length_exceeded", "input")
     raw = client.responses.with_raw_response.create(
         model="sim-echo", input=asked, truncation="auto"
     )

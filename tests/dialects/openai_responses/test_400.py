@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from portico.dialects.openai_chat.errors import render
+from portico import errors
+from portico.dialects.openai_responses.errors import render
 from portico.errors import Refusal
 
 from .bodies import NAMESPACE, PARSER, PATCH, TOOL, call, refused, result, says
@@ -137,3 +138,10 @@ def test_edge_27_what_is_no_request_is_refused(body: bytes) -> None:
         PARSER.create(body, {})
     assert 400 <= caught.value.status < 500
     assert set(json.loads(render(caught.value))["error"]) >= {"message", "type", "param", "code"}
+
+
+def test_fields_are_called_as_they_are_called_here() -> None:
+    refusal = errors.CONTEXT_LENGTH("'max_completion_tokens' is 9.", field="max_completion_tokens")
+    error = json.loads(render(refusal))["error"]
+    assert (error["param"], error["code"]) == ("max_output_tokens", "context_length_exceeded")
+    assert error["message"].startswith("'max_output_tokens' is 9.")

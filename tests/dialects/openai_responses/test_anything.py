@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from portico.canon.conversation import Conversation
 from portico.canon.delta import Delta, Finished, Text, ToolArguments, ToolCallBegan
 from portico.canon.prompt import Prompt
-from portico.dialects.openai_chat.errors import render
 from portico.dialects.openai_chat.translation import as_chat
 from portico.dialects.openai_responses.answers.writer import Writers
+from portico.dialects.openai_responses.errors import render
 from portico.dialects.openai_responses.items import Item
 from portico.dialects.openai_responses.request import ResponsesRequest
 from portico.errors import Refusal
