@@ -82,6 +82,8 @@ class Fleet:
         self._own: list[Deployment] = []
         self._wishes: list[Wish] = []
         self._reached: dict[Wish, list[Deployment]] = {}
+        self._standing_in: dict[Wish, list[Deployment]] = {}
+        """What serves until a wish with a new key has been asked."""
         self._reaching: set[Wish] = set()
         self._answered = asyncio.Event()
         self._problems: dict[Wish, str] = {}
@@ -108,7 +110,9 @@ class Fleet:
 
         Gives what is wrong with those not served."""
         before, self._wishes = self._wishes, list(wishes)
+        known = {**self._standing_in, **self._reached}
         self._reached = {wish: self._reached[wish] for wish in wishes if wish in self._reached}
+        self._standing_in = {wish: _with_another_key(wish, known) for wish in self._missing()}
         if before != self._wishes or self._cut:
             self._publish()
         for wish in wishes:
@@ -143,8 +147,11 @@ class Fleet:
     def _publish(self) -> None:
         now_s = self._clock.monotonic_s()
         self._cut = {where: until_s for where, until_s in self._cut.items() if until_s > now_s}
-        upstream = (d for wish in self._wishes for d in self._reached.get(wish, ()))
+        upstream = (d for wish in self._wishes for d in self._of(wish))
         self._routing.replace(self._plugged(each) for each in (*self._own, *upstream))
+
+    def _of(self, wish: Wish) -> Sequence[Deployment]:
+        return self._reached.get(wish) or self._standing_in.get(wish) or ()
 
     def _plugged(self, deployment: Deployment) -> Deployment:
         until_s = self._cut.get((deployment.model, deployment.id))
@@ -163,7 +170,10 @@ class Fleet:
             self._problems.pop(wish, None)
             if problem:  # said once: what serves anything is not asked again
                 _log.warning("%s is served in part: %s", wish.model or wish.base_url, problem)
-        elif self._problems.get(wish) != problem:
+            return
+        if self._standing_in.pop(wish, None):
+            self._publish()
+        if self._problems.get(wish) != problem:
             self._problems[wish] = problem
             _log.warning("%s is not served yet: %s", wish.model or wish.base_url, problem)
 
@@ -245,6 +255,14 @@ class Fleet:
         if wish in self._wishes:
             self._reached.setdefault(wish, []).append(deployment)
             self._publish()
+
+
+def _with_another_key(wish: Wish, known: dict[Wish, list[Deployment]]) -> list[Deployment]:
+    """What serves the same wish with the key it had before: a key is changed without a gap."""
+    for other, deployments in known.items():
+        if replace(other, api_key=wish.api_key, trouble=wish.trouble) == wish:
+            return deployments
+    return []
 
 
 def not_tried(models: Sequence[str]) -> str:

@@ -4,27 +4,16 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from engines.transport.upstream import Request, Script, Upstream, answering, sized
 from portico.engines.provider.engine import ProviderEngine
 from portico.engines.provider.outbound import ProviderKind
 from portico.engines.provider.survey import ModelListed, provider_at, provider_engine
 from portico.engines.transport.base import Deadlines
 from portico.engines.transport.native import NativeTransport
 from portico.kit.clock import Clock, SystemClock
+from tests.engines.transport.upstream import Request, Script, Upstream
 
 from .providers import KINDS
-
-KEY = "key-of-the-operator"
-EVENTS = b"Content-Type: text/event-stream; charset=utf-8\r\n"
-JSON = b"Content-Type: application/json\r\n"
-
-
-def streaming(*events: bytes) -> Script:
-    return answering(sized(b"".join(events), fields=EVENTS))
-
-
-def saying(body: bytes, status: bytes = b"200 OK", fields: bytes = b"") -> Script:
-    return answering(sized(body, status=status, fields=JSON + fields))
+from .serving import KEY
 
 
 class Bench:

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from engines.transport.upstream import Peer, answering, sized
 from portico import errors
 from portico.canon.conversation import Message, TextPart, Thought, Tool, ToolCall, ToolResult
 from portico.canon.delta import Finished, Text, ToolArguments, ToolCallBegan
@@ -13,9 +12,10 @@ from portico.engines.base import UpstreamFailed
 from portico.engines.provider.outbound import OUTBOUND, ProviderKind
 from portico.engines.provider.survey import provider_at, survey_provider
 from portico.engines.transport.base import Deadlines
+from tests.engines.transport.upstream import Peer, answering, sized
 
 from .asking import HI, foreign, heard, native, without_ids
-from .conftest import EVENTS, JSON, KEY, Bench, saying, streaming
+from .conftest import Bench
 from .providers import (
     GEMINI_USAGE,
     PROVIDERS,
@@ -25,6 +25,7 @@ from .providers import (
     message_start,
     tool_use,
 )
+from .serving import EVENTS, JSON, KEY, saying, streaming
 
 pytestmark = pytest.mark.anyio
 

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines.transport.upstream import cut
 from portico.canon.delta import (
     Delta,
     Event,
@@ -19,6 +18,7 @@ from portico.canon.delta import (
 from portico.dialects.openai_chat.failures import BrokenAnswer
 from portico.dialects.outbound.stream import ProviderStream
 from portico.engines.provider.outbound import OUTBOUND, ProviderKind
+from tests.engines.transport.upstream import cut
 
 from .asking import without_ids
 from .providers import (
