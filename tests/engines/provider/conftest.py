@@ -21,17 +21,17 @@ class Bench:
 
     def __init__(self) -> None:
         self.transport = NativeTransport()
-        self._upstreams: list[Upstream] = []
+        self.upstreams: list[Upstream] = []
 
     @property
     def seen(self) -> list[Request]:
         """Every request that any provider got."""
-        return [request for upstream in self._upstreams for request in upstream.requests]
+        return [request for upstream in self.upstreams for request in upstream.requests]
 
     async def upstream(self, script: Script) -> Upstream:
         upstream = Upstream(script)
         await upstream.open()
-        self._upstreams.append(upstream)
+        self.upstreams.append(upstream)
         return upstream
 
     async def engine(
@@ -49,7 +49,7 @@ class Bench:
 
     async def close(self) -> None:
         await self.transport.close()
-        for upstream in self._upstreams:
+        for upstream in self.upstreams:
             await upstream.close()
 
 
