@@ -17,7 +17,7 @@ import msgspec
 from portico.app.dialects import spoken
 from portico.canon.delta import Delta, Text
 from portico.dialects.openai_chat.parse import parse
-from portico.dialects.openai_chat.reader import StreamReader
+from portico.dialects.openai_chat.reading.reader import StreamReader
 from portico.dialects.openai_chat.repair import RepairReader
 from portico.dialects.openai_chat.upstream import body_for
 from portico.dialects.openai_chat.writer import writer_for

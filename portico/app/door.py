@@ -19,11 +19,11 @@ from portico.door.endpoints.compacting import Compacting
 from portico.door.endpoints.counting import Counting
 from portico.door.endpoints.description import Description
 from portico.door.endpoints.money import Money
+from portico.door.endpoints.openapi import document
 from portico.door.endpoints.preflight import Desks, Preflight
 from portico.door.generation import Generation
+from portico.door.intake.media import Media
 from portico.door.limits import EdgeLimits
-from portico.door.media import Media
-from portico.door.openapi import document
 from portico.door.origins import Origins
 from portico.door.routes import Route, Routes
 from portico.kit.clock import Clock

@@ -11,11 +11,11 @@ from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
 from portico.dialects.losses import header
 from portico.door.credentials import credential_of
-from portico.door.decoding import body_of
 from portico.door.dialect import Breaking, Dialect, Writer
 from portico.door.exchange import Exchange
+from portico.door.intake.decoding import body_of
+from portico.door.intake.media import Media
 from portico.door.lines import JSON, line
-from portico.door.media import Media
 from portico.kit.clock import Clock
 from portico.kit.leaving import DRAINED, Left
 from portico.replay.claim import Claim

@@ -12,6 +12,7 @@ from portico.canon.delta import Delta, Finished, Text
 from portico.canon.prompt import Prompt
 from portico.canon.usage import Meters
 from portico.dialects.openai_chat import errors as chat_errors
+from portico.dialects.openai_chat import strictness
 from portico.dialects.openai_chat.parse import SPECIMEN, parse
 from portico.dialects.openai_chat.writer import writer_for
 from portico.door.dialect import Dialect
@@ -28,6 +29,7 @@ CHAT = Dialect(
     headers=chat_errors.headers,
     event=chat_errors.stream_error,
     specimen=SPECIMEN,
+    strict=strictness.check,
 )
 WORDS = ("Hello", " from", " the", " door")
 

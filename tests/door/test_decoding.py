@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portico import errors
-from portico.door.decoding import codings_of, decoded
+from portico.door.intake.decoding import codings_of, decoded
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from portico.dialects.openai_chat.parse import parse
-from portico.door.media import LINKS_MAX, Media
+from portico.door.intake.media import LINKS_MAX, Media
 from portico.errors import Refusal
 from portico.kit.leaving import Leaving, Left
 from tests.dialects.openai_chat.bodies import PNG

@@ -6,7 +6,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from portico.door.openapi import document
+from portico.door.endpoints.openapi import document
 from tests.door.test_admission_of_routes import Rooms, door
 
 BOOKS: Any = Rooms()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from portico.pricing.offer import Offer
 from portico.routing.model import Deployment
 from portico.routing.service import Routing
 from tests.dialects.openai_chat.bodies import PNG, data_url, encoded, image
-from tests.door.rooms import Books, Scripted, says
+from tests.door.rooms import CALLER, Books, Scripted, says
 from tests.door.scene import Answer, Watching, request, serving
 from tests.door.test_chat import CHAT
 from tests.door.test_endpoints import Clock
@@ -54,6 +55,7 @@ class Desk:
         offer: Offer | errors.Refusal | None = None,
         accounts: Sequence[Account] = (),
         windows: Sequence[Window] = (),
+        books: Books | None = None,
     ) -> None:
         self._offer = offer
         self._standing = Standing(tuple(accounts), tuple(windows))
@@ -63,7 +65,7 @@ class Desk:
             Deployment("a/m", "m", self.engine, "us", 7),
             Deployment("b/m", "m", self.engine, "them", 8),
         ]
-        desks = Desks(Books(), Routing(ways), self, self)
+        desks = Desks(books or Books(), Routing(ways), self, self)
         preflight = Preflight(
             "/v1/chat/completions", CHAT, desks, Clock(), body_bytes_max=10_000, compression=True
         )
@@ -179,6 +181,17 @@ async def test_funds_that_do_not_reach_are_told(
     told = await Desk(OFFER, accounts, windows).told(encoded())
     assert codes(told) == expected
     assert told["valid"] is not bool(expected)
+
+
+class StrictBooks(Books):
+    async def verify(self, credential: str) -> Caller:
+        return replace(CALLER, compatibility="strict")
+
+
+async def test_what_a_strict_key_is_refused_is_told() -> None:
+    told = await Desk(books=StrictBooks()).told(encoded(mystery=1))
+    assert codes(told) == ["unknown_field"]
+    assert codes(await Desk().told(encoded(mystery=1))) == []
 
 
 async def test_media_are_counted_apart() -> None:

@@ -13,7 +13,7 @@ GEMINI = {b"x-goog-api-key": b"pk_live_x"}
     [
         ("/v1/chat/completions", {}, b"", "openai"),
         ("/v1/chat/completions", ANTHROPIC, b"", "openai"),
-        ("/v1/responses", GEMINI, b"", "openai"),
+        ("/v1/responses", GEMINI, b"", "responses"),
         ("/v1/messages", {}, b"", "anthropic"),
         ("/v1/messages/count_tokens", {}, b"beta=true", "anthropic"),
         ("/v1/v1/messages", {}, b"", "anthropic"),

@@ -12,7 +12,7 @@ from portico.canon.prompt import Prompt
 from portico.dialects.openai_chat import failures
 from portico.dialects.openai_chat.chunks import read_untyped, rewritten
 from portico.dialects.openai_chat.failures import BrokenAnswer
-from portico.dialects.openai_chat.tally import Tally
+from portico.dialects.openai_chat.reading.tally import Tally
 from portico.dialects.openai_chat.usage import meters_of, usage_in
 from portico.dialects.openai_completions.parse import check_written_here, read
 from portico.kit.sse import Event, EventReader, EventTooLarge, frame

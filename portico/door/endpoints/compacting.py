@@ -5,10 +5,10 @@ from typing import Any
 
 from portico.canon.prompt import Prompt
 from portico.door.credentials import credential_of
-from portico.door.decoding import body_of
 from portico.door.dialect import Dialect
 from portico.door.endpoints.answering import Verifier, answer_json
 from portico.door.exchange import Exchange
+from portico.door.intake.decoding import body_of
 from portico.kit.clock import Clock
 from portico.routing.service import Routing
 

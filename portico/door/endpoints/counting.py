@@ -11,10 +11,10 @@ import msgspec
 
 from portico.canon.prompt import Prompt
 from portico.door.credentials import credential_of
-from portico.door.decoding import body_of
 from portico.door.dialect import Dialect
 from portico.door.endpoints.answering import UNCACHED, Verifier
 from portico.door.exchange import Exchange
+from portico.door.intake.decoding import body_of
 from portico.door.lines import JSON
 from portico.routing.service import Routing
 

@@ -18,10 +18,10 @@ from portico.canon.data_use import DataUse
 from portico.canon.prompt import Prompt
 from portico.dialects.violations import Verdict, violations
 from portico.door.credentials import credential_of
-from portico.door.decoding import body_of
 from portico.door.dialect import Dialect
 from portico.door.endpoints.answering import Verifier, answer_json
 from portico.door.exchange import Exchange
+from portico.door.intake.decoding import body_of
 from portico.kit.clock import Clock
 from portico.pricing.media import media_bounds
 from portico.pricing.offer import Offer
@@ -96,10 +96,20 @@ class Preflight:
         verdict = violations(self._dialect.parse, body, self._dialect.specimen)
         case = _Case(list(verdict.found), verdict.prompt)
         if case.prompt is not None:
+            self._be_strict(case, caller, case.prompt)
             self._route(case, caller, case.prompt)
         if case.offer is not None and not case.refusals:
             self._fund(case, await self._desks.standings.of(caller), case.offer)
         answer_json(exchange, 200, self._told(case, verdict))
+
+    def _be_strict(self, case: _Case, caller: Caller, prompt: Prompt) -> None:
+        prompt.compatibility = caller.compatibility
+        if prompt.compatibility != "strict":
+            return
+        try:
+            self._dialect.strict(prompt)
+        except errors.Refusal as refusal:
+            case.refusals.append(refusal)
 
     def _route(self, case: _Case, caller: Caller, prompt: Prompt) -> None:
         if any(refusal.field == "model" for refusal in case.refusals):

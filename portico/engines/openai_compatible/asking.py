@@ -16,7 +16,7 @@ from portico.canon.prompt import Prompt
 from portico.canon.trimming import bytes_of, fitted
 from portico.dialects.losses import Losses
 from portico.dialects.openai_chat.parse import DIALECT as CHAT
-from portico.dialects.openai_chat.reader import StreamReader, read_answer
+from portico.dialects.openai_chat.reading.reader import StreamReader, read_answer
 from portico.dialects.openai_chat.repair import RepairReader, repair_answer
 from portico.dialects.openai_chat.translation import as_chat, custom_tools
 from portico.dialects.openai_completions import upstream as completions

@@ -12,7 +12,7 @@ from portico import errors
 from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
 from portico.dialects.openai_chat.failures import BrokenAnswer
-from portico.dialects.openai_chat.reader import read_answer
+from portico.dialects.openai_chat.reading.reader import read_answer
 from portico.engines.apart import one_by_one
 from portico.engines.base import Relay, UpstreamFailed
 from portico.engines.openai_compatible import refusals

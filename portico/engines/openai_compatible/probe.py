@@ -20,7 +20,7 @@ _DEADLINES = Deadlines(connect_s=5.0, first_byte_s=60.0, idle_s=15.0, total_s=90
 _ANSWER_BYTES_MAX = 1_048_576
 _CONCURRENCY_UNKNOWN = 256
 _ONLY_VECTORS: frozenset[Feature] = frozenset({"embeddings"})
-_REFUSES = frozenset({400, 404, 405, 422, 501})
+_REFUSES = frozenset({400, 404, 405, 422, 500, 501})
 """How servers say that a model does not chat."""
 _TELLS_RUNNING_USAGE: frozenset[Kind] = frozenset({"vllm", "sglang"})
 

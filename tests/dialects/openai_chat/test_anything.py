@@ -13,7 +13,7 @@ from portico.canon.prompt import Prompt
 from portico.dialects.openai_chat.errors import render
 from portico.dialects.openai_chat.failures import BrokenAnswer
 from portico.dialects.openai_chat.parse import parse
-from portico.dialects.openai_chat.reader import StreamReader, read_answer
+from portico.dialects.openai_chat.reading.reader import StreamReader, read_answer
 from portico.dialects.openai_chat.repair import RepairReader, repair_answer
 from portico.dialects.openai_chat.request import ChatRequest
 from portico.dialects.openai_chat.upstream import body_for

@@ -9,7 +9,7 @@ import pytest
 from portico.canon.conversation import ToolCall
 from portico.dialects.openai_chat.failures import BrokenAnswer
 from portico.dialects.openai_chat.parse import TWO_LIMITS
-from portico.dialects.openai_chat.reader import StreamReader, read_answer
+from portico.dialects.openai_chat.reading.reader import StreamReader, read_answer
 from portico.dialects.openai_chat.repair import RepairReader, repair_answer
 from portico.dialects.openai_chat.upstream import body_for
 from portico.kit.sse import PING

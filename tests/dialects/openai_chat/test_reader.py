@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from portico.canon.usage import Meters
 from portico.dialects.openai_chat.failures import BrokenAnswer
-from portico.dialects.openai_chat.reader import StreamReader, read_answer
+from portico.dialects.openai_chat.reading.reader import StreamReader, read_answer
 from portico.dialects.openai_chat.repair import repair_answer
 
 from .streams import (

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from portico.canon.prompt import Prompt
 from portico.dialects.openai_embeddings.parse import INPUTS_MAX, parse, wants_base64
 from portico.errors import Refusal
-
 from tests.dialects.openai_chat.test_anything import ANY_JSON, ANY_TEXT, check
 
 

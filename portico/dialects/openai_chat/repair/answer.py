@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 
 from portico.canon.delta import Delta
-from portico.dialects.openai_chat import reader
 from portico.dialects.openai_chat.chunks import read_untyped
+from portico.dialects.openai_chat.reading import reader
 from portico.dialects.openai_chat.repair.calls import ToolCalls
 from portico.dialects.openai_chat.repair.reasons import reason_of
 

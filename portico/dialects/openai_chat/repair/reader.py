@@ -9,9 +9,9 @@ from portico.canon.delta import Delta
 from portico.dialects.openai_chat import failures
 from portico.dialects.openai_chat.chunks import ChunkDelta, read_untyped
 from portico.dialects.openai_chat.failures import BrokenAnswer
+from portico.dialects.openai_chat.reading.tally import Tally
 from portico.dialects.openai_chat.repair.calls import ToolCalls
 from portico.dialects.openai_chat.repair.reasons import reason_of
-from portico.dialects.openai_chat.tally import Tally
 from portico.dialects.openai_chat.usage import Timings, meters_of, meters_of_timings, usage_in
 from portico.kit.sse import Event, EventReader, EventTooLarge, frame
 

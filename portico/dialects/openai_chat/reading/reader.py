@@ -14,7 +14,7 @@ from portico.canon.usage import Meters
 from portico.dialects.openai_chat import failures
 from portico.dialects.openai_chat.chunks import Chunk, read_chunk, read_whole, rewritten
 from portico.dialects.openai_chat.failures import BrokenAnswer
-from portico.dialects.openai_chat.tally import Tally
+from portico.dialects.openai_chat.reading.tally import Tally
 from portico.dialects.openai_chat.usage import (
     ChatUsage,
     Timings,
