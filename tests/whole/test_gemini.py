@@ -322,6 +322,24 @@ def test_a_stream_that_breaks_off_raises(client: genai.Client) -> None:
     assert broken.value.status == "UNAVAILABLE"
 
 
+def test_a_strict_key_is_refused_what_would_only_be_left_out(served: Served) -> None:
+    key = served.cli("key", "create", "--name", "strict", "--compatibility", "strict")["api_key"]
+    setting = types.SafetySetting(
+        category=types.HarmCategory.HARM_CATEGORY_HARASSMENT,
+        threshold=types.HarmBlockThreshold.BLOCK_NONE,
+    )
+    with client_of(served, key=key) as client:
+        assert client.models.generate_content(model=ECHO, contents="Hello").text == "Hello"
+        with pytest.raises(errors.ClientError) as refused:
+            client.models.generate_content(
+                model=ECHO,
+                contents="Hello",
+                config=types.GenerateContentConfig(safety_settings=[setting]),
+            )
+    assert refused.value.code == 400
+    assert "'safetySettings'" in str(refused.value.message)
+
+
 # -- what no SDK shows -----------------------------------------------------------------------------
 HELLO = b'{"contents":[{"parts":[{"text":"Hello there you"}]}]}'
 

@@ -53,13 +53,14 @@ def check_blob(path: str, blob: Blob) -> tuple[Feature | None, int]:
 
 
 def refuse_file(path: str, file: FileData) -> errors.Refusal:
-    """Nothing is fetched for a caller: files come inline."""
+    """What could be fetched stands inline by now."""
     return errors.MEDIA_URL_REFUSED(
-        f"'{path}.fileUri' is {shown(file.file_uri)}; nothing is fetched from an address.",
+        f"'{path}.fileUri' is {shown(file.file_uri)}; it is no address that is fetched here.",
         field=f"{path}.fileUri",
         value=brief(file.file_uri),
         limit="inlineData",
-        remedy="Send the file as 'inlineData', in base64.",
+        remedy="Send the file as 'inlineData', in base64; operators: `media.fetch` lets Portico "
+        "fetch it.",
     )
 
 
