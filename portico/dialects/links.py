@@ -135,7 +135,7 @@ def _objects(items: Any) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _link(url: Any) -> str:
-    """ "" for what is none."""
+    """Empty for what is none."""
     if isinstance(url, str) and url[:8].lower().startswith(("http://", "https://")):
         return url
     return ""
