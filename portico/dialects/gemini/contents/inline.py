@@ -70,7 +70,7 @@ def part_of(blob: Blob) -> Part:
     if kind in _SOUNDS:
         return AudioPart(data, _SOUNDS[kind])
     if kind in _IMAGES:
-        return ImagePart(f"data:{kind};base64,{data}")
+        return ImagePart(f"data:{kind.replace('jpg', 'jpeg')};base64,{data}")
     if kind in _FILES:
         return FilePart(data, kind, blob.display_name or "")
     return TextPart(_text("", data))
