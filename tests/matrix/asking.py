@@ -127,10 +127,11 @@ class Door:
         return 0, 0, 0
 
     def idle(self) -> bool:
-        """Is nobody being served?"""
-        lines = self._get("/metrics").splitlines()
-        (running,) = (line for line in lines if line.startswith("portico_requests_running "))
-        return float(running.split()[1]) == 0
+        """Is nobody being served, and everything recorded?"""
+        gauges = ("portico_requests_running ", "portico_records_open ")
+        lines = [line for line in self._get("/metrics").splitlines() if line.startswith(gauges)]
+        assert len(lines) == len(gauges), lines
+        return all(float(line.split()[1]) == 0 for line in lines)
 
     def _get(self, path: str) -> str:
         request = urllib.request.Request(
