@@ -44,6 +44,13 @@ def test_a_size_is_what_a_decoder_says(
     assert measured(encoded(kind, size, how)) == size
 
 
+def test_tables_before_the_frame_are_no_frame() -> None:
+    data = encoded("JPEG", (37, 41), {})
+    for marker in (0xC4, 0xC8, 0xCC, 0xDB, 0xE1, 0xFE):
+        segment = bytes((0xFF, marker, 0, 12)) + bytes(range(10))
+        assert measured(data[:2] + segment + b"\xff\xff" + data[3:]) == (37, 41)
+
+
 @given(st.binary(max_size=300), st.integers(0, 200), st.integers(1, 64))
 def test_base64_is_read_at_any_place(data: bytes, offset: int, length: int) -> None:
     assert base64_reader(b64encode(data).decode())(offset, length) == data[offset:][:length]

@@ -7,9 +7,10 @@ import pytest
 
 from portico.callers.model import Caller
 from portico.dialects.openai_chat.parse import parse as parse_chat
+from portico.dialects.openai_completions.parse import parse as parse_completions
 from portico.dialects.openai_embeddings.parse import parse as parse_embeddings
 from portico.pricing.book import Book
-from portico.pricing.counter import Counter
+from portico.pricing.counter import Counter, input_tokens_max
 from portico.pricing.rules import bound, pin
 from portico.pricing.service import Quoted
 from tests.pricing.rows import NOW_MS, price, terms
@@ -46,6 +47,15 @@ def test_vectors_are_held_for_by_their_input_alone(given: Any) -> None:
     assert offer is not None
     assert offer.worst_nano == offer.first_nano == bound(QUOTE, len(body), 0, 1)
     assert (offer.covers_tokens, offer.window_nano) == (0, 0)
+
+
+def test_a_context_is_that_of_each_text_and_each_prompt_of_a_request() -> None:
+    texts = json.dumps({"model": "m", "input": ["a" * 50] * 9}).encode()
+    assert input_tokens_max(parse_embeddings(texts, {}), 60) == len(texts)
+    prompts = json.dumps({"model": "m", "prompt": ["a" * 50] * 9}).encode()
+    assert input_tokens_max(parse_completions(prompts, {}), 60) == len(prompts)
+    one = json.dumps({"model": "m", "prompt": "a" * 500}).encode()
+    assert input_tokens_max(parse_completions(one, {}), 60) == 60
 
 
 def test_words_without_a_cap_are_held_for_by_the_longest_answer() -> None:
