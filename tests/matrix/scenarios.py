@@ -170,7 +170,7 @@ def cancel(client: Client, door: Door, engine: Engine) -> None:
     # The demo counts on and on, and sim-stall never ends: neither answers before one can leave.
     question = Question(engine.model_for("cancel"), ("Count from 1 to 1000.",), tokens_max=3_000)
     requests, _, made = door.used(question.model)
-    client.leave(question, patience_s=0.3)
+    client.leave(question, patience_s=0.1)
     eventually(door.idle)
     if client.way.startswith("stream"):
         eventually(lambda: door.used(question.model)[0] == requests + 1)
