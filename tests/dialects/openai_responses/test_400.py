@@ -127,7 +127,8 @@ def test_what_needs_a_server_that_stores_says_so(fields: dict[str, Any], field: 
     "fields", [{"background": False}, {"previous_response_id": None}, {"conversation": None}]
 )
 def test_what_says_no_to_storing_is_let_pass(fields: dict[str, Any]) -> None:
-    assert PARSER.create(json.dumps({"model": "m", "input": "", **fields}).encode(), {})
+    prompt = PARSER.create(json.dumps({"model": "m", "input": "", **fields}).encode(), {})
+    assert prompt.model == "m"
 
 
 @pytest.mark.parametrize(

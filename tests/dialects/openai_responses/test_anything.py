@@ -28,7 +28,7 @@ ANY_JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(ANY_TEXT, inner, max_size=3),
     max_leaves=12,
 )
-KINDS = [str(kind.__struct_config__.tag) for kind in Item.__args__]  # type: ignore[attr-defined]  # of a union
+KINDS = [str(kind.__struct_config__.tag) for kind in Item.__args__]
 WORDS = st.sampled_from(
     [
         *KINDS,
