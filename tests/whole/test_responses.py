@@ -114,9 +114,8 @@ def test_a_round_of_tools(client: openai.OpenAI, model: str) -> None:
     assert call.type == "function_call"
     assert isinstance(json.loads(call.arguments)["city"], str)
     output = {"type": "function_call_output", "call_id": call.call_id, "output": "24 degrees"}
-    second = client.responses.create(
-        model=model, input=[*history, call, output], tools=[WEATHER], temperature=0
-    )
+    history += [call, output]
+    second = client.responses.create(model=model, input=history, tools=[WEATHER], temperature=0)
     assert second.output_text
     assert second.output[0].type == "message"
 
