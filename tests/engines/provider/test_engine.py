@@ -348,6 +348,24 @@ async def test_an_error_in_the_middle_ends_what_had_begun(bench: Bench, kind: Pr
     assert not got[0].last
 
 
+async def test_a_wrong_request_that_is_found_out_too_late_is_a_broken_answer(
+    bench: Bench, kind: ProviderKind
+) -> None:
+    """Half an answer is out: this is no longer about the request."""
+    ahead = PROVIDERS[kind].broken.rsplit(b"data: ", 1)[0]
+    said = {
+        "anthropic": {"type": "error", "error": {"type": "invalid_request_error"}},
+        "gemini": {"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": "no"}},
+        "openai-responses": {"type": "error", "code": "invalid_prompt", "message": "no"},
+    }[kind]
+    engine = await bench.engine(kind, streaming(ahead + b"data: " + compact(said) + b"\n\n"))
+    with pytest.raises(UpstreamFailed):
+        await heard(engine, foreign())
+    engine = await bench.engine(kind, streaming(b"data: " + compact(said) + b"\n\n"))
+    with pytest.raises(errors.Refusal):
+        await heard(engine, foreign())
+
+
 async def test_a_connection_that_dies_in_the_middle_is_no_answer(
     bench: Bench, kind: ProviderKind
 ) -> None:
