@@ -149,6 +149,9 @@ class ResponsesStream(ProviderStream):
 
     def __init__(self, *, through: bool) -> None:
         super().__init__(through=through)
+        # Its callers are told at once that it has begun: were they first told by our own
+        # keep-alive, they would be told twice, and the numbers of the events would not fit.
+        self._begun = through
         self._calls: dict[int, int] = {}
         """Place among the tool calls, by output index."""
         self._told: set[int] = set()

@@ -88,7 +88,7 @@ def asking(
     if _passes(prompt, outbound):
         losses = Losses(prompt.compatibility)
         body = outbound.passed(prompt, told.model, losses)
-        prompt.warnings += [each for each in losses.warnings if each not in prompt.warnings]
+        losses.tell(prompt)
         reader = Reader(outbound.stream(True, keep), frozenset()) if prompt.stream else None
         return Asking(outbound.target(told.model, prompt.stream), msgspec.json.encode(body), reader)
     conversation = prompt.conversation()
