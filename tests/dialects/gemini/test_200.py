@@ -256,6 +256,14 @@ def test_what_a_tool_said(said: dict[str, Any], text: str, failed: bool) -> None
     assert (result.text, result.failed) == (text, failed)
 
 
+def test_many_arguments_take_no_more_room_than_they_came_in() -> None:
+    """What is set aside for a prompt is a token for each byte of its body."""
+    args = {str(at): "" for at in range(1_000)}
+    (item,) = conversed(model(call(**args))).items
+    assert isinstance(item, ToolCall)
+    assert item.arguments == json.dumps(args, separators=(",", ":"))
+
+
 def test_results_find_their_calls_by_id_then_by_name() -> None:
     items = conversed(
         model(call("a", id="x"), call("b"), call("a", id="y"), call("b")),

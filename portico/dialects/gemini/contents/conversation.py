@@ -26,6 +26,8 @@ from portico.dialects.gemini.contents.schema import json_schema
 
 _FAILED = "error"
 _SAID = ("output", "result", _FAILED)
+_SPACES_MAX = 16
+"""Fewer than the characters of the part around a call or a response."""
 _NO_CONFIG = wire.GenerationConfig()
 _NO_THINKING = wire.ThinkingConfig()
 _BUDGET = f"{rules.CONFIG}.thinkingConfig.thinkingBudget"
@@ -184,8 +186,12 @@ def _tool(function: wire.FunctionDeclaration) -> Tool:
 
 
 def _json(value: Any) -> str:
-    """As models write it themselves, with spaces: what a model said comes back to it as it was."""
-    return json.dumps(value, ensure_ascii=False)
+    """As models write it themselves, with spaces: what one said comes back to it as it was.  Only
+    where they are few: what is set aside for a prompt is a token for each byte that came."""
+    spaced = json.dumps(value, ensure_ascii=False)
+    if spaced.count(", ") + spaced.count(": ") <= _SPACES_MAX:
+        return spaced
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _dropped(request: wire.GenerateRequest, document: dict[str, Any]) -> Iterator[str]:
