@@ -98,7 +98,12 @@ class Visit:
         self._writer = dialect.writer(prompt, self.request_id, terms.clock.wall_ms() // 1000)
         key = exchange.headers.get(b"idempotency-key")
         if key is not None:
-            target = b"%b %b" % (exchange.method.encode("ascii"), exchange.raw_path)
+            # The framing, which only the query says: an array is no answer to who wants events.
+            target = b"%b %b %b" % (
+                exchange.method.encode("ascii"),
+                exchange.raw_path,
+                prompt.framing.encode("ascii"),
+            )
             self.claim = await terms.claims.take(
                 self.request_id, caller.project_id, key, target, body
             )
