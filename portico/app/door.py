@@ -7,10 +7,11 @@ from ipaddress import ip_network
 from typing import Any
 
 from portico import journey
+from portico.admission.counts import CountLimits, Counts
 from portico.app.dialects import OPENAI_CHAT, Spoken, spoken
 from portico.app.failure import CannotStart
 from portico.app.gemini import ROOTS
-from portico.app.storage import Books
+from portico.app.storage import Books, queue_limits
 from portico.db.readers import Readers
 from portico.door.dispatch import Dispatch
 from portico.door.edge import Edge
@@ -56,7 +57,7 @@ class Door:
         self.routes = Routes(
             [
                 *_generating(words, settings, rooms, books, clock),
-                *_counting(words, settings, rooms),
+                *_counting(words, settings, rooms, clock),
                 _compacting(words, settings, rooms, clock),
                 *_telling(words, rooms, books, readers, clock),
                 *self._watching(settings, metrics),
@@ -159,8 +160,11 @@ def _generating(
     ]
 
 
-def _counting(words: Spoken, settings: Settings, rooms: journey.Rooms) -> list[Route]:
+def _counting(words: Spoken, settings: Settings, rooms: journey.Rooms, clock: Clock) -> list[Route]:
     """How many tokens a request would be, free."""
+    queue = settings.queue
+    limits = CountLimits(queue.key_counts, queue.model_counts, queue_limits(settings))
+    counts = Counts(limits, clock)
     size, compression = settings.edge.body_bytes_max, settings.edge.compression
     return [
         Route(
@@ -172,6 +176,7 @@ def _counting(words: Spoken, settings: Settings, rooms: journey.Rooms) -> list[R
                 question.told,
                 rooms.callers,
                 rooms.routing,
+                counts,
                 body_bytes_max=size,
                 compression=compression,
             ).handle,

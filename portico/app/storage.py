@@ -15,7 +15,8 @@ from portico.accounts.model import KeyWish
 from portico.accounts.service import open_accounts
 from portico.admission.budgets import Budgets
 from portico.admission.holds import Holds
-from portico.admission.service import Admission, QueueLimits
+from portico.admission.line import QueueLimits
+from portico.admission.service import Admission
 from portico.admission.standing import Standings
 from portico.app.failure import CannotStart
 from portico.callers.pepper import Pepper, PepperLost

@@ -28,14 +28,28 @@ UNWATCHED = Unwatched()
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """Where one prompt may go, in the operator's order, and how many such requests may run at once."""
+    """Where one prompt may go, in the operator's order."""
 
     model: str
     deployments: tuple[Deployment, ...]
-    places: int
     context_tokens: int | None
     """Of the roomiest of them, input and output together; None when one does not say."""
     health: ModelHealth = field(repr=False, compare=False)
+
+    @property
+    def places(self) -> int:
+        """Requests that may run there at once: fewer while one of them is away."""
+        return self.health.places(self.deployments)
+
+    @property
+    def places_in_all(self) -> int:
+        """The same for all deployments of the model, also those this prompt may not go to."""
+        return self.health.places(self.health.deployments)
+
+    @property
+    def there(self) -> list[Deployment]:
+        """Those that would be sent requests now."""
+        return [each for each in self.deployments if self.health.there(each)]
 
     def tries(self, usage: Usage) -> Tries:
         """Who is asked, one after the other.  usage: of the request."""
@@ -121,5 +135,4 @@ def _routes(model: str, deployments: tuple[Deployment, ...], health: ModelHealth
     abilities = [deployment.engine.abilities for deployment in deployments]
     contexts = [each.context_tokens for each in abilities]
     roomiest = None if None in contexts else max((c or 0 for c in contexts), default=None)
-    places = sum(each.concurrency_max for each in abilities)
-    return Routes(model, deployments, places, roomiest, health)
+    return Routes(model, deployments, roomiest, health)

@@ -5,7 +5,7 @@ ends, it is noted: the one request that finds out whether a deployment is back i
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Literal, Protocol
 
@@ -34,13 +34,23 @@ class Observer(Protocol):
 class ModelHealth:
     """How the deployments of one model do.  One event loop owns this object."""
 
-    __slots__ = ("_breakers", "_silent_until_s", "budget", "clock", "model", "observer")
+    __slots__ = (
+        "_breakers",
+        "_silent_until_s",
+        "budget",
+        "clock",
+        "deployments",
+        "model",
+        "observer",
+    )
 
     def __init__(self, model: str, clock: Clock, observer: Observer) -> None:
         self.model = model
         self.clock = clock
         self.observer = observer
         self.budget = RetryBudget(clock.monotonic_s())
+        self.deployments: tuple[Deployment, ...] = ()
+        """All there are, in the operator's order."""
         self._breakers: dict[str, Breaker] = {}
         self._silent_until_s = 0.0
 
@@ -55,8 +65,41 @@ class ModelHealth:
         breaker = self.breaker(deployment)
         return "half_open" if breaker.due(self.clock.monotonic_s()) else breaker.state
 
-    def keep(self, deployments: Iterable[Deployment]) -> None:
-        """Forget all others."""
+    def there(self, deployment: Deployment) -> bool:
+        """Would it be sent requests now?"""
+        found = self._breakers.get(deployment.id)
+        return deployment.engine.ready and (found is None or found.state == "closed")
+
+    def places(self, deployments: Sequence[Deployment]) -> int:
+        """Requests that may run at `deployments` at once: as many as those run that are there now,
+        and one for each that has to be found out about.  Where none is there, as many as all run:
+        nobody knows better than whoever asks."""
+        places = [each.engine.abilities.concurrency_max for each in deployments]
+        if len(places) == 1:
+            return places[0]
+        there = [self.there(each) for each in deployments]
+        if all(there) or not any(there):
+            return sum(places)
+        return sum(
+            places[at] if there[at] else self._finds_out(each)
+            for at, each in enumerate(deployments)
+        )
+
+    def _finds_out(self, deployment: Deployment) -> bool:
+        """Is one request asking it, or about to?"""
+        found = self._breakers.get(deployment.id)
+        if found is None or not deployment.engine.ready:
+            return False
+        return found.state == "half_open" or self.may_probe(found)
+
+    def may_probe(self, breaker: Breaker) -> bool:
+        """Only while a failure could be made good elsewhere: finding out is our affair."""
+        now_s = self.clock.monotonic_s()
+        return breaker.due(now_s) and self.budget.affords(now_s)
+
+    def keep(self, deployments: tuple[Deployment, ...]) -> None:
+        """These are all there are; forget all others."""
+        self.deployments = deployments
         ids = {deployment.id for deployment in deployments}
         self._breakers = {id: breaker for id, breaker in self._breakers.items() if id in ids}
 
@@ -199,7 +242,7 @@ class Tries:
                     return self._take(deployment, last_resort=False)
                 else:
                     full = full or deployment
-            elif ready and self._may_probe(breaker):
+            elif ready and health.may_probe(breaker):
                 breaker.probe()
                 return self._take(deployment, last_resort=False)
             elif worst is None or breaker.rests_until_s < health.breaker(worst).rests_until_s:
@@ -207,11 +250,6 @@ class Tries:
         chosen = full or asleep or worst
         assert chosen is not None
         return self._take(chosen, last_resort=chosen is worst)
-
-    def _may_probe(self, breaker: Breaker) -> bool:
-        """Only while a failure could be made good elsewhere: finding out is our affair."""
-        now_s = self._health.clock.monotonic_s()
-        return breaker.due(now_s) and self._health.budget.affords(now_s)
 
     def _take(self, deployment: Deployment, *, last_resort: bool) -> Deployment:
         """last_resort: that it fails is no news; that it answers is."""

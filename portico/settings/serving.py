@@ -108,6 +108,17 @@ class Queue(Struct, frozen=True, forbid_unknown_fields=True):
     key_concurrency: Annotated[
         int, Meta(ge=1, description="Requests one key may have open, unless it says otherwise.")
     ] = 4_096
+    key_counts: Annotated[
+        int, Meta(ge=1, description="Questions for token counts one key may have open.")
+    ] = 16
+    model_counts: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Token counts made for a model at once, beside its requests; more of them "
+            "wait as requests do.",
+        ),
+    ] = 32
 
 
 class Engine(Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portico import errors
+from portico.admission.line import QueueLimits
 from portico.admission.rules import drain_estimate_ms
-from portico.admission.service import Admission, Permit, QueueLimits
+from portico.admission.service import Admission, Permit
 from portico.callers.model import Caller
 from portico.kit.clock import SystemClock
 from portico.kit.leaving import Leaving, Left
@@ -21,6 +22,10 @@ pytestmark = pytest.mark.anyio
 class To:
     model: str = "m"
     places: int = 1
+
+    @property
+    def places_in_all(self) -> int:
+        return self.places
 
 
 def caller(key_id: str = "key_a", concurrency_max: int = 100) -> Caller:
@@ -104,7 +109,7 @@ async def test_503_when_the_line_is_full() -> None:
     assert caught.value.retry_after_ms is not None
     first.release()
     (await waiting).release()
-    assert admission._open_per_key == {}
+    assert admission._shares.open == {}
 
 
 async def test_503_when_the_wait_is_over_its_deadline() -> None:
@@ -114,7 +119,7 @@ async def test_503_when_the_wait_is_over_its_deadline() -> None:
         await admission.admit("req_1", caller(), To(), None, Leaving())
     assert admission.waiting == 0
     first.release()
-    assert (admission.running, admission._open_per_key) == (0, {})
+    assert (admission.running, admission._shares.open) == (0, {})
 
 
 async def test_a_waiting_client_that_leaves_frees_its_place_in_the_line() -> None:
@@ -128,7 +133,7 @@ async def test_a_waiting_client_that_leaves_frees_its_place_in_the_line() -> Non
         await waiting
     assert admission.waiting == 0
     first.release()
-    assert (admission.running, admission._open_per_key) == (0, {})
+    assert (admission.running, admission._shares.open) == (0, {})
 
 
 async def test_a_client_that_leaves_as_its_turn_comes_hands_the_place_on() -> None:
@@ -142,7 +147,7 @@ async def test_a_client_that_leaves_as_its_turn_comes_hands_the_place_on() -> No
     with pytest.raises(Left):
         await gone
     (await next_one).release()
-    assert (admission.running, admission._open_per_key) == (0, {})
+    assert (admission.running, admission._shares.open) == (0, {})
 
 
 async def test_503_while_draining_and_while_usage_cannot_be_recorded() -> None:
@@ -184,7 +189,7 @@ async def live_through(places: int, steps: list[tuple[str, int]]) -> None:
     while visits:
         await asyncio.sleep(0)
         visits = [visit for visit in visits if not release(visit[1])]
-    assert (admission.running, admission.waiting, admission._open_per_key) == (0, 0, {})
+    assert (admission.running, admission.waiting, admission._shares.open) == (0, 0, {})
 
 
 def release(visit: "asyncio.Task[Permit]") -> bool:

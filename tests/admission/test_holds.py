@@ -9,8 +9,9 @@ import pytest
 from portico import errors
 from portico.admission.budgets import Budgets
 from portico.admission.holds import Holds, OutOfFunds, Purse
+from portico.admission.line import QueueLimits
 from portico.admission.rules import dollars, headroom_lines, short_lines, shortage, window_ms
-from portico.admission.service import Admission, QueueLimits
+from portico.admission.service import Admission
 from portico.callers.model import Caller
 from portico.db.database import Database
 from portico.db.readers import Readers

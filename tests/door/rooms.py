@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from portico import errors
-from portico.admission.service import Admission, QueueLimits
+from portico.admission.line import QueueLimits
+from portico.admission.service import Admission
 from portico.callers.model import Caller
 from portico.canon.conversation import Conversation
 from portico.canon.delta import Delta

@@ -9,7 +9,8 @@ from typing import Any
 from portico import errors, journey
 from portico.admission.budgets import Budgets
 from portico.admission.holds import Holds
-from portico.admission.service import Admission, QueueLimits
+from portico.admission.line import QueueLimits
+from portico.admission.service import Admission
 from portico.callers.model import Caller
 from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt

@@ -3,7 +3,7 @@ again often enough."""
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given, settings
@@ -318,3 +318,47 @@ def test_whoever_is_back_is_found_within_ten_seconds_of_requests(
         scene.now_s += 0.5
         scene.ask()
     assert scene.ask() == ("a", "a")
+
+
+def test_places_are_those_of_what_is_there_and_one_to_find_out() -> None:
+    scene = Scene()
+
+    def places() -> int:
+        return scene.routing.choose(PROMPT, "own").places
+
+    assert places() == 8
+    scene.bring_down("a")
+    assert places() == 4
+    scene.now_s += 30.0
+    assert scene.states["a"] == "half_open"
+    assert places() == 5, "b is full with four: without a fifth nobody would find out"
+    scene.away.clear()
+    finding_out = scene.begin()
+    assert next(finding_out).id == "a"
+    assert places() == 5
+    end(finding_out)
+    assert places() == 8
+
+
+def test_one_to_find_out_only_where_its_failure_can_be_made_good() -> None:
+    scene = Scene()
+    scene.bring_down("a")
+    scene.now_s += 30.0
+    health = scene.routing.choose(PROMPT, "own").health
+    while health.budget.spend(scene.now_s):
+        pass
+    assert scene.routing.choose(PROMPT, "own").places == 4
+
+
+def test_where_none_is_there_all_places_are_open() -> None:
+    scene = Scene()
+    for engine in scene.engines.values():
+        engine.ready = False
+    assert scene.routing.choose(PROMPT, "own").places == 8
+
+
+def test_places_in_all_are_also_those_a_prompt_may_not_go_to() -> None:
+    seeing, blind = Engine("image"), Engine(places=2)
+    routing = Routing([Deployment("a", "m", seeing, "us", 0), Deployment("b", "m", blind, "us", 0)])
+    routes = routing.choose(replace(PROMPT, needs=frozenset({"image"})), "own")
+    assert (routes.places, routes.places_in_all) == (4, 6)

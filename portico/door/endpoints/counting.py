@@ -1,7 +1,8 @@
 """How many tokens a request would be: every dialect that has the question asks it here.  Free.
 
-The engine that would run it is asked; where it cannot say, the answer is a bound (a token is at
-least a byte) and the header `portico-estimated: true` says so.
+The engine that would run it is asked, and the next one where that one is away or cannot say.  Where
+none says, the answer is a bound (a token is at least a byte) and the header
+`portico-estimated: true` says so.
 """
 
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from portico.admission.counts import Counts
+from portico.callers.model import Caller
 from portico.canon.prompt import Prompt
 from portico.door.credentials import credential_of
 from portico.door.dialect import Dialect
@@ -16,7 +19,9 @@ from portico.door.endpoints.answering import UNCACHED, Verifier
 from portico.door.exchange import Exchange
 from portico.door.intake.decoding import body_of
 from portico.door.lines import JSON
-from portico.routing.service import Routing
+from portico.kit.leaving import Leaving, Left
+from portico.routing.service import Routes, Routing
+from portico.routing.tries import TRIES_MAX
 
 _ESTIMATED = b"portico-estimated: true\r\n"
 
@@ -32,6 +37,7 @@ class Counting:
         told: Callable[[int], Any],
         callers: Verifier,
         routing: Routing,
+        counts: Counts,
         *,
         body_bytes_max: int,
         compression: bool,
@@ -41,18 +47,34 @@ class Counting:
         self._told = told
         self._callers = callers
         self._routing = routing
+        self._counts = counts
         self._body_bytes_max = body_bytes_max
         self._compression = compression
 
     async def handle(self, exchange: Exchange, rest: str) -> None:
-        """Raises: Refusal."""
+        """Raises: Refusal; Left."""
         caller = await self._callers.verify(credential_of(exchange.headers, exchange.query))
         body = await body_of(exchange, self._body_bytes_max, compression=self._compression)
         prompt = self._parse(body, {":rest": rest} if rest else {})
         prompt.compatibility = caller.compatibility
         routes = self._routing.choose(prompt, caller.data_use)
-        counted = await routes.deployments[0].engine.count(prompt)
+        counted = await self._ask(caller, prompt, routes, exchange.leaving)
         lines = JSON + UNCACHED + self._dialect.named(exchange.request_id.encode("ascii"))
         if counted is None:
             counted, lines = len(body), lines + _ESTIMATED
         exchange.reply(200, lines, msgspec.json.encode(self._told(counted)))
+
+    async def _ask(
+        self, caller: Caller, prompt: Prompt, routes: Routes, leaving: Leaving
+    ) -> int | None:
+        place = await self._counts.enter(caller, routes.model, leaving)
+        try:
+            with leaving:
+                for deployment in routes.there[:TRIES_MAX]:
+                    counted = await deployment.engine.count(prompt)
+                    if counted is not None:
+                        return counted
+                return None
+            raise Left(leaving.reason)
+        finally:
+            place.release()
