@@ -128,6 +128,9 @@ def _entry(
 # At the edge
 BAD_REQUEST = _entry("bad_request", 400, "Send well-formed HTTP/1.1.", says_all=True)
 BAD_HOST = _entry("bad_host", 400, "Send exactly one Host header, naming this server.")
+EXPECTATION_FAILED = _entry(
+    "expectation_failed", 417, "Leave the Expect header out, or expect 100-continue.", says_all=True
+)
 HEADERS_TOO_LARGE = _entry(
     "headers_too_large", 431, "Send fewer or shorter headers; put long data in the body."
 )

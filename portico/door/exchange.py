@@ -201,7 +201,7 @@ class Exchange:
         self._connection.transport.write(head + data)
 
     def _expects_word(self) -> bool:
-        return not self._http_1_0 and self.headers.get(b"expect", b"").lower() == b"100-continue"
+        return not self._http_1_0 and b"expect" in self.headers  # the guard knows one word only
 
     async def _rest(self, limit_bytes: int) -> None:
         if self._fault is not None:

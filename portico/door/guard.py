@@ -4,7 +4,9 @@ httptools refuses most malformed requests itself (tests/door/test_smuggling.py h
 what it lets through is refused here.
 """
 
+import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote
 
 import httptools
@@ -13,7 +15,10 @@ from portico import errors
 from portico.door.limits import EdgeLimits
 
 _SHOWN_BYTES_MAX = 200
-_NO_HOST = b"/?#@\\ \t,"
+_NAME = re.compile(rb"([A-Za-z0-9_-][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?")
+"""Name or address, and perhaps a port; no other letters, so that nothing in front of us can read
+two hosts from one line."""
+_PORT_MAX = 65_535
 
 
 @dataclass(slots=True)
@@ -48,6 +53,10 @@ def refusal_for(
         return errors.BAD_REQUEST(f"HTTP/{head.version} is not spoken here; HTTP/1.1 is.")
     if head.repeated or b"transfer-encoding" in head.fields:
         refusal = _framing(head)
+        if refusal is not None:
+            return refusal
+    if b"expect" in head.fields:
+        refusal = _expectation(head)
         if refusal is not None:
             return refusal
     return _host(head, hosts_allowed)
@@ -91,6 +100,21 @@ def _framing(head: Head) -> errors.Refusal | None:
     return None
 
 
+def _expectation(head: Head) -> errors.Refusal | None:
+    """What is expected and not known cannot be met; HTTP/1.0 has no expectations."""
+    if head.version == "1.0":
+        return None
+    for each in head.fields[b"expect"].split(b","):
+        if each.strip().lower() != b"100-continue":
+            return errors.EXPECTATION_FAILED(
+                f"The Expect header is {_shown(each.strip())!r}; only '100-continue' is known.",
+                field="Expect",
+                value=_shown(each.strip()),
+                limit="100-continue",
+            )
+    return None
+
+
 def _host(head: Head, hosts_allowed: frozenset[bytes]) -> errors.Refusal | None:
     host = head.fields.get(b"host")
     if host is None:
@@ -99,7 +123,7 @@ def _host(head: Head, hosts_allowed: frozenset[bytes]) -> errors.Refusal | None:
         return errors.BAD_HOST("The request has no Host header.", field="Host")
     if b"host" in head.repeated:
         return errors.BAD_HOST("The request has more than one Host header.", field="Host")
-    if not host or host.translate(None, _NO_HOST) != host:
+    if not _is_host(host):
         return errors.BAD_HOST(
             f"The Host header is {_shown(host)!r}; it must be a name and perhaps a port.",
             field="Host",
@@ -112,6 +136,13 @@ def _host(head: Head, hosts_allowed: frozenset[bytes]) -> errors.Refusal | None:
             value=_shown(host),
         )
     return None
+
+
+@lru_cache(maxsize=256)
+def _is_host(host: bytes) -> bool:
+    """Remembered: a server is called by few names."""
+    found = _NAME.fullmatch(host)
+    return found is not None and b".." not in host and int(found[2] or b"0") <= _PORT_MAX
 
 
 def _name(host: bytes) -> bytes:

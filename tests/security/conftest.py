@@ -1,0 +1,18 @@
+"""One `portico serve` with the simulated models and nothing else, shared by the run."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.whole.conftest import Served, end, start
+
+
+@pytest.fixture(scope="session")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    running = start(
+        tmp_path_factory.mktemp("guarded") / "data",
+        "--simulated",
+        env={"PORTICO_ENGINE_ENABLED": "false"},
+    )
+    yield running
+    end(running)
