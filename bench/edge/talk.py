@@ -1,6 +1,10 @@
 """What a server has said, cut into answers."""
 
+import contextlib
+import socket
 from dataclasses import dataclass
+
+_PATIENT_S = 15.0
 
 
 class Cut(Exception):
@@ -64,3 +68,20 @@ def _unchunked(rest: bytes) -> tuple[bytes, bytes]:
         content, rest = content + rest[:length], rest[length + 2 :]
         if not length:
             return content, rest
+
+
+def ask(host: str, port: int, *parts: bytes, patient_s: float = _PATIENT_S) -> bytes:
+    """What a server says to `parts`, up to the end of the connection, which it has to bring about.
+
+    Raises: TimeoutError: it keeps the connection open.
+    """
+    with socket.create_connection((host, port), timeout=patient_s) as wire:
+        for part in parts:
+            # A refusal may come, and end the connection, while there is more to say.
+            with contextlib.suppress(ConnectionError):
+                wire.sendall(part)
+        heard = b""
+        with contextlib.suppress(ConnectionResetError):
+            while data := wire.recv(65_536):
+                heard += data
+        return heard
