@@ -19,6 +19,7 @@ from portico.door.endpoints import Health, MetricsPage, Models, Usage
 from portico.door.endpoints.compacting import Compacting
 from portico.door.endpoints.counting import Counting
 from portico.door.endpoints.description import Description
+from portico.door.endpoints.models import offered_by
 from portico.door.endpoints.money import Money
 from portico.door.endpoints.openapi import document
 from portico.door.endpoints.preflight import Desks, Preflight
@@ -210,7 +211,8 @@ def _telling(
     async def ask_usage(question: Question, by: GroupBy) -> dict[str, Totals]:
         return await readers.run(lambda connection: reports.groups(connection, question, by))
 
-    models = Models(rooms.callers, rooms.routing.models, words.shapes, words.others)
+    offered = offered_by(rooms.routing, rooms.counter)
+    models = Models(rooms.callers, offered, words.shapes, words.others)
     usage = Usage(rooms.callers, ask_usage, clock)
     money = Money(
         rooms.callers,

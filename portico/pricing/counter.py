@@ -5,6 +5,7 @@ from typing import Protocol
 from portico import errors
 from portico.canon.prompt import Prompt
 from portico.pricing.media import media_bounds
+from portico.pricing.model import TIERS, Terms
 from portico.pricing.offer import Offer, offer
 from portico.pricing.rules import bound
 from portico.pricing.service import Prices
@@ -37,6 +38,26 @@ class Counter:
         if asked is None:
             asked = self._output_tokens_max
         return asked if context_tokens is None else min(asked, context_tokens)
+
+    def sells(self, payer: Payer, model: str) -> bool:
+        """Would `offer` be made for `model`, at one service tier at least?
+
+        Raises: Refusal: storage_unavailable (503).
+        """
+        terms = self._prices.terms_of(payer.organisation_id)
+        if terms.kind == "internal":
+            return True
+        priced = any(self._has_price(model, tier, terms) for tier in TIERS)
+        return priced != (payer.mode == "test")
+
+    def _has_price(self, model: str, tier: str, terms: Terms) -> bool:
+        try:
+            self._prices.quote(model, tier, terms)
+        except errors.Refusal as refusal:
+            if refusal.entry in (errors.NOT_PRICED, errors.UNKNOWN_TIER):
+                return False
+            raise
+        return True
 
     def offer(self, payer: Payer, prompt: Prompt, context_tokens: int | None) -> Offer | None:
         """What to set aside; None where nothing can be charged.

@@ -85,6 +85,10 @@ class Routing:
         """Every model and its deployments, in the operator's order."""
         return self._by_model
 
+    def open_to(self, data_use: DataUse) -> dict[str, tuple[Deployment, ...]]:
+        """The same, as far as prompts may go there of which at most `data_use` may be made."""
+        return {model: routes.deployments for model, routes in self._whole[data_use].items()}
+
     def states(self) -> Iterator[tuple[str, str, State]]:
         """(model, deployment as it is told, state of its breaker), of all of them."""
         for model, deployments in self._by_model.items():
@@ -127,7 +131,7 @@ class Routing:
             f"The model {model!r} does not exist here.",
             field="model",
             value=model,
-            limit=sorted(self._by_model)[:20],
+            limit=sorted(self._whole[data_use])[:20],  # of others the names say too much
         )
 
 

@@ -93,6 +93,9 @@ class Books:
     def offer(self, caller: Caller, prompt: Prompt, context_tokens: int | None) -> None:
         """Nothing costs anything here."""
 
+    def sells(self, caller: Caller, model: str) -> bool:
+        return True
+
     def open(self, arrival: Any, caller: Caller, prompt: Prompt, permit: Any) -> "Entry":
         self.opened.append(arrival.request_id)
         return Entry()

@@ -1,18 +1,26 @@
 """Models, usage, health and metrics, as a client sees them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from portico.app.dialects import spoken
+from portico.callers.model import Caller
+from portico.canon.data_use import DataUse
 from portico.canon.usage import Meters
 from portico.door.dispatch import Dispatch
 from portico.door.endpoints import Health, MetricsPage, Models, Usage
+from portico.door.endpoints.models import offered_by
 from portico.door.origins import Origins
 from portico.door.routes import Route, Routes
+from portico.door.speech import Speech
+from portico.kit.sealing import Seal
 from portico.metering.model import GroupBy, Question, Totals
 from portico.routing.model import Deployment
-from tests.door.rooms import PLAIN, Books, Scripted, says
+from portico.routing.service import Routing
+from tests.door.rooms import CALLER, PLAIN, Books, Scripted, says
 from tests.door.scene import Answer, Watching, request, serving
 
 pytestmark = pytest.mark.anyio
@@ -44,7 +52,7 @@ class Desk:
             "org/m:tag": (Deployment("c/m", "org/m:tag", engine, "them", 9),),
         }
         books = Books()
-        models = Models(books, lambda: ways)
+        models = Models(books, lambda _: ways)
         usage = Usage(books, self.ask_usage, Clock())
         health = Health(lambda: self.reasons)
         metrics = MetricsPage(lambda: b"portico_up 1\n", "text/plain", token)
@@ -89,6 +97,77 @@ async def test_one_model_by_a_name_with_slash_and_colon(path: str) -> None:
     answer = await Desk().get(path, KEY)
     assert (answer.status, answer.json["id"]) == (200, "org/m:tag")
     assert (await Desk().get("/v1/models/other", KEY)).code == "model_not_found"
+
+
+LISTED = {
+    "openai": (["Authorization: Bearer pk_good"], lambda body: [m["id"] for m in body["data"]]),
+    "anthropic": (
+        ["x-api-key: pk_good", "anthropic-version: 2023-06-01"],
+        lambda body: [m["id"] for m in body["data"]],
+    ),
+    "gemini": (
+        ["x-goog-api-key: pk_good"],
+        lambda body: [m["baseModelId"] for m in body["models"]],
+    ),
+}
+
+
+class Shop(Books):
+    """Sells some models; its one caller may make some use of some."""
+
+    def __init__(self, caller: Caller, sold: set[str]) -> None:
+        super().__init__()
+        self.caller, self.sold = caller, sold
+
+    async def verify(self, credential: str) -> Caller:
+        return self.caller
+
+    def sells(self, caller: Caller, model: str) -> bool:
+        return model in self.sold
+
+
+@pytest.mark.parametrize("speech", LISTED)
+async def test_only_what_may_be_used_is_there_in_every_shape(speech: Speech) -> None:
+    engine = Scripted(says(b""))
+    uses: dict[str, DataUse] = {"mine": "own", "promised": "no_training", "public": "may_train"}
+    routing = Routing(
+        Deployment(f"{at}/{name}", name, engine, "us", 0, use)
+        for at, (name, use) in enumerate(
+            [*uses.items(), ("unpriced", "own"), ("promised", "may_train")]
+        )
+    )
+
+    async def answers(shop: Shop, path: str) -> Answer:
+        words = spoken(Seal([b"s" * 32]), Clock())
+        models = Models(shop, offered_by(routing, shop), words.shapes, words.others)
+        routes = Routes(
+            [Route("GET", "/v1/models", models.all), Route("GET", "/v1/models/{id}", models.one)]
+        )
+        serve = Dispatch(routes, PLAIN.render, Watching(), None, words.others).serve
+        async with serving(serve) as scene:
+            return await scene.ask(request(path, b"", *LISTED[speech][0], method="GET"))
+
+    for allowed, expected in (
+        ("no_training", ["mine", "promised"]),
+        ("own", ["mine"]),
+        ("may_train", ["mine", "promised", "public"]),
+    ):
+        shop = Shop(replace(CALLER, data_use=allowed), {*uses})
+        names = LISTED[speech][1]
+        assert names((await answers(shop, "/v1/models")).json) == expected
+        hidden = [name for name in (*uses, "unpriced") if name not in expected]
+        for name in hidden:
+            found = await answers(shop, f"/v1/models/{name}")
+            unknown = await answers(shop, f"/v1/models/{'x' * len(name)}")
+            assert (found.status, unknown.status) == (404, 404)
+            assert told(found, name) == told(unknown, "x" * len(name))
+            assert not any(other in told(found, name) for other in hidden if other != name)
+
+
+def told(answer: Answer, name: str) -> str:
+    """The body, but for what each request has of its own."""
+    request_id = answer.headers.get("x-request-id") or answer.headers["request-id"]
+    return answer.body.decode().replace(request_id, "ID").replace(name, "NAME")
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/models/m", "/v1/usage"])

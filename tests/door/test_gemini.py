@@ -18,6 +18,7 @@ from portico.canon.usage import Meters
 from portico.door.dispatch import Dispatch
 from portico.door.endpoints import Models
 from portico.door.endpoints.gemini_models import GeminiShape
+from portico.door.endpoints.models import offered_by
 from portico.door.generation import Generation
 from portico.door.routes import Route, Routes
 from portico.engines.base import Relay, UpstreamFailed
@@ -43,7 +44,11 @@ class GeminiHouse(House):
 
     def __init__(self, script: Script, books: Books | None = None) -> None:
         super().__init__(script, books, GEMINI)
-        models = Models(self.books, self.rooms.routing.models, {"gemini": GeminiShape()})
+        models = Models(
+            self.books,
+            offered_by(self.rooms.routing, self.rooms.counter),
+            {"gemini": GeminiShape()},
+        )
         routes = [
             Route(
                 "POST",

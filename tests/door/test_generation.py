@@ -14,6 +14,7 @@ from portico.canon.prompt import Prompt
 from portico.door.dialect import Dialect
 from portico.door.dispatch import Dispatch
 from portico.door.endpoints import Models
+from portico.door.endpoints.models import offered_by
 from portico.door.generation import Generation
 from portico.door.routes import Route, Routes
 from portico.engines.base import Relay, UpstreamFailed
@@ -40,7 +41,7 @@ class House:
         generation = Generation(
             dialect, self.rooms, SystemClock(), NO_KEYS, body_bytes_max=100_000, compression=True
         )
-        models = Models(self.books, self.rooms.routing.models)
+        models = Models(self.books, offered_by(self.rooms.routing, self.rooms.counter))
         routes = Routes(
             [
                 Route("POST", PATH, generation.handle),

@@ -25,6 +25,7 @@ from portico.canon.prompt import Prompt
 from portico.canon.usage import Meters
 from portico.door.dispatch import Dispatch
 from portico.door.endpoints import Models
+from portico.door.endpoints.models import offered_by
 from portico.door.generation import Generation
 from portico.door.routes import Route, Routes
 from portico.engines.base import Relay, UpstreamFailed
@@ -55,7 +56,12 @@ class House:
         generation = Generation(
             MESSAGES, self.rooms, SystemClock(), NO_KEYS, body_bytes_max=100_000, compression=True
         )
-        models = Models(self.books, self.rooms.routing.models, SPOKEN.shapes, SPOKEN.others)
+        models = Models(
+            self.books,
+            offered_by(self.rooms.routing, self.rooms.counter),
+            SPOKEN.shapes,
+            SPOKEN.others,
+        )
         routes = Routes(
             [
                 Route("POST", PATH, generation.handle),

@@ -1,10 +1,12 @@
 """What is set aside for a request before it runs."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from portico import errors
 from portico.callers.model import Caller
 from portico.dialects.openai_chat.parse import parse as parse_chat
 from portico.dialects.openai_completions.parse import parse as parse_completions
@@ -63,3 +65,36 @@ def test_words_without_a_cap_are_held_for_by_the_longest_answer() -> None:
     prompt = parse_chat(body, {})
     assert counter().output_tokens_max(prompt, None) == 100
     assert counter().output_tokens_max(prompt, 40) == 40
+
+
+class Priced(Prices):
+    """The model "m" has prices at some tiers."""
+
+    def __init__(self, *tiers: str, internal: bool = False) -> None:
+        self.tiers, self.internal = tiers, internal
+
+    def terms_of(self, organisation_id: str) -> Any:
+        return terms(kind="internal") if self.internal else terms()
+
+    def quote(self, model: str, tier: str, *_: Any) -> Quoted:
+        if tier in self.tiers:
+            return Quoted(QUOTE, "{}")
+        raise (errors.NOT_PRICED if tier == "standard" else errors.UNKNOWN_TIER)("no")
+
+
+@pytest.mark.parametrize(
+    ("prices", "mode", "sold"),
+    [
+        (Priced("standard"), "live", True),
+        (Priced("flex"), "live", True),
+        (Priced(), "live", False),
+        (Priced(), "test", True),
+        (Priced("standard"), "test", False),
+        (Priced(internal=True), "live", True),
+    ],
+)
+def test_what_would_be_refused_for_its_price_is_not_sold(
+    prices: Any, mode: Any, sold: bool
+) -> None:
+    asked = Counter(prices, output_tokens_max=100, window_tokens=10)
+    assert asked.sells(replace(PAYER, mode=mode), "m") is sold

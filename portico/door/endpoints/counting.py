@@ -70,11 +70,15 @@ class Counting:
         place = await self._counts.enter(caller, routes.model, leaving)
         try:
             with leaving:
-                for deployment in routes.there[:TRIES_MAX]:
-                    counted = await deployment.engine.count(prompt)
-                    if counted is not None:
-                        return counted
-                return None
+                return await _counted(routes, prompt)
             raise Left(leaving.reason)
         finally:
             place.release()
+
+
+async def _counted(routes: Routes, prompt: Prompt) -> int | None:
+    for deployment in routes.there[:TRIES_MAX]:
+        counted = await deployment.engine.count(prompt)
+        if counted is not None:
+            return counted
+    return None

@@ -1,9 +1,11 @@
-"""GET /v1/models and GET /v1/models/{id}."""
+"""GET /v1/models and GET /v1/models/{id}: what whoever asks may use.  Nothing else exists for them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from portico import errors
+from portico.callers.model import Caller
+from portico.canon.data_use import DataUse
 from portico.door.credentials import credential_of
 from portico.door.dialect import Dialect
 from portico.door.endpoints.answering import Verifier, answer_json
@@ -11,7 +13,31 @@ from portico.door.exchange import Exchange
 from portico.door.speech import Speech, speech_of
 from portico.routing.model import Deployment
 
-KnownModels = Callable[[], Mapping[str, Sequence[Deployment]]]
+Offered = Callable[[Caller], Mapping[str, Sequence[Deployment]]]
+"""The models a caller may use, each with the deployments its prompts may go to.  Raises: Refusal."""
+
+
+class Catalogue(Protocol):
+    def open_to(self, data_use: DataUse) -> Mapping[str, Sequence[Deployment]]: ...
+
+
+class Seller(Protocol):
+    def sells(self, payer: Caller, model: str) -> bool:
+        """Raises: Refusal: storage_unavailable."""
+        ...
+
+
+def offered_by(catalogue: Catalogue, seller: Seller) -> Offered:
+    """What would not be refused for what its project allows to be made of prompts, or for a price."""
+
+    def offered(caller: Caller) -> dict[str, Sequence[Deployment]]:
+        return {
+            model: ways
+            for model, ways in catalogue.open_to(caller.data_use).items()
+            if seller.sells(caller, model)
+        }
+
+    return offered
 
 
 class Shape(Protocol):
@@ -42,40 +68,43 @@ _OPENAI = OpenAIShape()
 
 
 class Models:
-    """What is served here, in the shape of whoever asks.
+    """What is served to whoever asks, in their shape.
 
     others: shapes beside OpenAI's; dialects: their words about a request."""
 
     def __init__(
         self,
         callers: Verifier,
-        known: KnownModels,
+        offered: Offered,
         others: Mapping[Speech, Shape] | None = None,
         dialects: Mapping[Speech, Dialect] | None = None,
     ) -> None:
         self._callers = callers
-        self._known = known
+        self._offered = offered
         self._others = others or {}
         self._dialects = dialects or {}
 
     async def all(self, exchange: Exchange, _: str) -> None:
-        await self._callers.verify(credential_of(exchange.headers, exchange.query))
+        offered = await self._asked(exchange)
         shape, dialect = self._asker(exchange)
-        models = [shape.one(model, ways) for model, ways in self._known().items()]
+        models = [shape.one(model, ways) for model, ways in offered.items()]
         answer_json(exchange, 200, shape.all(models, exchange.query), dialect)
 
     async def one(self, exchange: Exchange, model: str) -> None:
-        await self._callers.verify(credential_of(exchange.headers, exchange.query))
-        known = self._known()
-        if model not in known:
+        offered = await self._asked(exchange)
+        if model not in offered:
             raise errors.MODEL_NOT_FOUND(
                 f"The model {model[:200]!r} does not exist here.",
                 field="model",
                 value=model[:200],
-                limit=sorted(known)[:20],
+                limit=sorted(offered)[:20],
             )
         shape, dialect = self._asker(exchange)
-        answer_json(exchange, 200, shape.one(model, known[model]), dialect)
+        answer_json(exchange, 200, shape.one(model, offered[model]), dialect)
+
+    async def _asked(self, exchange: Exchange) -> Mapping[str, Sequence[Deployment]]:
+        caller = await self._callers.verify(credential_of(exchange.headers, exchange.query))
+        return self._offered(caller)
 
     def _asker(self, exchange: Exchange) -> tuple[Shape, Dialect | None]:
         speech = speech_of(exchange.path, exchange.headers, exchange.query)
