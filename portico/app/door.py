@@ -12,6 +12,7 @@ from portico.app.dialects import OPENAI_CHAT, Spoken, spoken
 from portico.app.failure import CannotStart
 from portico.app.gemini import ROOTS
 from portico.app.storage import Books, queue_limits
+from portico.callers.salts import Salts
 from portico.db.readers import Readers
 from portico.door.dispatch import Dispatch
 from portico.door.edge import Edge
@@ -50,14 +51,16 @@ class Door:
         metrics: Metrics,
         clock: Clock,
         seal: Seal,
+        salts: Salts,
         also: Sequence[Route] = (),
     ) -> None:
-        """seal: for what callers keep for us.  also: routes of rooms that are not always open."""
+        """seal: for what callers keep for us.  salts: keep them apart in engines.
+        also: routes of rooms that are not always open."""
         self._rooms = rooms
         words = spoken(seal, clock)
         self.routes = Routes(
             [
-                *_generating(words, settings, rooms, books, clock),
+                *_generating(words, settings, rooms, books, clock, salts),
                 *_counting(words, settings, rooms, clock),
                 _compacting(words, settings, rooms, clock),
                 *_telling(words, rooms, books, readers, clock),
@@ -122,7 +125,12 @@ class Door:
 
 
 def _generating(
-    words: Spoken, settings: Settings, rooms: journey.Rooms, books: Books, clock: Clock
+    words: Spoken,
+    settings: Settings,
+    rooms: journey.Rooms,
+    books: Books,
+    clock: Clock,
+    salts: Salts,
 ) -> list[Route]:
     """What runs a model, by admission only, and what says how that would go."""
     size, compression = settings.edge.body_bytes_max, settings.edge.compression
@@ -139,6 +147,7 @@ def _generating(
                 body_bytes_max=size,
                 compression=compression,
                 media=media,
+                salts=salts,
             ).handle,
             dialect.summary,
             dialect.body,

@@ -19,6 +19,7 @@ from portico.app.failure import CannotStart
 from portico.app.payments import taking_payments
 from portico.app.storage import locked, opened_accounts, opened_database, recording
 from portico.app.watching import operator_targets, watching
+from portico.callers.salts import Salts
 from portico.callers.service import Callers
 from portico.db.readers import Readers
 from portico.door.edge import Edge
@@ -92,7 +93,8 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
         await books.prices.refresh()
         callers, seal = Callers(readers, peppers, clock), Seal([each.secret for each in peppers])
         rooms = journey.Rooms(callers, routing, books.admission, books.metering, books.counter)
-        door = Door(settings, rooms, books, readers, metrics, clock, seal, taking.routes)
+        salts = Salts(peppers[-1].secret, settings.upstream.cache_scope)
+        door = Door(settings, rooms, books, readers, metrics, clock, seal, salts, taking.routes)
         door.add_gauges(metrics, fleet)
         tasks.start(follow(settings, fleet, registry, Drills(database, clock), clock))
         for work in (*books.follow, *taking.follow, *watched):

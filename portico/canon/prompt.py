@@ -44,6 +44,7 @@ class Prompt:
       choices follow each other; None where it holds one.
     media_characters: of images, audio and files, as they stand in the body (base64).
     thoughts_shown: may the answer show what the model thought?  It is counted either way.
+    cache_salt: keeps the caller's prompts apart in an engine's prefix cache; "" where none is made.
     """
 
     dialect: str
@@ -66,3 +67,4 @@ class Prompt:
     to_embed: Callable[[], ToEmbed] | None = None
     apart: "Callable[[], tuple[Prompt, ...]] | None" = None
     thoughts_shown: bool = True
+    cache_salt: str = ""

@@ -96,7 +96,8 @@ async def _ask(transport: Transport, wish: Wish, way: str, generate: bool) -> Ch
     model = wish.upstream_model or wish.model or surveyed.models[0].name
     if generate:
         return await _generated(transport, server, surveyed, model, way)
-    return _listed(server, name, model, [each.name for each in surveyed.models])
+    listed = [each.name for each in surveyed.models]
+    return _listed(server, name, surveyed.model(model).name, listed)
 
 
 async def _ask_provider(

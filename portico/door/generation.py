@@ -7,6 +7,7 @@ import structlog
 
 from portico import errors, journey
 from portico.callers.model import Caller
+from portico.callers.salts import Salts
 from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
 from portico.dialects.losses import header
@@ -47,6 +48,8 @@ class Terms:
     compression: bool
     media: Media | None = None
     """Fetches what a request names by URL; None: nobody does."""
+    salts: Salts | None = None
+    """Keep callers apart in an engine's prefix cache; None: nothing does."""
 
 
 class Visit:
@@ -93,6 +96,8 @@ class Visit:
         whole = body if terms.media is None else await terms.media.inline(body, self.leaving)
         self._prompt = prompt = dialect.parse(whole, hints)
         prompt.compatibility = caller.compatibility
+        if terms.salts is not None:
+            prompt.cache_salt = terms.salts.of(caller, prompt.model)
         if prompt.compatibility == "strict":
             dialect.strict(prompt)
         self._writer = dialect.writer(prompt, self.request_id, terms.clock.wall_ms() // 1000)
@@ -246,9 +251,10 @@ class Generation:
         body_bytes_max: int,
         compression: bool,
         media: Media | None = None,
+        salts: Salts | None = None,
     ) -> None:
         self._rooms = rooms
-        self._terms = Terms(dialect, clock, claims, body_bytes_max, compression, media)
+        self._terms = Terms(dialect, clock, claims, body_bytes_max, compression, media, salts)
 
     async def handle(self, exchange: Exchange, rest: str) -> None:
         """Raises: Refusal, while the answer has not begun; Left."""

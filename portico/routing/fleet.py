@@ -15,7 +15,7 @@ from portico.engines.base import Engine
 from portico.engines.openai_compatible.engine import OpenAICompatible
 from portico.engines.openai_compatible.probe import try_stream
 from portico.engines.openai_compatible.server import Server, server_at
-from portico.engines.openai_compatible.survey import Survey, survey
+from portico.engines.openai_compatible.survey import ModelFound, Survey, survey
 from portico.engines.provider.outbound import ProviderKind
 from portico.engines.provider.survey import provider_at, provider_engine, survey_provider
 from portico.engines.transport.base import Deadlines, Transport
@@ -192,17 +192,18 @@ class Fleet:
             return surveyed.problem
         if wish.model:
             return await self._try(wish, server, surveyed, wish.model, wish.upstream_model)
-        names, left_out = self._choice(wish, [model.name for model in surveyed.models])
+        names, left_out = self._choice(wish, surveyed.models)
         problems = await asyncio.gather(
             *(self._try(wish, server, surveyed, name, name) for name in names)
         )
         return "  ".join(filter(None, [*problems, left_out]))
 
-    def _choice(self, wish: Wish, listed: list[str]) -> tuple[list[str], str]:
+    def _choice(self, wish: Wish, listed: Sequence[ModelFound]) -> tuple[list[str], str]:
         """The models to try, and what is to be said about the others."""
         if not wish.among:
-            return listed[: self._models_max], not_tried(listed[self._models_max :])
-        named = [name for name in listed if name in wish.among]
+            names = [model.name for model in listed]
+            return names[: self._models_max], not_tried(names[self._models_max :])
+        named = [m.name for m in listed if m.name in wish.among or m.listed_as in wish.among]
         return named, "" if named else "It lists none of the models in upstream.models."
 
     async def _try(

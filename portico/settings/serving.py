@@ -182,6 +182,13 @@ class Upstream(Struct, frozen=True, forbid_unknown_fields=True):
             "no_training, may_train.  Projects say how much they allow."
         ),
     ] = "no_training"
+    cache_scope: Annotated[
+        Literal["organisation", "project"],
+        Meta(
+            description="Whose requests share what vLLM and SGLang have read before (their prefix "
+            "cache): all of an organisation, or of a project."
+        ),
+    ] = "organisation"
     transport: Annotated[
         Literal["native", "aiohttp"],
         Meta(description="The HTTP client; aiohttp is for HTTP proxies and odd TLS."),

@@ -32,6 +32,7 @@ from portico.engines.openai_compatible.request import (
     names_tools,
     request_body,
     streams,
+    vectors_body,
 )
 from portico.engines.openai_compatible.server import Server
 
@@ -160,7 +161,7 @@ def _say_it_is_chat(prompt: Prompt) -> None:
 def _for_vectors(prompt: Prompt, profile: Profile, server: Server) -> Asking:
     return Asking(
         server.embeddings_target,
-        embeddings.body_for(prompt, profile.model),
+        vectors_body(prompt, profile),
         None,
         partial(embeddings.read_vectors, prompt=prompt),
         _VECTORS_BYTES_MAX,

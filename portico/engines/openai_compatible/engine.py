@@ -7,6 +7,7 @@ read into events.  The rest of this room says what is changed
 """
 
 import asyncio
+from dataclasses import replace
 
 from portico import errors
 from portico.canon.delta import Delta
@@ -67,7 +68,8 @@ class OpenAICompatible:
 
     async def generate(self, prompt: Prompt, relay: Relay) -> None:
         if prompt.apart is not None and not self._takes_several:
-            await one_by_one(prompt.apart(), self.generate, relay)
+            salted = [replace(one, cache_salt=prompt.cache_salt) for one in prompt.apart()]
+            await one_by_one(salted, self.generate, relay)
             return
         asked = asking(prompt, self._profile, self._server, completes=self._completes)
         answer = await self._send(asked)

@@ -13,7 +13,7 @@ from portico.dialects.openai_chat.repair import judge
 from portico.engines.openai_compatible.embedding import embeds
 from portico.engines.openai_compatible.profile import Profile
 from portico.engines.openai_compatible.server import Kind, Server
-from portico.engines.openai_compatible.survey import Survey, survey
+from portico.engines.openai_compatible.survey import ModelFound, Survey, survey
 from portico.engines.transport.base import Call, Deadlines, Transport, TransportFailed
 
 _DEADLINES = Deadlines(connect_s=5.0, first_byte_s=60.0, idle_s=15.0, total_s=90.0)
@@ -66,11 +66,15 @@ async def try_stream(
     share_prefix_cache: bool = False,
     concurrency_max: int = _CONCURRENCY_UNKNOWN,
 ) -> Profile:
-    """The same after a survey, for each of several models at one server."""
+    """The same after a survey, for each of several models at one server.
+
+    model: the server's name for it, or one of the survey's.
+    """
+    listed = found.model(model)
     clean, running_usage, remark, problem, refused = False, False, "", found.problem, False
     if not problem:
         try:
-            seen = await _stream(transport, server, found.kind, model)
+            seen = await _stream(transport, server, found.kind, listed)
             faults = [fault for fault in judge(seen) if not _put_right_in_passing(fault)]
             clean, remark = not faults, _in_words(server, faults)
             running_usage = found.kind in _TELLS_RUNNING_USAGE and _usage_in_every_chunk(seen)
@@ -80,35 +84,38 @@ async def try_stream(
     # llama.cpp says nowhere whether it was started for vectors; others are believed, unless they
     # can do nothing else.
     if (found.kind == "llamacpp" and not problem) or refused:
-        does = await embeds(transport, server, model)
+        does = await embeds(transport, server, listed.asked_as)
         if refused and does:
             abilities, problem = replace(abilities, features=_ONLY_VECTORS), ""
         elif does:
             abilities = replace(abilities, features=abilities.features | _ONLY_VECTORS)
     return Profile(
         kind=found.kind,
-        model=model,
+        model=listed.asked_as,
         abilities=abilities,
         clean=clean,
         running_usage=running_usage,
         share_prefix_cache=share_prefix_cache,
+        adapter=listed.adapter,
         remark=remark,
         problem=problem,
     )
 
 
-async def _stream(transport: Transport, server: Server, kind: Kind, model: str) -> bytes:
+async def _stream(transport: Transport, server: Server, kind: Kind, model: ModelFound) -> bytes:
     """A short stream, whole."""
     options: dict[str, bool] = {"include_usage": True}
     if kind in _TELLS_RUNNING_USAGE:
         options["continuous_usage_stats"] = True
+    chosen = {} if model.adapter is None else {"lora": [{"id": model.adapter, "scale": 1.0}]}
     body = msgspec.json.encode(
         {
-            "model": model,
+            "model": model.asked_as,
             "messages": [{"role": "user", "content": "Say: one two three"}],
             "max_tokens": 8,
             "stream": True,
             "stream_options": options,
+            **chosen,
         }
     )
     call = Call(
@@ -124,7 +131,7 @@ async def _stream(transport: Transport, server: Server, kind: Kind, model: str) 
         raise _StreamFailed(f"{server.shown()} did not answer a test: {failed}.") from failed
     if answer.status != 200:
         raise _StreamFailed(
-            f"{server.shown()} answered a test for {model!r} with status {answer.status}.",
+            f"{server.shown()} answered a test for {model.name!r} with status {answer.status}.",
             refused=answer.status in _REFUSES,
         )
     return seen

@@ -12,7 +12,10 @@ class Profile:
     clean: its streams were seen to follow the dialect, so that bytes may pass through; the others
       are parsed and written anew.
     running_usage: it can tell the tokens made so far in every chunk (vLLM, SGLang).
-    share_prefix_cache: may one caller's prompt speed up another's?  (llama.cpp only.)
+    share_prefix_cache: may one caller's prompt speed up another's?  (llama.cpp only; vLLM and SGLang
+      are told by a salt whose prompts may.)
+    adapter: the LoRA adapter to answer with, by the server's number for it; None for its own way.
+      (llama.cpp only; the others know adapters by their names.)
     remark: what the operator should know about its streams, "" when nothing.
     problem: why it cannot be served now, in a sentence, "" when it can.
     """
@@ -23,5 +26,6 @@ class Profile:
     clean: bool
     running_usage: bool = False
     share_prefix_cache: bool = False
+    adapter: int | None = None
     remark: str = ""
     problem: str = ""

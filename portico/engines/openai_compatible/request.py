@@ -10,11 +10,32 @@ import msgspec
 
 from portico import errors
 from portico.canon.prompt import Prompt
+from portico.dialects.losses import Losses
+from portico.dialects.openai_chat.chunks import rewritten
 from portico.dialects.openai_chat.upstream import body_for
+from portico.dialects.openai_embeddings import upstream as embeddings
 from portico.engines.openai_compatible.profile import Profile
 
 Members = dict[str, bytes | None]
 """Name to raw JSON; None removes the member."""
+
+_SALT = "cache_salt"
+_NOT_A_CALLERS = frozenset(
+    {
+        # whose prompts share a cache, and who is served first
+        *(_SALT, "extra_key", "id_slot", "session_params", "priority"),
+        # which model: adapters have names, rights and prices of their own
+        *("lora", "lora_path"),
+        # would lift the output cap that was checked
+        "n_predict",
+        # where an engine's parts find each other, and what runs inside of them
+        *("kv_transfer_params", "bootstrap_host", "bootstrap_port", "bootstrap_room"),
+        *("data_parallel_rank", "routed_dp_rank", "disagg_prefill_dp_rank", "rid", "request_id"),
+        *("custom_logit_processor", "logits_processors", "verbose", "response_fields"),
+    }
+)
+"""Fields with which llama.cpp, vLLM and SGLang let whoever asks reach beyond the one request."""
+_NOT_SAID_TO_STRANGERS = frozenset({_SALT})
 
 
 def request_body(prompt: Prompt, profile: Profile) -> bytes:
@@ -24,7 +45,7 @@ def request_body(prompt: Prompt, profile: Profile) -> bytes:
 
 def changes(prompt: Prompt, profile: Profile) -> Members:
     """What to set and remove, beyond what every engine of this dialect is sent."""
-    changed: Members = {}
+    changed = _ours(prompt, profile)
     if profile.kind == "llamacpp":
         _for_llamacpp(prompt, profile, changed)
     elif profile.running_usage and prompt.stream:
@@ -37,6 +58,28 @@ def streams(prompt: Prompt, profile: Profile) -> bool:
     the first of several choices, tells nothing when cut short, and is silent for as long as it
     is made, which on a slow machine looks like a dead engine."""
     return prompt.stream or profile.kind == "llamacpp"
+
+
+def vectors_body(prompt: Prompt, profile: Profile) -> bytes:
+    """The same for vectors.  Raises: Refusal."""
+    body, changed = embeddings.body_for(prompt, profile.model), _ours(prompt, profile)
+    return rewritten(body, changed) if changed else body
+
+
+def _ours(prompt: Prompt, profile: Profile) -> Members:
+    """What is not the caller's to say goes, and is said to be gone; whose prompts share the engine's
+    prefix cache is said by us.  Raises: Refusal, where the key is strict."""
+    changed: Members = {}
+    ours = _NOT_SAID_TO_STRANGERS if profile.kind == "generic" else _NOT_A_CALLERS
+    if not ours.isdisjoint(prompt.fields):
+        losses = Losses(prompt.compatibility)
+        for name in sorted(ours.intersection(prompt.fields)):
+            losses.drop(name, "it is not the caller's to choose")
+            changed[name] = None
+        losses.tell(prompt)
+    if prompt.cache_salt and profile.kind in ("vllm", "sglang"):
+        changed[_SALT] = b'"%b"' % prompt.cache_salt.encode("ascii")
+    return changed
 
 
 def check_media(prompt: Prompt) -> None:
@@ -71,10 +114,8 @@ def _for_llamacpp(prompt: Prompt, profile: Profile, changed: Members) -> None:
         )
     # Always said: the server's own default may share, and a caller's wish must not.
     changed["cache_prompt"] = b"true" if profile.share_prefix_cache else b"false"
-    if "id_slot" in prompt.fields:
-        changed["id_slot"] = None  # whose cache to read is not the caller's choice
-    if "n_predict" in prompt.fields:
-        changed["n_predict"] = None  # would lift the output cap that was checked
+    if profile.adapter is not None:
+        changed["lora"] = b'[{"id":%d,"scale":1.0}]' % profile.adapter
     changed["timings_per_token"] = b"true"  # exact counts even for an answer cut short
     if not prompt.stream:
         changed["stream"] = b"true"

@@ -5,6 +5,7 @@ as well: `problem` says it in one sentence, and nothing is raised.
 """
 
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any, TypeVar
 
 import msgspec
@@ -27,10 +28,20 @@ _UNKNOWN_FEATURES: frozenset[Feature] = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ModelFound:
-    """One model a server offers.  context_tokens: None when it does not say."""
+    """One model a server offers, or a LoRA adapter upon one.
+
+    name: what developers may call it; an adapter is `base:adapter`, so that two servers' adapters
+      of one name are told apart.
+    listed_as: what the server's own list calls it.  asked_as: what it is asked for as.
+    context_tokens: None when it does not say.
+    adapter: its number where an adapter is chosen by number (llama.cpp).
+    """
 
     name: str
     context_tokens: int | None
+    listed_as: str
+    asked_as: str
+    adapter: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +57,15 @@ class Survey:
 
     def abilities(self, model: str, concurrency_max: int) -> Abilities:
         """concurrency_max: for a server that queues for itself and does not say its slots."""
-        context = next((m.context_tokens for m in self.models if m.name == model), None)
+        context = self.model(model).context_tokens
         return Abilities(self.features, context, self.slots or concurrency_max)
+
+    def model(self, name: str) -> ModelFound:
+        """The one called so, here or by the server itself; what it does not list may be there all
+        the same."""
+        by_name = next((found for found in self.models if found.name == name), None)
+        listed = next((found for found in self.models if found.listed_as == name), None)
+        return by_name or listed or ModelFound(name, None, name, name)
 
 
 Shape = TypeVar("Shape")
@@ -76,13 +94,23 @@ class _Props(msgspec.Struct):
 
 
 class _Model(msgspec.Struct):
+    """parent: of an adapter, the model it sits upon (vLLM, SGLang)."""
+
     id: str
     owned_by: str = ""
     max_model_len: int | None = None
+    parent: str | None = None
 
 
 class _Models(msgspec.Struct):
     data: list[_Model]
+
+
+class _Adapter(msgspec.Struct):
+    """One of GET /lora-adapters of llama.cpp."""
+
+    id: int
+    path: str
 
 
 async def survey(transport: Transport, server: Server) -> Survey:
@@ -94,9 +122,21 @@ async def survey(transport: Transport, server: Server) -> Survey:
     kind = _kind_of(models)
     if kind == "llamacpp":
         return await _survey_llamacpp(transport, server, models)
-    found = tuple(ModelFound(m.id, _positive(m.max_model_len)) for m in models.data)
+    found = tuple(_found(model, kind, models) for model in models.data)
     problem = "" if found else "The server offers no model."
     return Survey(kind, found, _UNKNOWN_FEATURES, None, problem)
+
+
+def _found(model: _Model, kind: Kind, models: _Models) -> ModelFound:
+    context = _positive(model.max_model_len)
+    parent = model.parent
+    if kind not in ("vllm", "sglang") or not parent or parent == model.id:
+        return ModelFound(model.id, context, model.id, model.id)
+    if context is None:  # an adapter has the room of what it sits upon
+        room = next((each.max_model_len for each in models.data if each.id == parent), None)
+        context = _positive(room)
+    name = f"{parent}:{model.id}"
+    return ModelFound(name, context, model.id, model.id if kind == "vllm" else name)
 
 
 def _kind_of(models: _Models) -> Kind:
@@ -112,7 +152,9 @@ async def _survey_llamacpp(transport: Transport, server: Server, models: _Models
     except _Unusable as unusable:
         return Survey("llamacpp", (), frozenset(), None, str(unusable))
     context = _positive(props.default_generation_settings.n_ctx)
-    found = tuple(ModelFound(model.id, context) for model in models.data)
+    found = [ModelFound(model.id, context, model.id, model.id) for model in models.data]
+    if found:
+        found += await _adapters(transport, server, found[0])
     slots = _positive(props.total_slots)
     features: set[Feature] = {"json_schema", "logprobs"}
     if props.chat_template_caps.get("supports_tools", True):
@@ -123,7 +165,23 @@ async def _survey_llamacpp(transport: Transport, server: Server, models: _Models
         features.add("image")
     if props.modalities.audio:
         features.add("audio")
-    return Survey("llamacpp", found, frozenset(features), slots)
+    return Survey("llamacpp", tuple(found), frozenset(features), slots)
+
+
+async def _adapters(transport: Transport, server: Server, base: ModelFound) -> list[ModelFound]:
+    """Of a server that was started with some, each under the name of its file; of the files of one
+    name the first.  A server without this route has none."""
+    try:
+        listed = await _get(transport, server, "/lora-adapters", list[_Adapter])
+    except _Unusable:
+        return []
+    by_name: dict[str, ModelFound] = {}
+    for each in listed:
+        stem = PurePath(each.path).stem
+        name = f"{base.name}:{stem}"
+        found = ModelFound(name, base.context_tokens, stem, base.asked_as, adapter=each.id)
+        by_name.setdefault(name, found)
+    return list(by_name.values())
 
 
 async def _get(transport: Transport, server: Server, path: str, shape: type[Shape]) -> Shape:

@@ -6,7 +6,12 @@ import pytest
 
 from portico.engines.base import Abilities
 from portico.engines.openai_compatible.profile import Profile
-from portico.engines.openai_compatible.request import check_media, request_body, streams
+from portico.engines.openai_compatible.request import (
+    check_media,
+    request_body,
+    streams,
+    vectors_body,
+)
 from portico.errors import Refusal
 
 from .prompts import prompt_of
@@ -135,3 +140,46 @@ def test_inline_media_passes():
     text = {"type": "text", "text": "http://127.0.0.1/ is only text"}
     messages = [{"role": "user", "content": [text, part]}, {"role": "user", "content": "x"}]
     check_media(prompt_of(frozenset({"image"}), messages=messages))
+
+
+@pytest.mark.parametrize("kind", ["vllm", "sglang"])
+def test_our_salt_stands_in_the_place_of_a_callers(kind):
+    asked = prompt_of(cache_salt="x" * 9_000, extra_key="mine", priority=-9, top_k=3)
+    asked.cache_salt = "ab" * 32
+    sent = changed(asked, Profile(kind, "m", ABILITIES, clean=True))
+    assert sent == {"model": "m", "cache_salt": "ab" * 32, "extra_key": None, "priority": None}
+    assert asked.warnings == [
+        f'not_supported; field="{name}"; action=dropped'
+        for name in ("cache_salt", "extra_key", "priority")
+    ]
+
+
+@pytest.mark.parametrize("profile", [LLAMACPP, GENERIC])
+def test_who_knows_no_salt_is_told_none(profile):
+    asked = prompt_of(cache_salt="mine")
+    asked.cache_salt = "ab" * 32
+    assert changed(asked, profile)["cache_salt"] is None
+
+
+def test_a_strict_key_is_told_that_a_salt_is_not_its_to_choose():
+    asked = prompt_of(cache_salt="mine")
+    asked.compatibility = "strict"
+    with pytest.raises(Refusal) as refused:
+        request_body(asked, VLLM)
+    assert (refused.value.code, refused.value.field) == ("unsupported_feature", "cache_salt")
+
+
+def test_a_strangers_fields_are_its_own_affair():
+    assert changed(prompt_of(priority=3, request_id="r"), GENERIC) == {"model": "gpt"}
+
+
+@pytest.mark.parametrize("name", ["bootstrap_host", "kv_transfer_params", "logits_processors"])
+def test_nobody_reaches_into_an_engine(name):
+    assert changed(prompt_of(**{name: "x"}), VLLM)[name] is None
+
+
+def test_vectors_are_salted_too():
+    asked = prompt_of(input="one", cache_salt="mine")
+    asked.dialect, asked.cache_salt = "openai_embeddings", "ab" * 32
+    sent = json.loads(vectors_body(asked, VLLM))
+    assert (sent["cache_salt"], sent["input"], sent["model"]) == ("ab" * 32, "one", "org/model")
