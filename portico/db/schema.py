@@ -1,9 +1,16 @@
 """Which tables a database has, and how they become those of this version."""
 
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
 from sqlalchemy import Connection, inspect
 
 from portico.db.backends.base import Unusable
 from portico.db.migrations import HEAD
+
+NEW_SQLITE = Path(__file__).parent / "migrations" / "new_sqlite.sql"
+"""What the migrations make of an empty SQLite database, written down by `tools/schema.py`."""
 
 
 class NewerDatabase(Unusable):
@@ -29,6 +36,14 @@ def refuse_newer(stored: str) -> None:
 
 def migrate(connection: Connection) -> None:
     """Inside the caller's transaction."""
+    if connection.dialect.name == "sqlite" and not revision(connection):
+        _create(connection)
+    if revision(connection) != HEAD:
+        run_migrations(connection)
+
+
+def run_migrations(connection: Connection) -> None:
+    """Inside the caller's transaction: those that the database does not have yet, one by one."""
     # Loaded only when there is something to migrate: it is slower than opening the database.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
@@ -37,3 +52,19 @@ def migrate(connection: Connection) -> None:
     config.set_main_option("script_location", "portico.db:migrations")
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def _create(connection: Connection) -> None:
+    """What all the migrations up to `NEW_SQLITE` would have made of an empty database, at once."""
+    for statement in _statements(NEW_SQLITE.read_text()):
+        connection.exec_driver_sql(statement)
+
+
+def _statements(script: str) -> Iterator[str]:
+    """One by one: the driver's own way to run a script commits before it begins."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement.strip()
+            statement = ""
