@@ -16,19 +16,24 @@ _NEVER_V4 = tuple(
     for each in (
         "100.64.0.0/10",  # shared address space of carriers; a cloud's metadata, too
         "168.63.129.16/32",  # a cloud's host, under a global address
+        "192.0.0.0/24",  # of protocols, not of hosts
         "192.88.99.0/24",  # relays of 6to4
     )
 )
+_INTERNET_V6 = ipaddress.IPv6Network("2000::/3")
+"""All of IPv6 that was ever given to hosts.  Outside it lie IPv4 addresses in four disguises, networks'
+own addresses, old and new, and what Python's `is_global` says yes to only because it is not known yet."""
 _NEVER_V6 = tuple(
     ipaddress.ip_network(each)
     for each in (
-        "::/96",  # an IPv4 address, written as IPv6 in a way nobody uses any more
-        "64:ff9b::/32",  # NAT64, of everybody and of a network's own
-        "2001::/32",  # Teredo
+        "2001::/23",  # of protocols: Teredo, benchmarks, hashes instead of addresses
         "2002::/16",  # 6to4
-        "fec0::/10",  # a site's own, in older words
+        "3fff::/20",  # documentation
     )
 )
+_ISATAP = (0x00005EFE, 0x02005EFE)
+"""Third word of an address whose last is the IPv4 address of a tunnel's end."""
+WEB_PORTS = frozenset({80, 443})
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Resolve = Callable[[str, int], Awaitable[list[str]]]
@@ -76,6 +81,15 @@ def place_of(url: str) -> Place:
     return Place(parts.scheme == "https", parts.hostname, port or _PORTS[parts.scheme], path)
 
 
+def check_way(place: Place, *, http: bool, ports: frozenset[int] = WEB_PORTS) -> None:
+    """http: may it go without TLS?  ports: that may be connected to.  Raises: Refused."""
+    if not place.tls and not http:
+        raise Refused("the URL must begin with https://")
+    if place.port not in ports:
+        shown = " and ".join(str(port) for port in sorted(ports))
+        raise Refused(f"its port is {place.port}; only {shown} are connected to")
+
+
 async def resolved(host: str, port: int) -> list[str]:
     """As the machine resolves names.  Raises: OSError."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -106,6 +120,10 @@ def is_outside(address: Address) -> bool:
     """Not this machine, not a private network, not a way around to one of them."""
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         return is_outside(address.ipv4_mapped)
+    if isinstance(address, ipaddress.IPv6Address) and (
+        address not in _INTERNET_V6 or int(address) >> 32 & 0xFFFF_FFFF in _ISATAP
+    ):
+        return False
     if _among(address, _NEVER_V4 if address.version == 4 else _NEVER_V6):
         return False
     return address.is_global and not address.is_multicast

@@ -13,7 +13,16 @@ from urllib.parse import urljoin
 
 import httptools
 
-from portico.kit.egress import Network, Place, Refused, Resolve, address_of, place_of, resolved
+from portico.kit.egress import (
+    WEB_PORTS,
+    Network,
+    Place,
+    Resolve,
+    address_of,
+    check_way,
+    place_of,
+    resolved,
+)
 
 _HEAD_BYTES_MAX = 65_536
 _READ_BYTES = 65_536
@@ -36,7 +45,7 @@ class Limits:
     total_s: float
     http: bool = False
     redirects_max: int = 3
-    ports: frozenset[int] = frozenset({80, 443})
+    ports: frozenset[int] = WEB_PORTS
     never: tuple[Network, ...] = ()
 
 
@@ -76,21 +85,14 @@ class Fetcher:
     async def _follow(self, url: str) -> bytes:
         for _ in range(self.limits.redirects_max + 1):
             place = place_of(url)
-            self._check(place)
+            check_way(place, http=self.limits.http, ports=self.limits.ports)
             reply = await self._ask(place)
             if reply.status == 200:
                 return bytes(reply.body)
             if reply.status not in _REDIRECTS or not reply.location:
                 raise FetchFailed(f"its server answers with status {reply.status}")
-            url = urljoin(url, reply.location)
+            url = _joined(url, reply.location)
         raise FetchFailed(f"it is redirected more than {self.limits.redirects_max} times")
-
-    def _check(self, place: Place) -> None:
-        if not place.tls and not self.limits.http:
-            raise Refused("only https:// is fetched")
-        if place.port not in self.limits.ports:
-            ports = " and ".join(str(port) for port in sorted(self.limits.ports))
-            raise Refused(f"its port is {place.port}; only {ports} are connected to")
 
     async def _ask(self, place: Place) -> "_Reply":
         address = await address_of(
@@ -122,6 +124,14 @@ class Fetcher:
                 raise reply.failed or FetchFailed("its server does not speak HTTP") from error
             reply.came(len(data), parser)
         return reply
+
+
+def _joined(url: str, location: str) -> str:
+    """Raises: FetchFailed."""
+    try:
+        return urljoin(url, location)
+    except ValueError:  # a bracket too many, say
+        raise FetchFailed("its server redirects to something that is no URL") from None
 
 
 def _request(place: Place) -> bytes:

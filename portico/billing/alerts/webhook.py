@@ -23,7 +23,8 @@ NO_SECRET = "alerts.webhook_secret is not set: nothing can be signed"
 
 class Webhooks:
     """secret: None where none is set, and nothing is sent.
-    private_allowed: addresses that are not on the Internet may be reached.
+    private_allowed: addresses that are not on the Internet may be reached, on any port and without
+    TLS.
     """
 
     def __init__(
@@ -34,12 +35,14 @@ class Webhooks:
         private_allowed: bool = False,
         tls: ssl.SSLContext | None = None,
         timeout_s: float = _TIMEOUT_S,
+        resolve: egress.Resolve = egress.resolved,
     ) -> None:
         self._secret = secret
         self._clock = clock
         self._private_allowed = private_allowed
         self._tls = tls
         self._timeout_s = timeout_s
+        self._resolve = resolve
 
     async def send(self, delivery: Delivery) -> Outcome:
         if self._secret is None:
@@ -49,8 +52,12 @@ class Webhooks:
         except egress.Refused as error:
             return Outcome(False, f"not sent: {error}", final=True)
         try:
+            if not self._private_allowed:
+                egress.check_way(place, http=False)
             async with asyncio.timeout(self._timeout_s):
-                address = await egress.address_of(place, private_allowed=self._private_allowed)
+                address = await egress.address_of(
+                    place, private_allowed=self._private_allowed, resolve=self._resolve
+                )
                 status = await self._post(place, address, self._request(place, delivery))
         except egress.Refused as error:
             return Outcome(False, f"not sent: {error}")

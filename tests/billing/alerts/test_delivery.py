@@ -187,12 +187,20 @@ async def test_an_answer_that_never_comes_is_not_waited_for(scene: Scene) -> Non
     assert scene.log() == [(1, "no answer within 0.2 s")]
 
 
-async def test_an_address_inside_is_not_reached(scene: Scene) -> None:
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("", "the URL must begin with https://"),
+        ("https://127.0.0.1:6379/", "only 80 and 443 are connected to"),
+        ("https://127.0.0.1/", "which is not an address on the Internet"),
+    ],
+)
+async def test_an_address_inside_is_not_reached(scene: Scene, url: str, says: str) -> None:
     async with hook() as there:
-        scene.tell(Target("webhook", there.url))
+        scene.tell(Target("webhook", url or there.url))
         await scene.alerts(private=False).deliver()
     assert there.posts == []
-    assert "which is not an address on the Internet" in scene.log()[0][1]
+    assert says in scene.log()[0][1]
 
 
 async def test_without_a_secret_nothing_is_sent(scene: Scene) -> None:
