@@ -161,6 +161,23 @@ INVALID_KEY = _entry(
 KEY_REVOKED = _entry("api_key_revoked", 401, "Use another key; a revoked one never comes back.")
 KEY_EXPIRED = _entry("api_key_expired", 401, "Create a new key.")
 TWO_CREDENTIALS = _entry("two_credentials", 400, "Send one key, in one place.")
+PERMISSION_DENIED = _entry(
+    "permission_denied", 403, "Use a key that has the scope, or ask for it to be given to this one."
+)
+ADDRESS_NOT_ALLOWED = _entry(
+    "address_not_allowed", 403, "Call from a network this key allows, or use another key."
+)
+ORGANISATION_SUSPENDED = _entry(
+    "organization_suspended", 403, "Ask the operator; nothing that was stored is lost."
+)
+PROJECT_ARCHIVED = _entry("project_archived", 403, "Use a key of another project.")
+
+# What is kept here
+RESOURCE_NOT_FOUND = _entry(
+    "resource_not_found", 404, "Check the id, and that it belongs to what your key can see."
+)
+CONFLICT = _entry("conflict", 409, "Read the object again; what was asked does not fit its state.")
+RIGHTS_EXCEEDED = _entry("rights_exceeded", 403, "Ask for no more than you have yourself.")
 
 # The body
 INVALID_JSON = _entry("invalid_json", 400, "Send a valid JSON document in UTF-8.", says_all=True)

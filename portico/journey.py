@@ -34,6 +34,10 @@ class Arrival(Protocol):
     request_id: str
     arrived_s: float
     credential: str
+    scope: str
+    """What the caller needs to have."""
+    address: str
+    """Where it comes from, "" when unknown."""
     claim: Claim | None
     """Of its idempotency key, from `read` on; None without one."""
 
@@ -79,9 +83,11 @@ async def serve(arrival: Arrival, client: Client, rooms: Rooms) -> None:
     Raises: Refusal, to be written by the door in the caller's dialect; Replayed, when it was
     answered before; Left, when nobody is there to be told.
     """
-    caller = await rooms.callers.verify(arrival.credential)  # authenticated
+    caller = await rooms.callers.verify(  # authenticated, and allowed to do this
+        arrival.credential, arrival.scope, arrival.address
+    )
     prompt = await arrival.read(caller)  # read and checked
-    routes = rooms.routing.choose(prompt, caller.data_use)  # routed
+    routes = rooms.routing.choose(prompt, caller.data_use, caller.models)  # routed
     offer = rooms.counter.offer(caller, prompt, routes.context_tokens)  # priced
     permit = await rooms.admission.admit(  # waits its turn, and for its hold to be on disk
         arrival.request_id, caller, routes, offer, client.leaving

@@ -15,8 +15,10 @@ from typing import Any
 
 from bench.faults.client import Line
 from bench.faults.place import Address
-from portico.accounts.model import KeyWish
-from portico.accounts.service import create_key, open_accounts
+from portico.accounts.actors.model import operator
+from portico.accounts.keys.model import KeyWish
+from portico.accounts.keys.service import create_key
+from portico.accounts.service import open_accounts
 from portico.billing import credits
 from portico.db.database import open_database
 from portico.db.transaction import Transaction
@@ -55,7 +57,9 @@ class Books:
         peppers, issued = open_accounts(self._database, address.folder, self._clock, wish)
         again = issued is None
         if issued is None:
-            issued = self._database.write(lambda c: create_key(c, peppers, self._clock, wish))
+            issued = self._database.write(
+                lambda c: create_key(operator(c, self._clock), peppers, wish)
+            )
         self.key = issued.secret
         self.organisation = str(self.one("SELECT id FROM organisation"))
         if not again:

@@ -7,6 +7,7 @@ from typing import Any
 
 from portico.app import gemini
 from portico.app.responses import responses
+from portico.callers.scopes import EMBED
 from portico.canon.prompt import Feature, Prompt
 from portico.dialects.anthropic_messages import errors as messages_errors
 from portico.dialects.anthropic_messages import models as messages_models
@@ -73,6 +74,7 @@ OPENAI_EMBEDDINGS = Dialect(
     body=embeddings.EmbeddingsRequest,
     strict=partial(check_fields, known=frozenset(embeddings.EmbeddingsRequest.__struct_fields__)),
     summary="Vectors for texts, in OpenAI's words.",
+    scope=EMBED,
 )
 
 GENERATING: Mapping[str, Dialect] = {

@@ -13,6 +13,7 @@ from portico.app.failure import CannotStart
 from portico.app.gemini import ROOTS
 from portico.app.storage import Books, queue_limits
 from portico.callers.salts import Salts
+from portico.callers.scopes import BALANCE, GENERATE, MODELS, USAGE
 from portico.db.readers import Readers
 from portico.door.dispatch import Dispatch
 from portico.door.edge import Edge
@@ -151,6 +152,7 @@ def _generating(
             ).handle,
             dialect.summary,
             dialect.body,
+            dialect.scope,
         )
         for path, dialect in words.generating.items()
     ]
@@ -166,7 +168,7 @@ def _generating(
     summary = "What would become of a Chat request, without running it; free."
     return [
         *generating,
-        Route("POST", "/v1/preflight", preflight.handle, summary, OPENAI_CHAT.body),
+        Route("POST", "/v1/preflight", preflight.handle, summary, OPENAI_CHAT.body, GENERATE),
     ]
 
 
@@ -192,6 +194,7 @@ def _counting(words: Spoken, settings: Settings, rooms: journey.Rooms, clock: Cl
             ).handle,
             "How many tokens a request would be; free.",
             question.body,
+            GENERATE,
         )
         for question in words.questions
     ]
@@ -209,7 +212,9 @@ def _compacting(words: Spoken, settings: Settings, rooms: journey.Rooms, clock: 
         compression=settings.edge.compression,
     )
     summary = "A conversation made shorter, without asking a model; free."
-    return Route("POST", "/v1/responses/compact", compacting.handle, summary, dialect.body)
+    return Route(
+        "POST", "/v1/responses/compact", compacting.handle, summary, dialect.body, GENERATE
+    )
 
 
 def _telling(
@@ -234,14 +239,24 @@ def _telling(
             route
             for root in ROOTS
             for route in (
-                Route("GET", f"{root}/models", models.all, "What is served here."),
-                Route("GET", f"{root}/models/{{id}}", models.one, "One model."),
+                Route("GET", f"{root}/models", models.all, "What is served here.", scope=MODELS),
+                Route("GET", f"{root}/models/{{id}}", models.one, "One model.", scope=MODELS),
             )
         ),
-        Route("GET", "/v1/usage", usage.own, "What your key, or project, has used; free."),
-        Route("GET", "/v1/balance", money.balance, "What is left to spend; free."),
-        Route("GET", "/v1/limits", money.limits, "What limits you, and when it resets; free."),
-        Route("GET", "/v1/prices", money.prices, "What you pay for each model; free."),
+        Route(
+            "GET", "/v1/usage", usage.own, "What your key, or project, has used; free.", scope=USAGE
+        ),
+        Route("GET", "/v1/balance", money.balance, "What is left to spend; free.", scope=BALANCE),
+        Route(
+            "GET",
+            "/v1/limits",
+            money.limits,
+            "What limits you, and when it resets; free.",
+            scope=BALANCE,
+        ),
+        Route(
+            "GET", "/v1/prices", money.prices, "What you pay for each model; free.", scope=BALANCE
+        ),
     ]
 
 

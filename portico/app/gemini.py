@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from portico.callers.scopes import EMBED
 from portico.dialects.gemini import embedding, errors, parse, strictness
 from portico.dialects.gemini.request import GenerateRequest
 from portico.dialects.gemini.writer import writer_for
@@ -34,6 +35,7 @@ _EMBED = replace(
     specimen=embedding.SPECIMEN,
     body=embedding.EmbedRequest,
     summary="A vector for a text, in Gemini's words.",
+    scope=EMBED,
     strict=strictness.check_embedding,
 )
 _BATCH = replace(
@@ -43,6 +45,7 @@ _BATCH = replace(
     specimen=embedding.BATCH_SPECIMEN,
     body=embedding.BatchRequest,
     summary="Vectors for texts, in Gemini's words.",
+    scope=EMBED,
     strict=strictness.check_embedding,
 )
 _VERBS = {

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 
 from portico import errors
-from portico.accounts.model import KeyWish
+from portico.accounts.keys.model import KeyWish
 from portico.accounts.service import open_accounts
 from portico.admission.budgets import Budgets
 from portico.admission.holds import Holds

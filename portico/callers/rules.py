@@ -1,6 +1,6 @@
 """What an API key looks like.  Pure.
 
-`pk_live_` or `pk_test_`, 37 random base62 characters (220 bits), then the CRC32 of everything
+`pk_` and its kind, such as `pk_live_`, 37 random base62 characters (220 bits), then the CRC32 of everything
 before it in 6 base62 characters.  The CRC refuses mistyped and made-up keys before anything is
 looked up, and lets secret scanners confirm a hit: it is no secret and proves nothing.
 """
@@ -10,31 +10,52 @@ import hmac
 import re
 import secrets
 import zlib
+from ipaddress import IPv6Address, ip_address
+from typing import get_args
 
-from portico.callers.model import Mode
+from portico import errors
+from portico.callers.model import Caller, KeyKind, Network
 
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-KEY_PATTERN = r"pk_(live|test)_[0-9A-Za-z]{43}"
+KEY_PATTERN = r"pk_(live|test|admin|ephemeral)_[0-9A-Za-z]{43}"
 """For secret scanners."""
 
 _RANDOM_CHARACTERS = 37
 _CHECK_CHARACTERS = 6
 _KEY = re.compile(KEY_PATTERN)
-_MODES: dict[str, Mode] = {"live": "live", "test": "test"}
+_KINDS: dict[str, KeyKind] = {kind: kind for kind in get_args(KeyKind)}
 
 
-def new_key(mode: Mode) -> str:
+def new_key(kind: KeyKind) -> str:
     unique = "".join(secrets.choice(BASE62) for _ in range(_RANDOM_CHARACTERS))
-    head = f"pk_{mode}_{unique}"
+    head = f"pk_{kind}_{unique}"
     return head + _check(head)
 
 
-def mode_of(credential: str) -> Mode | None:
-    """The mode of a well-formed key; None for anything else."""
+def kind_of(credential: str) -> KeyKind | None:
+    """The kind of a well-formed key; None for anything else."""
     match = _KEY.fullmatch(credential)
     if match is None or _check(credential[:-_CHECK_CHARACTERS]) != credential[-_CHECK_CHARACTERS:]:
         return None
-    return _MODES[match[1]]
+    return _KINDS[match[1]]
+
+
+def check(caller: Caller, scope: str, address: str) -> None:
+    """May it do this, from there?  address: as the connection, or a trusted proxy, says.
+
+    Raises: Refusal: address_not_allowed, permission_denied.
+    """
+    if caller.networks and not _within(address, caller.networks):
+        raise errors.ADDRESS_NOT_ALLOWED(
+            f"This key may not be used from {address or 'an unknown address'}.", value=address
+        )
+    if scope not in caller.scopes:
+        raise errors.PERMISSION_DENIED(
+            f"This needs the scope {scope!r}, which this key does not have.",
+            field="scope",
+            value=scope,
+            limit=sorted(caller.scopes),
+        )
 
 
 def digest(pepper: bytes, credential: str) -> bytes:
@@ -49,3 +70,13 @@ def _check(head: str) -> str:
         left, place = divmod(left, 62)
         characters.append(BASE62[place])
     return "".join(reversed(characters))
+
+
+def _within(address: str, networks: tuple[Network, ...]) -> bool:
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
+        found = found.ipv4_mapped
+    return any(found in network for network in networks)

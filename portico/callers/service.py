@@ -17,7 +17,7 @@ from portico import errors
 from portico.callers import store
 from portico.callers.model import Caller, KnownKey
 from portico.callers.pepper import Pepper
-from portico.callers.rules import digest, mode_of
+from portico.callers.rules import check, digest, kind_of
 from portico.db.readers import Readers
 from portico.kit.clock import Clock
 
@@ -68,10 +68,13 @@ class Callers:
         """Answers held in memory, refusals included."""
         return len(self._known) + len(self._refused)
 
-    async def verify(self, credential: str) -> Caller:
-        """The caller behind `credential`.
+    async def verify(self, credential: str, scope: str, address: str) -> Caller:
+        """The caller behind `credential`, who wants what `scope` stands for.
+
+        address: where it comes from.
 
         Raises: Refusal: missing_api_key, invalid_api_key, api_key_revoked, api_key_expired (401);
+        permission_denied, address_not_allowed, organization_suspended, project_archived (403);
         storage_unavailable (503), when the key cannot be looked up.
         """
         answer = self._known.get(credential)
@@ -82,14 +85,17 @@ class Callers:
                 answer = await self._ask(credential)
         elif now_s >= answer.fresh_until_s and credential not in self._looking:
             self._look_up(credential)
-        if answer.caller is None:
+        caller = answer.caller
+        if caller is None:
             raise _refusal(answer)
-        return answer.caller
+        if scope not in caller.scopes or caller.networks:
+            check(caller, scope, address)
+        return caller
 
     async def _ask(self, credential: str) -> _Answer:
         if not credential:
             raise errors.MISSING_KEY("The request has no API key.")
-        if mode_of(credential) is None:
+        if kind_of(credential) in (None, "admin"):
             raise errors.INVALID_KEY("This is not a Portico API key.")
         if credential not in self._looking:
             self._look_up(credential)
@@ -128,6 +134,12 @@ class Callers:
             return _no(errors.INVALID_KEY, "This API key does not exist.", asked_s)
         if known.revoked_at_ms is not None:
             return _no(errors.KEY_REVOKED, "This API key was revoked.", asked_s)
+        if known.archived:
+            return _no(errors.PROJECT_ARCHIVED, "The project of this key is archived.", asked_s)
+        if known.suspended is not None:
+            why = f": {known.suspended}" if known.suspended else ""
+            words = f"The organisation of this key is suspended{why}."
+            return _no(errors.ORGANISATION_SUSPENDED, words, asked_s)
         valid_s = _VALID_S
         if known.expires_at_ms is not None:
             left_s = (known.expires_at_ms - self._clock.wall_ms()) / 1000

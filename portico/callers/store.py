@@ -1,24 +1,63 @@
-"""One key, found by its digest."""
+"""One key, found by its digest, and those that were taken away."""
 
-from sqlalchemy import Connection, bindparam, func, select
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from ipaddress import ip_network
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, bindparam, func, or_, select
 
 from portico.callers.model import Caller, KnownKey
-from portico.db.tables import api_key, project
+from portico.callers.scopes import KEY_SCOPES
+from portico.db.tables import api_key, organisation, project
+
+_parent = api_key.alias("parent")
+"""Of an ephemeral key: it ends with it."""
 
 _BY_DIGEST = (
     select(
         api_key.c.id,
+        api_key.c.parent_id,
         api_key.c.project_id,
         api_key.c.organisation_id,
         api_key.c.mode,
         api_key.c.concurrency_max,
         api_key.c.expires_at_ms,
-        api_key.c.revoked_at_ms,
+        func.coalesce(api_key.c.revoked_at_ms, _parent.c.revoked_at_ms).label("revoked_at_ms"),
+        api_key.c.scopes,
+        api_key.c.models,
+        api_key.c.networks,
+        api_key.c.successor_id,
         project.c.data_use,
+        project.c.models.label("project_models"),
+        project.c.retention,
+        project.c.archived_at_ms,
+        organisation.c.suspended_at_ms,
+        organisation.c.suspended_reason,
         func.coalesce(api_key.c.compatibility, project.c.compatibility).label("compatibility"),
     )
     .join(project, project.c.id == api_key.c.project_id)
+    .join(organisation, organisation.c.id == api_key.c.organisation_id)
+    .outerjoin(_parent, _parent.c.id == api_key.c.parent_id)
     .where(api_key.c.digest.in_(bindparam("digests", expanding=True)))
+)
+
+_ENDED = (
+    select(api_key.c.id)
+    .join(project, project.c.id == api_key.c.project_id)
+    .join(organisation, organisation.c.id == api_key.c.organisation_id)
+    .outerjoin(_parent, _parent.c.id == api_key.c.parent_id)
+    .where(
+        api_key.c.id.in_(bindparam("ids", expanding=True)),
+        or_(
+            api_key.c.revoked_at_ms.is_not(None),
+            _parent.c.revoked_at_ms.is_not(None),
+            api_key.c.expires_at_ms <= bindparam("now_ms"),
+            project.c.archived_at_ms.is_not(None),
+            organisation.c.suspended_at_ms.is_not(None),
+        ),
+    )
 )
 
 
@@ -28,12 +67,46 @@ def find(connection: Connection, digests: tuple[bytes, ...]) -> KnownKey | None:
     if row is None:
         return None
     caller = Caller(
-        row.id,
-        row.project_id,
-        row.organisation_id,
-        row.mode,
-        row.concurrency_max,
+        key_id=row.parent_id or row.id,
+        project_id=row.project_id,
+        organisation_id=row.organisation_id,
+        mode=row.mode,
+        concurrency_max=row.concurrency_max,
         compatibility=row.compatibility,
         data_use=row.data_use,
+        credential_id=row.id,
+        scopes=KEY_SCOPES if row.scopes is None else KEY_SCOPES & frozenset(row.scopes.split()),
+        models=_models(row),
+        networks=tuple(ip_network(text) for text in (row.networks or "").split()),
+        retention=row.retention,
+        lines=_lines(row),
     )
-    return KnownKey(caller, row.expires_at_ms, row.revoked_at_ms)
+    suspended = None if row.suspended_at_ms is None else row.suspended_reason or ""
+    archived = row.archived_at_ms is not None
+    return KnownKey(caller, row.expires_at_ms, row.revoked_at_ms, suspended, archived)
+
+
+def ended(connection: Connection, ids: Iterable[str], now_ms: int) -> set[str]:
+    """Which of these keys open the door no more."""
+    found = connection.execute(_ENDED, {"ids": tuple(ids), "now_ms": now_ms})
+    return set(found.scalars())
+
+
+def _models(row: Any) -> frozenset[str] | None:
+    """Those that the key AND its project allow."""
+    lists = [
+        frozenset(msgspec.json.decode(text)) for text in (row.models, row.project_models) if text
+    ]
+    return frozenset.intersection(*lists) if lists else None
+
+
+def _lines(row: Any) -> bytes:
+    """What a key that is being replaced says with every answer (RFC 9745, RFC 8594)."""
+    if row.successor_id is None or row.expires_at_ms is None:
+        return b""
+    ends = datetime.fromtimestamp(row.expires_at_ms / 1000, UTC)
+    return (
+        f"deprecation: @{row.expires_at_ms // 1000}\r\n"
+        f"sunset: {ends:%a, %d %b %Y %H:%M:%S} GMT\r\n"
+        f"portico-key-successor: {row.successor_id}\r\n"
+    ).encode("ascii")

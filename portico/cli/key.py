@@ -1,24 +1,29 @@
 """`portico key`: create, list and revoke API keys."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, Token
 
-from portico.accounts.model import Key, KeyWish, UnknownKey, UnknownProject
-from portico.accounts.service import (
+from portico.accounts.actors.model import operator
+from portico.accounts.keys.model import IssuedKey, Key, KeyChange, KeyWish
+from portico.accounts.keys.service import (
+    change_key,
     create_key,
     list_keys,
+    replace_key,
     revoke_key,
-    set_key_compatibility,
 )
-from portico.callers.pepper import PepperLost, read_peppers
+from portico.callers.pepper import Pepper, PepperLost, read_peppers
+from portico.callers.scopes import KEY_SCOPES
 from portico.canon.prompt import Compatibility
-from portico.cli.output import Exit, console, say_json, say_table, stop
+from portico.cli.output import Exit, console, refusals, say_json, say_table, stop
 from portico.cli.place import database_of, settings_for
 from portico.kit.clock import SystemClock
+from portico.settings import Settings
 
 app = App(name="key", help="Create, change, list and revoke API keys.")
 
@@ -29,6 +34,28 @@ _LOSSES = (
     "adapt (the nearest there is, and said).  Left out: as its project."
 )
 _AS_PROJECT = "as project"
+
+
+def _words(_: object, tokens: Sequence[Token]) -> tuple[str, ...]:
+    """`a,b c` as ("a", "b", "c")."""
+    return tuple(" ".join(token.value for token in tokens).replace(",", " ").split())
+
+
+def _list(help: str) -> Parameter:
+    return Parameter(help=help, converter=_words, n_tokens=1, accepts_keys=False)
+
+
+Scopes = Annotated[
+    tuple[str, ...] | None,
+    _list(f"What it may do, with commas: {', '.join(sorted(KEY_SCOPES))}.  Left out: all of it."),
+]
+Models = Annotated[
+    tuple[str, ...] | None, _list("Models it may name, with commas.  Left out: all.")
+]
+Networks = Annotated[
+    tuple[str, ...] | None,
+    _list("Where it may come from, such as 203.0.113.0/24, with commas.  Left out: anywhere."),
+]
 _UNITS_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
@@ -42,6 +69,12 @@ def create(
     expires_in: Annotated[str | None, Parameter(help="Such as 30d, 12h or 15m.")] = None,
     concurrency: Annotated[int | None, Parameter(help="Requests it may have open.")] = None,
     compatibility: Annotated[Compatibility | None, Parameter(help=_LOSSES)] = None,
+    project: Annotated[
+        str | None, Parameter(help="Whose key it is; left out: of the first project.")
+    ] = None,
+    scopes: Scopes = None,
+    models: Models = None,
+    networks: Networks = None,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
@@ -53,17 +86,22 @@ def create(
     concurrency = settings.queue.key_concurrency if concurrency is None else concurrency
     if concurrency < 1:
         stop(Exit.USAGE, f"--concurrency is {concurrency}; it must be at least 1.")
-    wish = KeyWish(name, "test" if test else "live", concurrency, expires_at_ms, compatibility)
-    try:
-        peppers = read_peppers(Path(settings.server.data_dir))
-        issued = database.write(lambda connection: create_key(connection, peppers, clock, wish))
-    except (PepperLost, UnknownProject) as error:
-        stop(Exit.DATA, str(error))
-    if json:
-        say_json({**_shown(issued.key), "api_key": issued.secret})
-        return
-    console.print(issued.secret, style="bold")
-    console.print(f"{issued.key.id}  {name}  (shown only now; keep it safe)", markup=False)
+    wish = KeyWish(
+        name,
+        "test" if test else "live",
+        concurrency,
+        expires_at_ms,
+        compatibility,
+        scopes=scopes,
+        models=models,
+        networks=networks,
+    )
+    with refusals():
+        peppers = _peppers(settings)
+        issued = database.write(
+            lambda connection: create_key(operator(connection, clock), peppers, wish, project)
+        )
+    _say_issued(issued, json=json)
 
 
 @app.command(name="list")
@@ -80,8 +118,11 @@ def list_all(
     A key is never forgotten, because usage records name it: --all shows those of the past too,
     among them one for each `portico ask`.
     """
-    found = database_of(settings_for(None, server={"data_dir": data_dir})).read(list_keys)
-    now_ms = SystemClock().wall_ms()
+    clock = SystemClock()
+    found = database_of(settings_for(None, server={"data_dir": data_dir})).read(
+        lambda connection: list_keys(operator(connection, clock))
+    )
+    now_ms = clock.wall_ms()
     keys = [key for key in found if all or _opens(key, now_ms)]
     if json:
         say_json({"keys": [_shown(key) for key in keys]})
@@ -110,44 +151,98 @@ def set_one(
     key_id: str,
     /,
     *,
+    name: Annotated[str | None, Parameter(help="What the key is for.")] = None,
+    concurrency: Annotated[int | None, Parameter(help="Requests it may have open.")] = None,
     compatibility: Annotated[
-        Literal["strict", "warn", "adapt", "project"],
+        Literal["strict", "warn", "adapt", "project"] | None,
         Parameter(help="As for `portico key create`; project: as its project."),
-    ],
+    ] = None,
+    scopes: Scopes = None,
+    models: Models = None,
+    networks: Networks = None,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Change a key; a running server obeys within 5 seconds."""
+    """Change a key; a running server obeys within 5 seconds.  A list with nothing in it (--models "")
+    takes the restriction away."""
     database = database_of(settings_for(None, server={"data_dir": data_dir}))
-    word = None if compatibility == "project" else compatibility
-    try:
-        key = database.write(lambda connection: set_key_compatibility(connection, key_id, word))
-    except UnknownKey as error:
-        stop(Exit.FAILED, str(error.args[0]))
+    wish = KeyChange(name, concurrency, compatibility, scopes, models, networks)
+    if wish == KeyChange():
+        stop(Exit.USAGE, "Say what should be otherwise; `portico key set --help` lists it.")
+    with refusals():
+        key = database.write(
+            lambda connection: change_key(operator(connection, SystemClock()), key_id, wish)
+        )
     if json:
         say_json(_shown(key))
         return
-    console.print(f"{key.id} is: {key.compatibility or _AS_PROJECT}.", markup=False)
+    if compatibility is not None:
+        console.print(f"{key.id} is: {key.compatibility or _AS_PROJECT}.", markup=False)
+    else:
+        console.print(f"{key.id} is changed.", markup=False)
+
+
+@app.command(name="replace")
+def replace_one(
+    key_id: str,
+    /,
+    *,
+    overlap: Annotated[
+        str, Parameter(help="How long the old one goes on working, such as 24h, 7d or 0m.")
+    ] = "24h",
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Make a key like another, which ends after an overlap and says so in its answers until then."""
+    settings = settings_for(None, server={"data_dir": data_dir})
+    database, clock = database_of(settings), SystemClock()
+    overlap_ms = _duration_ms(overlap, "--overlap")
+    with refusals():
+        peppers = _peppers(settings)
+        issued = database.write(
+            lambda connection: replace_key(operator(connection, clock), peppers, key_id, overlap_ms)
+        )
+    _say_issued(issued, json=json)
+    if not json:
+        console.print(f"{key_id} works for {overlap} more.", markup=False)
 
 
 @app.command
 def revoke(key_id: str, /, *, data_dir: DataDir = None, json: Json = False) -> None:
-    """Refuse a key from now on; a running server does within 5 seconds."""
+    """Refuse a key from now on; a running server does within 5 seconds, and ends what it runs
+    within 10."""
     database = database_of(settings_for(None, server={"data_dir": data_dir}))
-    try:
-        key = database.write(lambda connection: revoke_key(connection, key_id, SystemClock()))
-    except UnknownKey as error:
-        stop(Exit.FAILED, str(error.args[0]))
+    with refusals():
+        key = database.write(
+            lambda connection: revoke_key(operator(connection, SystemClock()), key_id)
+        )
     if json:
         say_json(_shown(key))
         return
     console.print(f"{key.id} is revoked.", markup=False)
 
 
-def _duration_ms(text: str) -> int:
+def _peppers(settings: Settings) -> tuple[Pepper, ...]:
+    try:
+        return read_peppers(Path(settings.server.data_dir))
+    except PepperLost as error:
+        stop(Exit.DATA, str(error))
+
+
+def _say_issued(issued: IssuedKey, *, json: bool) -> None:
+    if json:
+        say_json({**_shown(issued.key), "api_key": issued.secret})
+        return
+    console.print(issued.secret, style="bold")
+    console.print(
+        f"{issued.key.id}  {issued.key.name}  (shown only now; keep it safe)", markup=False
+    )
+
+
+def _duration_ms(text: str, option: str = "--expires-in") -> int:
     found = re.fullmatch(r"(\d+)([mhd])", text)
     if not found:
-        stop(Exit.USAGE, f"--expires-in is {text!r}; write it as 30d, 12h or 15m.")
+        stop(Exit.USAGE, f"{option} is {text!r}; write it as 30d, 12h or 15m.")
     return int(found[1]) * _UNITS_MS[found[2]]
 
 

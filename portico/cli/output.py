@@ -1,13 +1,16 @@
 """How the command line speaks: text for people, one JSON document for scripts, exit codes."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any, NoReturn
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
+
+from portico.errors import Refusal
 
 _TABLE_WIDTH = 240
 
@@ -37,6 +40,15 @@ def stop(code: Exit, says: str, *, fix: str = "") -> NoReturn:
     if fix:
         errors.print(f"  -> {fix}", markup=False)
     sys.exit(code)
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What a service refuses ends the command, in its own words."""
+    try:
+        yield
+    except Refusal as refusal:
+        stop(Exit.FAILED, refusal.message)
 
 
 def say_json(value: Any) -> None:

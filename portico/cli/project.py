@@ -4,19 +4,15 @@ from dataclasses import asdict
 from typing import Annotated
 
 from cyclopts import App, Parameter
-from sqlalchemy import Connection
 
-from portico.accounts.model import Project, UnknownProject
-from portico.accounts.service import (
-    list_projects,
-    project_of,
-    set_data_use,
-    set_project_compatibility,
-)
+from portico.accounts.actors.model import operator
+from portico.accounts.projects.model import ProjectWish
+from portico.accounts.projects.service import change_project, list_projects
 from portico.canon.data_use import DataUse
 from portico.canon.prompt import Compatibility
-from portico.cli.output import Exit, console, say_json, say_table, stop
+from portico.cli.output import Exit, console, refusals, say_json, say_table, stop
 from portico.cli.place import database_of, settings_for
+from portico.kit.clock import SystemClock
 
 app = App(name="project", help="List projects, and say whose engines may see their prompts.")
 
@@ -27,7 +23,9 @@ Json = Annotated[bool, Parameter(negative="", help="Print JSON.")]
 @app.command(name="list")
 def list_all(*, data_dir: DataDir = None, json: Json = False) -> None:
     """All projects, oldest first."""
-    found = database_of(settings_for(None, server={"data_dir": data_dir})).read(list_projects)
+    found = database_of(settings_for(None, server={"data_dir": data_dir})).read(
+        lambda connection: list_projects(operator(connection, SystemClock()))
+    )
     if json:
         say_json({"projects": [asdict(project) for project in found]})
         return
@@ -67,17 +65,11 @@ def set_one(
     if data_use is None and compatibility is None:
         stop(Exit.USAGE, "Say --data-use or --compatibility, or both.")
 
-    def change(connection: Connection) -> Project:
-        if data_use is not None:
-            set_data_use(connection, project_id, data_use)
-        if compatibility is not None:
-            set_project_compatibility(connection, project_id, compatibility)
-        return project_of(connection, project_id)
-
-    try:
-        project = database.write(change)
-    except UnknownProject as error:
-        stop(Exit.FAILED, str(error.args[0]))
+    wish = ProjectWish(data_use=data_use, compatibility=compatibility)
+    with refusals():
+        project = database.write(
+            lambda connection: change_project(operator(connection, SystemClock()), project_id, wish)
+        )
     if json:
         say_json(asdict(project))
         return

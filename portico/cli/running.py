@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from portico.accounts.model import KeyWish
-from portico.accounts.service import create_key, revoke_key
+from portico.accounts.actors.model import operator
+from portico.accounts.keys.model import KeyWish
+from portico.accounts.keys.service import create_key, revoke_key
 from portico.callers.pepper import PepperLost, read_peppers
 from portico.cli.output import Exit, stop
 from portico.cli.place import database_of
@@ -50,8 +51,10 @@ async def running(settings: Settings, purpose: str) -> AsyncIterator[Server]:
         peppers = read_peppers(data_dir)
     except PepperLost as error:
         stop(Exit.DATA, str(error))
-    issued = database.write(lambda connection: create_key(connection, peppers, clock, wish))
+    issued = database.write(
+        lambda connection: create_key(operator(connection, clock), peppers, wish)
+    )
     try:
         yield server_at(base_url, issued.secret)
     finally:
-        database.write(lambda connection: revoke_key(connection, issued.key.id, clock))
+        database.write(lambda connection: revoke_key(operator(connection, clock), issued.key.id))

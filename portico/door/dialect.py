@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from portico.callers.scopes import GENERATE
 from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
 from portico.door.lines import refusal_lines
@@ -64,6 +65,7 @@ class Dialect:
     status: of a refusal; the catalogue's own where the dialect has no other.
     comments: do its clients pass over comments in a stream of events?
     strict: what a strict key is refused of a prompt that was parsed.  Raises: Refusal.
+    scope: what a key needs to ask in it.
     """
 
     parse: Callable[[bytes, dict[str, str]], Prompt]
@@ -79,6 +81,7 @@ class Dialect:
     status: Callable[[Refusal], int] = _status
     comments: bool = True
     strict: Callable[[Prompt], None] = _lenient
+    scope: str = GENERATE
 
     def render(self, refusal: Refusal, request_id: str) -> tuple[bytes, bytes]:
         """Header lines and body of a refusal."""

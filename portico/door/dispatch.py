@@ -40,7 +40,7 @@ class Dispatch:
             if self._origins is not None and self._origins.greet(exchange, self._routes):
                 return
             route, rest = self._routes.find(exchange.method, exchange.path)
-            exchange.route = route.name
+            exchange.route, exchange.scope = route.name, route.scope
             await route.handle(exchange, rest)
         except Left:
             return

@@ -33,6 +33,7 @@ class Exchange:
     arrived_s: monotonic, when the headers were complete.
     leaving: set when the client hangs up or stops reading.
     route: what metrics and the access log call it; set by whoever serves it.
+    scope: what its caller needs; "" where no key is asked for.
     status: what was answered, 0 before that.
     also: header lines to add to whatever is answered.
     on_silence: called whenever a stream has said nothing for `limits.ping_s`; None: nobody minds.
@@ -65,6 +66,7 @@ class Exchange:
         "received_bytes",
         "request_id",
         "route",
+        "scope",
         "status",
         "task",
     )
@@ -88,6 +90,7 @@ class Exchange:
         self.arrived_s = arrived_s
         self.leaving = Leaving(connection.loop)
         self.route = "unknown"
+        self.scope = ""
         self.status = 0
         self.also = b""
         self.ended = False

@@ -65,11 +65,13 @@ class Visit:
         "_rest",
         "_terms",
         "_writer",
+        "address",
         "arrived_s",
         "claim",
         "credential",
         "leaving",
         "request_id",
+        "scope",
     )
 
     def __init__(self, exchange: Exchange, terms: "Terms", rest: str) -> None:
@@ -78,6 +80,8 @@ class Visit:
         self.arrived_s = exchange.arrived_s
         self.leaving = exchange.leaving
         self.credential = credential_of(exchange.headers, exchange.query)
+        self.scope = exchange.scope
+        self.address = exchange.peer
         self._exchange = exchange
         self._terms = terms
         self._rest = rest
@@ -88,6 +92,8 @@ class Visit:
 
     async def read(self, caller: Caller) -> Prompt:
         exchange, terms = self._exchange, self._terms
+        if caller.lines:
+            exchange.also += caller.lines
         dialect = terms.dialect
         body = await body_of(exchange, terms.body_bytes_max, compression=terms.compression)
         hints = _hints(exchange.headers)

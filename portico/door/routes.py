@@ -19,14 +19,22 @@ class Route:
     what a caller typed.
 
     summary: what it is for, in the OpenAPI document; body: the type its body is checked against,
-    None where it takes none; open: it asks for no key."""
+    None where it takes none.
+
+    scope: what a caller needs; open: it asks for no key.  It is one or the other: a route that
+    says neither cannot be made."""
 
     method: str
     name: str
     handle: Handle
     summary: str = ""
     body: type | None = None
+    scope: str = ""
     open: bool = False
+
+    def __post_init__(self) -> None:
+        if bool(self.scope) == self.open:
+            raise ValueError(f"{self.method} {self.name} must name a scope, or be open")
 
 
 class Routes:

@@ -95,13 +95,18 @@ class Routing:
             for deployment in deployments:
                 yield model, deployment.told, self._health[model].state(deployment)
 
-    def choose(self, prompt: Prompt, data_use: DataUse) -> Routes:
+    def choose(
+        self, prompt: Prompt, data_use: DataUse, models: frozenset[str] | None = None
+    ) -> Routes:
         """data_use: the most that may be made of the caller's prompts.
+        models: those it may name; None: all there are.  Others do not exist for it.
 
         Raises: Refusal: model_not_found, data_use_not_allowed, unsupported_feature,
         context_length_exceeded.
         """
         whole = self._whole[data_use].get(prompt.model)
+        if models is not None and prompt.model not in models:
+            raise _unknown(prompt.model, models & self._by_model.keys())
         if whole is None:
             raise self._nowhere(prompt.model, data_use)
         deployments = check_abilities(prompt, whole.deployments)
@@ -133,6 +138,15 @@ class Routing:
             value=model,
             limit=sorted(self._whole[data_use])[:20],  # of others the names say too much
         )
+
+
+def _unknown(model: str, there: Iterable[str]) -> errors.Refusal:
+    return errors.MODEL_NOT_FOUND(
+        f"The model {model!r} does not exist here.",
+        field="model",
+        value=model,
+        limit=sorted(there)[:20],
+    )
 
 
 def _routes(model: str, deployments: tuple[Deployment, ...], health: ModelHealth) -> Routes:

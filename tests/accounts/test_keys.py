@@ -5,17 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from portico.accounts.model import KeyWish, UnknownKey, UnknownProject
-from portico.accounts.service import (
-    create_key,
-    list_keys,
-    open_accounts,
-    revoke_key,
-    set_key_compatibility,
-)
+from portico.accounts.actors.model import operator
+from portico.accounts.keys.model import KeyChange, KeyWish
+from portico.accounts.keys.service import change_key, create_key, list_keys, revoke_key
+from portico.accounts.service import open_accounts
 from portico.callers.pepper import FILE_NAME, PepperLost
-from portico.callers.rules import digest, mode_of
+from portico.callers.rules import digest, kind_of
 from portico.db.database import Database, open_database
+from portico.errors import Refusal
 from tests.db.storage import HandClock
 
 
@@ -34,7 +31,7 @@ def test_the_first_start_makes_one_key_and_later_ones_none(
 ) -> None:
     peppers, issued = open_accounts(database, tmp_path, clock)
     assert issued is not None
-    assert mode_of(issued.secret) == "live"
+    assert kind_of(issued.secret) == "live"
     assert open_accounts(database, tmp_path, clock) == (peppers, None)
     (organisation,) = database.read(
         lambda c: c.exec_driver_sql("SELECT name FROM organisation").scalars().all()
@@ -42,7 +39,7 @@ def test_the_first_start_makes_one_key_and_later_ones_none(
     assert organisation == "Default organisation"
     (terms,) = database.read(lambda c: c.exec_driver_sql("SELECT kind FROM terms").scalars().all())
     assert terms == "internal"  # the operator's own
-    assert database.read(list_keys) == [issued.key]
+    assert database.read(lambda c: list_keys(operator(c, clock))) == [issued.key]
 
 
 def test_the_key_itself_is_stored_nowhere(
@@ -70,12 +67,16 @@ def test_a_key_says_how_losses_are_treated_or_leaves_it_to_its_project(
 ) -> None:
     peppers, _ = open_accounts(database, tmp_path, clock)
     wish = KeyWish("mine", compatibility="strict")
-    made = database.write(lambda c: create_key(c, peppers, clock, wish)).key
+    made = database.write(lambda c: create_key(operator(c, clock), peppers, wish)).key
     assert made.compatibility == "strict"
-    changed = database.write(lambda c: set_key_compatibility(c, made.id, None))
+    changed = database.write(
+        lambda c: change_key(operator(c, clock), made.id, KeyChange(compatibility="project"))
+    )
     assert changed == replace(made, compatibility=None)
-    with pytest.raises(UnknownKey):
-        database.write(lambda c: set_key_compatibility(c, "key_none", "warn"))
+    with pytest.raises(Refusal):
+        database.write(
+            lambda c: change_key(operator(c, clock), "key_none", KeyChange(compatibility="warn"))
+        )
 
 
 def test_a_lost_pepper_stops_the_start_and_is_not_replaced(
@@ -93,21 +94,26 @@ def test_a_key_is_what_was_wished_for(database: Database, tmp_path: Path, clock:
     assert first is not None
     clock.pass_s(1)
     wish = KeyWish("robot", mode="test", concurrency_max=2, expires_at_ms=clock.now_ms + 5)
-    issued = database.write(lambda c: create_key(c, peppers, clock, wish))
+    issued = database.write(lambda c: create_key(operator(c, clock), peppers, wish))
     assert issued.secret.startswith("pk_test_")
     key = asdict(issued.key)
     assert {name: key[name] for name in asdict(wish)} == asdict(wish)
     assert issued.key.project_id == first.key.project_id
-    assert database.read(list_keys) == [first.key, issued.key]
-    assert database.read(lambda c: list_keys(c, "proj_other")) == []
+    assert database.read(lambda c: list_keys(operator(c, clock))) == [first.key, issued.key]
+    assert database.read(lambda c: list_keys(operator(c, clock), first.key.project_id)) == [
+        first.key,
+        issued.key,
+    ]
+    with pytest.raises(Refusal, match="proj_other"):
+        database.read(lambda c: list_keys(operator(c, clock), "proj_other"))
 
 
 def test_a_key_needs_a_project_that_exists(
     database: Database, tmp_path: Path, clock: HandClock
 ) -> None:
     peppers, _ = open_accounts(database, tmp_path, clock)
-    with pytest.raises(UnknownProject, match="proj_x"):
-        database.write(lambda c: create_key(c, peppers, clock, KeyWish("a"), "proj_x"))
+    with pytest.raises(Refusal, match="proj_x"):
+        database.write(lambda c: create_key(operator(c, clock), peppers, KeyWish("a"), "proj_x"))
 
 
 def test_revoking_is_for_good_and_keeps_its_first_time(
@@ -117,7 +123,7 @@ def test_revoking_is_for_good_and_keeps_its_first_time(
     assert issued is not None
     revoked_at_ms = clock.now_ms
     for _ in range(2):
-        key = database.write(lambda c: revoke_key(c, issued.key.id, clock))
+        key = database.write(lambda c: revoke_key(operator(c, clock), issued.key.id))
         assert key == replace(issued.key, revoked_at_ms=revoked_at_ms)
         clock.pass_s(60)
 
@@ -126,5 +132,5 @@ def test_an_unknown_key_cannot_be_revoked(
     database: Database, tmp_path: Path, clock: HandClock
 ) -> None:
     open_accounts(database, tmp_path, clock)
-    with pytest.raises(UnknownKey, match="key_x"):
-        database.write(lambda c: revoke_key(c, "key_x", clock))
+    with pytest.raises(Refusal, match="key_x"):
+        database.write(lambda c: revoke_key(operator(c, clock), "key_x"))

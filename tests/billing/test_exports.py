@@ -52,7 +52,9 @@ def books(database: Database) -> Books:
     made = Books(database)
 
     def begin(transaction: Transaction) -> None:
-        transaction.run("INSERT INTO organisation VALUES ('org_2', 'Two, \"2\"', 1)")
+        transaction.run(
+            "INSERT INTO organisation (id, name, created_at_ms) VALUES ('org_2', 'Two, \"2\"', 1)"
+        )
         transaction.run(
             "INSERT INTO terms VALUES ('t', 'org_1', 'prepaid', '', 1, 3, '[]', '', 0, 'me', 0)"
         )

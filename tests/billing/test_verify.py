@@ -44,7 +44,10 @@ def books(database: Database) -> Books:
 
     def more(transaction: Transaction) -> None:
         for owner in OTHERS:
-            transaction.run("INSERT INTO organisation VALUES (?, ?, 1)", (owner, owner))
+            transaction.run(
+                "INSERT INTO organisation (id, name, created_at_ms) VALUES (?, ?, 1)",
+                (owner, owner),
+            )
             grant(transaction, Credit(f"g_{owner}", owner, 1_000, "paid", None, ""), NOW_MS)
         wishes = [Wish(f"req_{o}", o, 7, (), "{}", DAY_MS) for o in OTHERS]
         ledger.hold(transaction, wishes, NOW_MS, "inst_1")

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from portico.accounts.model import IssuedKey, KeyWish
-from portico.accounts.service import (
-    create_key,
-    open_accounts,
-    revoke_key,
-    set_project_compatibility,
-)
+from portico.accounts.actors.model import operator
+from portico.accounts.keys.model import IssuedKey, KeyWish
+from portico.accounts.keys.service import create_key, revoke_key
+from portico.accounts.projects.model import ProjectWish
+from portico.accounts.projects.service import change_project
+from portico.accounts.service import open_accounts
 from portico.callers.model import Caller
 from portico.callers.rules import new_key
+from portico.callers.scopes import GENERATE
 from portico.callers.service import Callers
 from portico.canon.prompt import Compatibility
 from portico.db.database import Database, open_database
@@ -50,11 +50,11 @@ class Scene:
     issue: Callable[[KeyWish], IssuedKey]
 
     def revoke(self, issued: IssuedKey) -> None:
-        self.database.write(lambda c: revoke_key(c, issued.key.id, self.clock))
+        self.database.write(lambda c: revoke_key(operator(c, self.clock), issued.key.id))
 
     def at_once(self, credential: str) -> Caller:
         """Verify, and fail if it waits for anything."""
-        coroutine = self.callers.verify(credential)
+        coroutine = self.callers.verify(credential, GENERATE, "")
         with pytest.raises(StopIteration) as done:
             coroutine.send(None)
         caller: Caller = done.value.value
@@ -62,7 +62,7 @@ class Scene:
 
     async def refused(self, credential: str) -> str:
         with pytest.raises(Refusal) as refusal:
-            await self.callers.verify(credential)
+            await self.callers.verify(credential, GENERATE, "")
         assert refusal.value.status == 401
         return refusal.value.code
 
@@ -76,7 +76,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     callers = Callers(readers, peppers, clock, keys_max=4, refused_max=4)
 
     def issue(wish: KeyWish) -> IssuedKey:
-        return database.write(lambda c: create_key(c, peppers, clock, wish))
+        return database.write(lambda c: create_key(operator(c, clock), peppers, wish))
 
     yield Scene(database, clock, readers, callers, issue)
     readers.close()
@@ -84,7 +84,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
 
 async def test_a_key_made_while_the_server_runs_is_known(scene: Scene) -> None:
     issued = scene.issue(KeyWish("mine", mode="test", concurrency_max=3))
-    caller = await scene.callers.verify(issued.secret)
+    caller = await scene.callers.verify(issued.secret, GENERATE, "")
     assert (caller.key_id, caller.project_id) == (issued.key.id, issued.key.project_id)
     assert (caller.mode, caller.concurrency_max) == ("test", 3)
 
@@ -95,13 +95,17 @@ async def test_a_key_is_as_it_says_itself_or_else_as_its_project(
     scene: Scene, of_key: Compatibility | None, of_project: Compatibility
 ) -> None:
     issued = scene.issue(KeyWish("mine", compatibility=of_key))
-    scene.database.write(lambda c: set_project_compatibility(c, issued.key.project_id, of_project))
-    caller = await scene.callers.verify(issued.secret)
+    wish = ProjectWish(compatibility=of_project)
+    scene.database.write(
+        lambda c: change_project(operator(c, scene.clock), issued.key.project_id, wish)
+    )
+    caller = await scene.callers.verify(issued.secret, GENERATE, "")
     assert caller.compatibility == (of_key or of_project)
 
 
 async def test_a_key_is_warned_unless_anybody_says_otherwise(scene: Scene) -> None:
-    assert (await scene.callers.verify(scene.issue(KeyWish("mine")).secret)).compatibility == "warn"
+    issued = scene.issue(KeyWish("mine"))
+    assert (await scene.callers.verify(issued.secret, GENERATE, "")).compatibility == "warn"
 
 
 async def test_garbage_is_refused_without_asking_the_database(scene: Scene) -> None:
@@ -113,7 +117,7 @@ async def test_garbage_is_refused_without_asking_the_database(scene: Scene) -> N
 
 async def test_a_known_key_is_answered_without_a_wait(scene: Scene) -> None:
     issued = scene.issue(KeyWish("mine"))
-    first = await scene.callers.verify(issued.secret)
+    first = await scene.callers.verify(issued.secret, GENERATE, "")
     for _ in range(5):
         scene.clock.pass_s(0.4)
         assert scene.at_once(issued.secret) == first
@@ -122,7 +126,7 @@ async def test_a_known_key_is_answered_without_a_wait(scene: Scene) -> None:
 
 async def test_a_key_in_use_is_checked_again_without_a_wait(scene: Scene) -> None:
     issued = scene.issue(KeyWish("mine"))
-    await scene.callers.verify(issued.secret)
+    await scene.callers.verify(issued.secret, GENERATE, "")
     for _ in range(4):
         scene.clock.pass_s(3.0)
         for _ in range(3):
@@ -136,7 +140,7 @@ async def test_a_revoked_key_in_use_is_refused_as_soon_as_it_is_checked_again(
     scene: Scene,
 ) -> None:
     issued = scene.issue(KeyWish("mine"))
-    await scene.callers.verify(issued.secret)
+    await scene.callers.verify(issued.secret, GENERATE, "")
     scene.revoke(issued)
     scene.clock.pass_s(2.5)
     scene.at_once(issued.secret)
@@ -147,7 +151,7 @@ async def test_a_revoked_key_in_use_is_refused_as_soon_as_it_is_checked_again(
 
 async def test_a_revoked_key_is_refused_after_five_seconds_whatever_happened(scene: Scene) -> None:
     issued = scene.issue(KeyWish("mine"))
-    await scene.callers.verify(issued.secret)
+    await scene.callers.verify(issued.secret, GENERATE, "")
     scene.revoke(issued)
     scene.clock.pass_s(5.0)
     assert await scene.refused(issued.secret) == "api_key_revoked"
@@ -155,7 +159,7 @@ async def test_a_revoked_key_is_refused_after_five_seconds_whatever_happened(sce
 
 async def test_an_expired_key_is_refused_to_the_second(scene: Scene) -> None:
     issued = scene.issue(KeyWish("mine", expires_at_ms=scene.clock.now_ms + 2_000))
-    await scene.callers.verify(issued.secret)
+    await scene.callers.verify(issued.secret, GENERATE, "")
     scene.clock.pass_s(1.9)
     scene.at_once(issued.secret)
     scene.clock.pass_s(0.1)
@@ -164,7 +168,9 @@ async def test_an_expired_key_is_refused_to_the_second(scene: Scene) -> None:
 
 async def test_many_who_ask_at_once_ask_the_database_once(scene: Scene) -> None:
     issued = scene.issue(KeyWish("mine"))
-    callers = await asyncio.gather(*[scene.callers.verify(issued.secret) for _ in range(50)])
+    callers = await asyncio.gather(
+        *[scene.callers.verify(issued.secret, GENERATE, "") for _ in range(50)]
+    )
     assert len(set(callers)) == 1
     assert len(scene.readers.asked) == 1
 
@@ -172,8 +178,8 @@ async def test_many_who_ask_at_once_ask_the_database_once(scene: Scene) -> None:
 async def test_one_who_hangs_up_does_not_disturb_the_others(scene: Scene) -> None:
     issued = scene.issue(KeyWish("mine"))
     loop = asyncio.get_running_loop()
-    hasty = loop.create_task(scene.callers.verify(issued.secret))
-    patient = loop.create_task(scene.callers.verify(issued.secret))
+    hasty = loop.create_task(scene.callers.verify(issued.secret, GENERATE, ""))
+    patient = loop.create_task(scene.callers.verify(issued.secret, GENERATE, ""))
     await asyncio.sleep(0)
     hasty.cancel()
     assert (await patient).key_id == issued.key.id
@@ -191,7 +197,7 @@ async def test_an_unknown_key_is_remembered_for_a_moment_only(scene: Scene) -> N
 
 async def test_made_up_keys_do_not_push_out_real_ones(scene: Scene) -> None:
     issued = scene.issue(KeyWish("mine"))
-    await scene.callers.verify(issued.secret)
+    await scene.callers.verify(issued.secret, GENERATE, "")
     for _ in range(20):
         await scene.refused(new_key("live"))
     scene.at_once(issued.secret)
@@ -201,7 +207,7 @@ async def test_made_up_keys_do_not_push_out_real_ones(scene: Scene) -> None:
 async def test_no_more_keys_are_remembered_than_allowed(scene: Scene) -> None:
     keys = [scene.issue(KeyWish("mine")) for _ in range(9)]
     for issued in keys:
-        await scene.callers.verify(issued.secret)
+        await scene.callers.verify(issued.secret, GENERATE, "")
     assert scene.callers.remembered == 4
     scene.at_once(keys[-1].secret)
 
@@ -210,5 +216,5 @@ async def test_a_key_that_cannot_be_looked_up_is_not_called_wrong(scene: Scene) 
     issued = scene.issue(KeyWish("mine"))
     scene.database.write(lambda c: c.exec_driver_sql("DROP TABLE api_key"))
     with pytest.raises(Refusal) as refusal:
-        await scene.callers.verify(issued.secret)
+        await scene.callers.verify(issued.secret, GENERATE, "")
     assert (refusal.value.code, refusal.value.retry_after_ms) == ("storage_unavailable", 2_000)

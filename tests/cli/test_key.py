@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from portico.accounts.model import KeyWish
-from portico.accounts.service import create_key, open_accounts, revoke_key
+from portico.accounts.actors.model import operator
+from portico.accounts.keys.model import KeyWish
+from portico.accounts.keys.service import create_key, revoke_key
+from portico.accounts.service import open_accounts
 from portico.cli import key
 from portico.db.database import open_database
 from portico.kit.clock import SystemClock
+from tests.db.storage import HandClock
 
 List = Callable[..., str]
 
@@ -20,9 +23,14 @@ def listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> List:
     """What `key list` says of a first key, one that ran out, and one that was revoked."""
     database, clock = open_database(tmp_path), SystemClock()
     peppers, _ = open_accounts(database, tmp_path, clock)
-    database.write(lambda c: create_key(c, peppers, clock, KeyWish("of the past", expires_at_ms=1)))
-    asked = database.write(lambda c: create_key(c, peppers, clock, KeyWish("portico ask")))
-    database.write(lambda c: revoke_key(c, asked.key.id, clock))
+    long_ago = HandClock()
+    long_ago.now_ms = 0
+    past = KeyWish("of the past", expires_at_ms=1)
+    database.write(lambda c: create_key(operator(c, long_ago), peppers, past))
+    asked = database.write(
+        lambda c: create_key(operator(c, clock), peppers, KeyWish("portico ask"))
+    )
+    database.write(lambda c: revoke_key(operator(c, clock), asked.key.id))
 
     def said(*typed: str) -> str:
         with pytest.raises(SystemExit) as ended:

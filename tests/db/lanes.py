@@ -22,7 +22,12 @@ class Names:
     def restore(self, transaction: Transaction, rows: Sequence[Row]) -> None:
         latest = {row[0]: row for row in rows}
         replace = "ON CONFLICT (id) DO UPDATE SET name = excluded.name"
-        transaction.insert(organisation, list(latest.values()), replace)
+        transaction.insert(organisation, [_whole(row) for row in latest.values()], replace)
+
+
+def _whole(row: Row) -> Row:
+    """With a value for every column."""
+    return (*row, *(None for _ in range(len(organisation.columns) - len(row))))
 
 
 class NoMore(Exception):
@@ -39,7 +44,9 @@ class Seats:
 
     def write(self, transaction: Transaction, items: Sequence[str]) -> Sequence[Any]:
         if "bad" in items:
-            transaction.run("INSERT INTO organisation VALUES ('half done', '', 0)")
+            transaction.run(
+                "INSERT INTO organisation (id, name, created_at_ms) VALUES ('half done', '', 0)"
+            )
             raise KeyError("bad")
         known = {
             row[0]: int(row[1])
@@ -59,7 +66,7 @@ class Seats:
                 taken += 1
                 new.append((item, str(taken), 0))
                 results.append(taken)
-        transaction.insert(organisation, new)
+        transaction.insert(organisation, [_whole(row) for row in new])
         return results
 
     def keep(self, item: str) -> Row | None:

@@ -92,7 +92,9 @@ def test_check_sees_missing_guards_and_refused_rows(database: Database, database
 def test_check_sees_a_damaged_file(tmp_path: Path) -> None:
     database = open_database(tmp_path)
     database.write(
-        lambda c: c.exec_driver_sql("INSERT INTO organisation VALUES ('org_1', 'Us', 0)")
+        lambda c: c.exec_driver_sql(
+            "INSERT INTO organisation (id, name, created_at_ms) VALUES ('org_1', 'Us', 0)"
+        )
     )
     with (tmp_path / "portico.db").open("r+b") as file:
         file.seek(2 * 4096)

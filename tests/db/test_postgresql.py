@@ -112,7 +112,9 @@ async def test_of_a_change_whose_commit_was_cut_nothing_is_claimed(
 
         def change(connection: Connection) -> None:
             made.append(1)
-            connection.exec_driver_sql("INSERT INTO organisation VALUES ('org_1', 'Us', 0)")
+            connection.exec_driver_sql(
+                "INSERT INTO organisation (id, name, created_at_ms) VALUES ('org_1', 'Us', 0)"
+            )
 
         with pytest.raises(Refusal, match="not known"):
             await writer.run(change)
@@ -130,7 +132,9 @@ async def test_a_restarted_server_is_found_again_before_anybody_notices(
     readers = Readers(database, threads=1)
     writer.start()
     for number in range(10):
-        insert = f"INSERT INTO organisation VALUES ('org_{number}', 'Us', 0)"
+        insert = (
+            f"INSERT INTO organisation (id, name, created_at_ms) VALUES ('org_{number}', 'Us', 0)"
+        )
         await writer.run(lambda c, sql=insert: c.exec_driver_sql(sql))  # type: ignore[misc]  # mypy cannot infer a lambda with a default
         found = await readers.run(
             lambda c: c.exec_driver_sql("SELECT count(*) FROM organisation").scalar()
@@ -146,7 +150,9 @@ async def test_a_reader_cannot_write(tmp_path: Path, postgres_url: str) -> None:
     readers = Readers(open_database(tmp_path, postgres_url))
     with pytest.raises(Exception, match="read-only"):
         await readers.run(
-            lambda c: c.exec_driver_sql("INSERT INTO organisation VALUES ('org_1', 'Us', 0)")
+            lambda c: c.exec_driver_sql(
+                "INSERT INTO organisation (id, name, created_at_ms) VALUES ('org_1', 'Us', 0)"
+            )
         )
     readers.close()
 

@@ -30,7 +30,9 @@ def _writer(database: Database, health: Health, limits: WriterLimits = QUICK) ->
 
 def _add(number: int) -> Any:
     def change(connection: Connection) -> int:
-        connection.exec_driver_sql(f"INSERT INTO organisation VALUES ('org_{number}', 'Us', 0)")
+        connection.exec_driver_sql(
+            f"INSERT INTO organisation (id, name, created_at_ms) VALUES ('org_{number}', 'Us', 0)"
+        )
         return number
 
     return change
@@ -231,7 +233,7 @@ async def test_a_full_disk_is_reported_as_what_it_is(database: Database) -> None
 
     def big(connection: Connection) -> None:
         connection.exec_driver_sql(
-            f"INSERT INTO organisation VALUES ('org_1', '{'x' * 200_000}', 0)"
+            f"INSERT INTO organisation (id, name, created_at_ms) VALUES ('org_1', '{'x' * 200_000}', 0)"
         )
 
     with pytest.raises(Refusal, match="the disk is full"):

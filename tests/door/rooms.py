@@ -85,7 +85,7 @@ class Books:
     slow: asyncio.Event | None = None
     fails: errors.Refusal | None = None
 
-    async def verify(self, credential: str) -> Caller:
+    async def verify(self, credential: str, scope: str, address: str) -> Caller:
         if credential != "pk_good":
             raise errors.INVALID_KEY("This key is unknown.")
         return CALLER

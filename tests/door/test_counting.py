@@ -80,6 +80,7 @@ class Desk:
                     body_bytes_max=10_000,
                     compression=True,
                 ).handle,
+                scope="generate",
             )
             for question in WORDS.questions
         ]

@@ -58,13 +58,13 @@ class Desk:
         metrics = MetricsPage(lambda: b"portico_up 1\n", "text/plain", token)
         routes = Routes(
             [
-                Route("GET", "/v1/models", models.all),
-                Route("GET", "/v1/models/{id}", models.one),
-                Route("GET", "/v1/usage", usage.own),
-                Route("GET", "/healthz", health.alive),
-                Route("GET", "/readyz", health.ready),
-                Route("GET", "/", health.alive),
-                Route("GET", "/metrics", metrics.show),
+                Route("GET", "/v1/models", models.all, scope="generate"),
+                Route("GET", "/v1/models/{id}", models.one, scope="generate"),
+                Route("GET", "/v1/usage", usage.own, scope="generate"),
+                Route("GET", "/healthz", health.alive, scope="generate"),
+                Route("GET", "/readyz", health.ready, scope="generate"),
+                Route("GET", "/", health.alive, scope="generate"),
+                Route("GET", "/metrics", metrics.show, scope="generate"),
             ]
         )
         self.dispatch = Dispatch(routes, PLAIN.render, Watching(), origins)
@@ -119,7 +119,7 @@ class Shop(Books):
         super().__init__()
         self.caller, self.sold = caller, sold
 
-    async def verify(self, credential: str) -> Caller:
+    async def verify(self, credential: str, scope: str, address: str) -> Caller:
         return self.caller
 
     def sells(self, caller: Caller, model: str) -> bool:
@@ -141,18 +141,21 @@ async def test_only_what_may_be_used_is_there_in_every_shape(speech: Speech) -> 
         words = spoken(Seal([b"s" * 32]), Clock())
         models = Models(shop, offered_by(routing, shop), words.shapes, words.others)
         routes = Routes(
-            [Route("GET", "/v1/models", models.all), Route("GET", "/v1/models/{id}", models.one)]
+            [
+                Route("GET", "/v1/models", models.all, scope="generate"),
+                Route("GET", "/v1/models/{id}", models.one, scope="generate"),
+            ]
         )
         serve = Dispatch(routes, PLAIN.render, Watching(), None, words.others).serve
         async with serving(serve) as scene:
             return await scene.ask(request(path, b"", *LISTED[speech][0], method="GET"))
 
-    for allowed, expected in (
-        ("no_training", ["mine", "promised"]),
-        ("own", ["mine"]),
-        ("may_train", ["mine", "promised", "public"]),
+    for allowed, named, expected in (
+        ("no_training", None, ["mine", "promised"]),
+        ("own", None, ["mine"]),
+        ("may_train", frozenset({"public", "unpriced"}), ["public"]),
     ):
-        shop = Shop(replace(CALLER, data_use=allowed), {*uses})
+        shop = Shop(replace(CALLER, data_use=allowed, models=named), {*uses})
         names = LISTED[speech][1]
         assert names((await answers(shop, "/v1/models")).json) == expected
         hidden = [name for name in (*uses, "unpriced") if name not in expected]

@@ -61,10 +61,11 @@ class GeminiHouse(House):
                     body_bytes_max=100_000,
                     compression=True,
                 ).handle,
+                scope="generate",
             )
             for path, dialect in GENERATING.items()
         ]
-        routes += [Route("GET", f"{root}/models", models.all) for root in ROOTS]
+        routes += [Route("GET", f"{root}/models", models.all, scope="generate") for root in ROOTS]
         self.dispatch = Dispatch(Routes(routes), GEMINI.render, self.watching)
 
 

@@ -44,8 +44,8 @@ class House:
         models = Models(self.books, offered_by(self.rooms.routing, self.rooms.counter))
         routes = Routes(
             [
-                Route("POST", PATH, generation.handle),
-                Route("GET", "/v1/models", models.all),
+                Route("POST", PATH, generation.handle, scope="generate"),
+                Route("GET", "/v1/models", models.all, scope="generate"),
             ]
         )
         self.render = dialect.render

@@ -64,9 +64,9 @@ class House:
         )
         routes = Routes(
             [
-                Route("POST", PATH, generation.handle),
-                Route("GET", "/v1/models", models.all),
-                Route("GET", "/v1/models/{id}", models.one),
+                Route("POST", PATH, generation.handle, scope="generate"),
+                Route("GET", "/v1/models", models.all, scope="generate"),
+                Route("GET", "/v1/models/{id}", models.one, scope="generate"),
             ]
         )
         self.dispatch = Dispatch(routes, PLAIN.render, self.watching, None, SPOKEN.others)

@@ -69,7 +69,7 @@ class Desk:
         preflight = Preflight(
             "/v1/chat/completions", CHAT, desks, Clock(), body_bytes_max=10_000, compression=True
         )
-        routes = Routes([Route("POST", PATH, preflight.handle)])
+        routes = Routes([Route("POST", PATH, preflight.handle, scope="generate")])
         self.dispatch = Dispatch(routes, CHAT.render, Watching())
 
     def output_tokens_max(self, prompt: Prompt, context_tokens: int | None) -> int:
@@ -184,7 +184,7 @@ async def test_funds_that_do_not_reach_are_told(
 
 
 class StrictBooks(Books):
-    async def verify(self, credential: str) -> Caller:
+    async def verify(self, credential: str, scope: str, address: str) -> Caller:
         return replace(CALLER, compatibility="strict")
 
 

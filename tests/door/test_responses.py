@@ -99,7 +99,9 @@ async def test_what_is_kept_for_a_replay_has_the_keep_alives_that_were_numbered(
         RESPONSES, house.rooms, CLOCK, stand_in, body_bytes_max=100_000, compression=True
     )
     house.dispatch = Dispatch(
-        Routes([Route("POST", PATH, kept.handle)]), RESPONSES.render, house.watching
+        Routes([Route("POST", PATH, kept.handle, scope="generate")]),
+        RESPONSES.render,
+        house.watching,
     )
     async with house.open(limits=limits(ping_s=0.04)) as scene:
         wire = await scene.connect()

@@ -11,13 +11,13 @@ async def handle(exchange: Exchange, rest: str) -> None:
 
 ROUTES = Routes(
     [
-        Route("POST", "/v1/chat/completions", handle),
-        Route("GET", "/v1/models", handle),
-        Route("GET", "/v1/models/{id}", handle),
-        Route("DELETE", "/v1/models/{id}", handle),
-        Route("POST", "/v1/models/{id}:embed", handle),
-        Route("GET", "/v1/parts/{id}/items", handle),
-        Route("GET", "/", handle),
+        Route("POST", "/v1/chat/completions", handle, scope="generate"),
+        Route("GET", "/v1/models", handle, scope="generate"),
+        Route("GET", "/v1/models/{id}", handle, scope="generate"),
+        Route("DELETE", "/v1/models/{id}", handle, scope="generate"),
+        Route("POST", "/v1/models/{id}:embed", handle, scope="generate"),
+        Route("GET", "/v1/parts/{id}/items", handle, scope="generate"),
+        Route("GET", "/", handle, scope="generate"),
     ]
 )
 

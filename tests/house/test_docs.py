@@ -19,7 +19,7 @@ from tests.door.test_openapi import ROUTES as SERVED
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-ROUTES = (*SERVED, Route("POST", "/v1/webhooks/stripe", SERVED[0].handle))
+ROUTES = (*SERVED, Route("POST", "/v1/webhooks/stripe", SERVED[0].handle, scope="generate"))
 """All there are: the last is served only where payments are taken."""
 
 

@@ -85,6 +85,7 @@ class World:
 
     # the door
     request_id, arrived_s, credential, claim = "req_1", 0.0, "pk", None
+    scope, address = "generate", ""
 
     async def read(self, caller: Caller) -> Prompt:
         return PROMPT
@@ -110,16 +111,18 @@ class World:
         await asyncio.sleep(0)
 
     # callers, routing, admission
-    async def verify(self, credential: str) -> Caller:
+    async def verify(self, credential: str, scope: str, address: str) -> Caller:
         return CALLER
 
-    def choose(self, prompt: Prompt, data_use: DataUse) -> Routes:
+    def choose(
+        self, prompt: Prompt, data_use: DataUse, models: frozenset[str] | None = None
+    ) -> Routes:
         engines = [
             ScriptedEngine(self, name, s) for name, s in zip("abc", self.scripts, strict=False)
         ]
         deployments = [Deployment(e.name, "m", e, "us", 0) for e in engines]
         routing = Routing(deployments, SystemClock(), self)
-        return routing.choose(prompt, data_use)
+        return routing.choose(prompt, data_use, models)
 
     def tried(self, model: str, deployment: str, result: str) -> None:
         self.noted.append((deployment, result))

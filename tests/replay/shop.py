@@ -124,10 +124,10 @@ class Shop:
         handler = Generation(
             PLAIN, rooms, self.clock, self.claims, body_bytes_max=10_000_000, compression=True
         )
-        routes = Routes([Route("POST", PATH, handler.handle)])
+        routes = Routes([Route("POST", PATH, handler.handle, scope="generate")])
         self.serve = Dispatch(routes, PLAIN.render, _Unwatched()).serve
 
-    async def verify(self, credential: str) -> Caller:
+    async def verify(self, credential: str, scope: str, address: str) -> Caller:
         if credential not in PROJECTS:
             raise errors.INVALID_KEY("This key is unknown.")
         return Caller("key_1", PROJECTS[credential], "org_1", "live", 100)

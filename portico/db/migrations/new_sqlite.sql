@@ -14,11 +14,35 @@ CREATE TABLE account (
  STRICT
 
 ;
+CREATE TABLE admin_key (
+	id TEXT NOT NULL, 
+	organisation_id TEXT, 
+	owner_id TEXT, 
+	name TEXT NOT NULL, 
+	digest BLOB NOT NULL, 
+	pepper_id TEXT NOT NULL, 
+	prefix TEXT NOT NULL, 
+	last4 TEXT NOT NULL, 
+	scopes TEXT, 
+	networks TEXT, 
+	created_at_ms INTEGER NOT NULL, 
+	expires_at_ms INTEGER, 
+	revoked_at_ms INTEGER, 
+	last_used_at_ms INTEGER, 
+	PRIMARY KEY (id), 
+	CHECK ((organisation_id IS NULL) = (owner_id IS NULL)), 
+	FOREIGN KEY(organisation_id) REFERENCES organisation (id), 
+	FOREIGN KEY(owner_id) REFERENCES subject (id), 
+	UNIQUE (digest)
+)
+ STRICT
+
+;
 CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO "alembic_version" VALUES('0010');
+INSERT INTO "alembic_version" VALUES('0011');
 CREATE TABLE alert (
 	id TEXT NOT NULL, 
 	kind TEXT NOT NULL, 
@@ -58,7 +82,7 @@ CREATE TABLE api_key (
 	concurrency_max INTEGER NOT NULL CHECK (concurrency_max >= 1), 
 	created_at_ms INTEGER NOT NULL, 
 	expires_at_ms INTEGER, 
-	revoked_at_ms INTEGER, compatibility TEXT CHECK (compatibility IN ('strict', 'warn', 'adapt')), 
+	revoked_at_ms INTEGER, compatibility TEXT CHECK (compatibility IN ('strict', 'warn', 'adapt')), kind TEXT NOT NULL DEFAULT 'standard' CHECK (kind IN ('standard', 'ephemeral')), scopes TEXT, models TEXT, networks TEXT, parent_id TEXT, owner_id TEXT, successor_id TEXT, last_used_at_ms INTEGER, 
 	PRIMARY KEY (id), 
 	FOREIGN KEY(organisation_id) REFERENCES organisation (id), 
 	FOREIGN KEY(project_id) REFERENCES project (id), 
@@ -73,6 +97,47 @@ CREATE TABLE attempt (
 	at_ms INTEGER NOT NULL, 
 	outcome TEXT NOT NULL, 
 	PRIMARY KEY (delivery_id, number)
+)
+ STRICT
+
+;
+CREATE TABLE audit_detail (
+	organisation_id TEXT NOT NULL, 
+	sequence INTEGER NOT NULL, 
+	"before" TEXT, 
+	"after" TEXT, 
+	redacted_at_ms INTEGER, 
+	PRIMARY KEY (organisation_id, sequence)
+)
+ STRICT
+
+;
+CREATE TABLE audit_event (
+	organisation_id TEXT NOT NULL, 
+	sequence INTEGER NOT NULL, 
+	at_ms INTEGER NOT NULL, 
+	actor_kind TEXT NOT NULL, 
+	actor_id TEXT NOT NULL, 
+	credential_id TEXT NOT NULL, 
+	address TEXT NOT NULL, 
+	action TEXT NOT NULL, 
+	target TEXT NOT NULL, 
+	details_hash BLOB NOT NULL, 
+	previous_hash BLOB NOT NULL, 
+	hash BLOB NOT NULL, 
+	PRIMARY KEY (organisation_id, sequence)
+)
+ STRICT
+
+;
+CREATE TABLE audit_head (
+	organisation_id TEXT NOT NULL, 
+	sequence INTEGER NOT NULL, 
+	key_id TEXT NOT NULL, 
+	hash BLOB NOT NULL, 
+	signed_at_ms INTEGER NOT NULL, 
+	signature BLOB NOT NULL, 
+	PRIMARY KEY (organisation_id, sequence, key_id)
 )
  STRICT
 
@@ -304,6 +369,25 @@ CREATE TABLE instance (
  STRICT
 
 ;
+CREATE TABLE invitation (
+	id TEXT NOT NULL, 
+	organisation_id TEXT NOT NULL, 
+	email TEXT NOT NULL, 
+	role TEXT NOT NULL, 
+	digest BLOB NOT NULL, 
+	pepper_id TEXT NOT NULL, 
+	invited_by TEXT NOT NULL, 
+	created_at_ms INTEGER NOT NULL, 
+	expires_at_ms INTEGER NOT NULL, 
+	accepted_at_ms INTEGER, 
+	revoked_at_ms INTEGER, 
+	PRIMARY KEY (id), 
+	FOREIGN KEY(organisation_id) REFERENCES organisation (id), 
+	UNIQUE (digest)
+)
+ STRICT
+
+;
 CREATE TABLE invoice (
 	id TEXT NOT NULL, 
 	organisation_id TEXT NOT NULL, 
@@ -365,10 +449,22 @@ CREATE TABLE invoice_series (
  STRICT
 
 ;
+CREATE TABLE member (
+	organisation_id TEXT NOT NULL, 
+	subject_id TEXT NOT NULL, 
+	role TEXT NOT NULL, 
+	created_at_ms INTEGER NOT NULL, 
+	PRIMARY KEY (organisation_id, subject_id), 
+	FOREIGN KEY(organisation_id) REFERENCES organisation (id), 
+	FOREIGN KEY(subject_id) REFERENCES subject (id)
+)
+ STRICT
+
+;
 CREATE TABLE organisation (
 	id TEXT NOT NULL, 
 	name TEXT NOT NULL, 
-	created_at_ms INTEGER NOT NULL, 
+	created_at_ms INTEGER NOT NULL, suspended_at_ms INTEGER, suspended_reason TEXT, 
 	PRIMARY KEY (id)
 )
  STRICT
@@ -427,9 +523,38 @@ CREATE TABLE project (
 	id TEXT NOT NULL, 
 	organisation_id TEXT NOT NULL, 
 	name TEXT NOT NULL, 
-	created_at_ms INTEGER NOT NULL, data_use TEXT NOT NULL DEFAULT 'no_training' CHECK (data_use IN ('own', 'no_training', 'may_train')), compatibility TEXT NOT NULL DEFAULT 'warn' CHECK (compatibility IN ('strict', 'warn', 'adapt')), 
+	created_at_ms INTEGER NOT NULL, data_use TEXT NOT NULL DEFAULT 'no_training' CHECK (data_use IN ('own', 'no_training', 'may_train')), compatibility TEXT NOT NULL DEFAULT 'warn' CHECK (compatibility IN ('strict', 'warn', 'adapt')), models TEXT, retention TEXT NOT NULL DEFAULT 'metadata' CHECK (retention IN ('zero', 'metadata', 'days', 'contributor')), retention_days INTEGER CHECK (retention_days >= 1), archived_at_ms INTEGER, 
 	PRIMARY KEY (id), 
 	FOREIGN KEY(organisation_id) REFERENCES organisation (id)
+)
+ STRICT
+
+;
+CREATE TABLE project_member (
+	project_id TEXT NOT NULL, 
+	subject_id TEXT NOT NULL, 
+	organisation_id TEXT NOT NULL, 
+	role TEXT NOT NULL, 
+	created_at_ms INTEGER NOT NULL, 
+	PRIMARY KEY (project_id, subject_id), 
+	FOREIGN KEY(project_id) REFERENCES project (id), 
+	FOREIGN KEY(subject_id) REFERENCES subject (id), 
+	FOREIGN KEY(organisation_id) REFERENCES organisation (id)
+)
+ STRICT
+
+;
+CREATE TABLE rate_limit (
+	scope TEXT NOT NULL CHECK (scope IN ('key', 'project', 'organisation', 'installation')), 
+	scope_id TEXT NOT NULL, 
+	model TEXT NOT NULL, 
+	organisation_id TEXT NOT NULL, 
+	requests_per_minute INTEGER CHECK (requests_per_minute >= 0), 
+	input_tokens_per_minute INTEGER CHECK (input_tokens_per_minute >= 0), 
+	output_tokens_per_minute INTEGER CHECK (output_tokens_per_minute >= 0), 
+	requests_at_once INTEGER CHECK (requests_at_once >= 0), 
+	set_at_ms INTEGER NOT NULL, 
+	PRIMARY KEY (scope, scope_id, model)
 )
  STRICT
 
@@ -452,6 +577,18 @@ CREATE TABLE recharge (
  STRICT
 
 ;
+CREATE TABLE role (
+	organisation_id TEXT NOT NULL, 
+	name TEXT NOT NULL, 
+	level TEXT NOT NULL CHECK (level IN ('organisation', 'project')), 
+	scopes TEXT NOT NULL, 
+	created_at_ms INTEGER NOT NULL, 
+	PRIMARY KEY (organisation_id, name), 
+	FOREIGN KEY(organisation_id) REFERENCES organisation (id)
+)
+ STRICT
+
+;
 CREATE TABLE signed_head (
 	organisation_id TEXT NOT NULL, 
 	sequence INTEGER NOT NULL, 
@@ -460,6 +597,20 @@ CREATE TABLE signed_head (
 	signed_at_ms INTEGER NOT NULL, 
 	signature BLOB NOT NULL, 
 	PRIMARY KEY (organisation_id, sequence, key_id)
+)
+ STRICT
+
+;
+CREATE TABLE subject (
+	id TEXT NOT NULL, 
+	kind TEXT NOT NULL CHECK (kind IN ('user', 'service_account')), 
+	name TEXT NOT NULL, 
+	email TEXT, 
+	project_id TEXT, 
+	created_at_ms INTEGER NOT NULL, 
+	PRIMARY KEY (id), 
+	UNIQUE (email), 
+	FOREIGN KEY(project_id) REFERENCES project (id)
 )
  STRICT
 
@@ -581,6 +732,25 @@ CREATE TABLE usage_record (
  STRICT
 
 ;
+CREATE TABLE webhook_endpoint (
+	id TEXT NOT NULL, 
+	organisation_id TEXT NOT NULL, 
+	project_id TEXT, 
+	url TEXT NOT NULL, 
+	kinds TEXT, 
+	secret BLOB NOT NULL, 
+	former_secret BLOB, 
+	former_until_ms INTEGER, 
+	created_at_ms INTEGER NOT NULL, 
+	disabled_at_ms INTEGER, 
+	disabled_reason TEXT, 
+	PRIMARY KEY (id), 
+	FOREIGN KEY(organisation_id) REFERENCES organisation (id), 
+	FOREIGN KEY(project_id) REFERENCES project (id)
+)
+ STRICT
+
+;
 CREATE INDEX usage_record_by_project ON usage_record (project_id, started_at_ms);
 CREATE INDEX usage_record_running ON usage_record (started_at_ms) WHERE outcome = 'running';
 CREATE INDEX account_by_organisation ON account (organisation_id);
@@ -622,3 +792,11 @@ CREATE TRIGGER alert_refuses_update BEFORE UPDATE ON alert BEGIN SELECT RAISE(AB
 CREATE TRIGGER alert_refuses_delete BEFORE DELETE ON alert BEGIN SELECT RAISE(ABORT, 'alert is append-only'); END;
 CREATE TRIGGER attempt_refuses_update BEFORE UPDATE ON attempt BEGIN SELECT RAISE(ABORT, 'attempt is append-only'); END;
 CREATE TRIGGER attempt_refuses_delete BEFORE DELETE ON attempt BEGIN SELECT RAISE(ABORT, 'attempt is append-only'); END;
+CREATE INDEX member_subject ON member (subject_id);
+CREATE INDEX project_member_subject ON project_member (subject_id);
+CREATE INDEX invitation_organisation ON invitation (organisation_id);
+CREATE TRIGGER audit_event_refuses_update BEFORE UPDATE ON audit_event BEGIN SELECT RAISE(ABORT, 'audit_event is append-only'); END;
+CREATE TRIGGER audit_event_refuses_delete BEFORE DELETE ON audit_event BEGIN SELECT RAISE(ABORT, 'audit_event is append-only'); END;
+CREATE TRIGGER audit_head_refuses_update BEFORE UPDATE ON audit_head BEGIN SELECT RAISE(ABORT, 'audit_head is append-only'); END;
+CREATE TRIGGER audit_head_refuses_delete BEFORE DELETE ON audit_head BEGIN SELECT RAISE(ABORT, 'audit_head is append-only'); END;
+CREATE INDEX webhook_endpoint_organisation ON webhook_endpoint (organisation_id);

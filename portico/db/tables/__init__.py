@@ -6,6 +6,7 @@ the suite compares the two.
 """
 
 from portico.db.tables.alerts import alert, attempt, audit_run, claim, delivery, signed_head
+from portico.db.tables.audit import audit_detail, audit_event, audit_head
 from portico.db.tables.base import metadata
 from portico.db.tables.invoices import (
     billing_customer,
@@ -17,6 +18,7 @@ from portico.db.tables.invoices import (
     tax_rate,
 )
 from portico.db.tables.ledger import account, budget, chain, charge, entry, hold, instance, txn
+from portico.db.tables.limits import rate_limit
 from portico.db.tables.metering import usage_record
 from portico.db.tables.payments import (
     dispute,
@@ -27,19 +29,32 @@ from portico.db.tables.payments import (
     top_up,
     top_up_refund,
 )
+from portico.db.tables.people import (
+    admin_key,
+    invitation,
+    member,
+    project_member,
+    role,
+    subject,
+)
 from portico.db.tables.plans import allowance
 from portico.db.tables.pricing import price, terms
 from portico.db.tables.replay import idempotency_key
 from portico.db.tables.routing import deployment, drill
 from portico.db.tables.tenants import api_key, organisation, project
+from portico.db.tables.webhooks import webhook_endpoint
 
 __all__ = [
     "APPEND_ONLY",
     "account",
+    "admin_key",
     "alert",
     "allowance",
     "api_key",
     "attempt",
+    "audit_detail",
+    "audit_event",
+    "audit_head",
     "audit_run",
     "billing_customer",
     "budget",
@@ -56,9 +71,11 @@ __all__ = [
     "hold",
     "idempotency_key",
     "instance",
+    "invitation",
     "invoice",
     "invoice_payment",
     "invoice_series",
+    "member",
     "metadata",
     "organisation",
     "payer",
@@ -66,14 +83,19 @@ __all__ = [
     "payment_freeze",
     "price",
     "project",
+    "project_member",
+    "rate_limit",
     "recharge",
+    "role",
     "signed_head",
+    "subject",
     "tax_rate",
     "terms",
     "top_up",
     "top_up_refund",
     "txn",
     "usage_record",
+    "webhook_endpoint",
 ]
 
 APPEND_ONLY = (
@@ -89,5 +111,7 @@ APPEND_ONLY = (
     "tax_rate",
     "invoice",
     "invoice_payment",
+    "audit_event",
+    "audit_head",
 )
 """Tables whose rows the database refuses to change or delete."""

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 import msgspec
 
 from portico.callers.model import Caller
+from portico.door.credentials import credential_of
 from portico.door.dialect import Dialect
 from portico.door.exchange import Exchange
 from portico.door.lines import JSON
@@ -13,9 +14,17 @@ UNCACHED = b"cache-control: no-store\r\n"
 
 
 class Verifier(Protocol):
-    async def verify(self, credential: str) -> Caller:
+    async def verify(self, credential: str, scope: str, address: str) -> Caller:
         """Raises: Refusal."""
         ...
+
+
+async def identify(callers: Verifier, exchange: Exchange) -> Caller:
+    """Who asks, with the scope that the route names.  Raises: Refusal."""
+    credential = credential_of(exchange.headers, exchange.query)
+    caller = await callers.verify(credential, exchange.scope, exchange.peer)
+    exchange.also += caller.lines
+    return caller
 
 
 def answer_json(

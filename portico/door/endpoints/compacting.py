@@ -4,9 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from portico.canon.prompt import Prompt
-from portico.door.credentials import credential_of
 from portico.door.dialect import Dialect
-from portico.door.endpoints.answering import Verifier, answer_json
+from portico.door.endpoints.answering import Verifier, answer_json, identify
 from portico.door.exchange import Exchange
 from portico.door.intake.decoding import body_of
 from portico.kit.clock import Clock
@@ -39,10 +38,10 @@ class Compacting:
 
     async def handle(self, exchange: Exchange, _: str) -> None:
         """Raises: Refusal."""
-        caller = await self._callers.verify(credential_of(exchange.headers, exchange.query))
+        caller = await identify(self._callers, exchange)
         body = await body_of(exchange, self._body_bytes_max, compression=self._compression)
         prompt = self._dialect.parse(body, {})
-        routes = self._routing.choose(prompt, caller.data_use)
+        routes = self._routing.choose(prompt, caller.data_use, caller.models)
         now_s = self._clock.wall_ms() // 1000
         answer = self._compact(prompt, routes.context_tokens, exchange.request_id, now_s)
         answer_json(exchange, 200, answer, self._dialect)

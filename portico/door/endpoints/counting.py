@@ -13,9 +13,8 @@ import msgspec
 from portico.admission.counts import Counts
 from portico.callers.model import Caller
 from portico.canon.prompt import Prompt
-from portico.door.credentials import credential_of
 from portico.door.dialect import Dialect
-from portico.door.endpoints.answering import UNCACHED, Verifier
+from portico.door.endpoints.answering import UNCACHED, Verifier, identify
 from portico.door.exchange import Exchange
 from portico.door.intake.decoding import body_of
 from portico.door.lines import JSON
@@ -53,11 +52,11 @@ class Counting:
 
     async def handle(self, exchange: Exchange, rest: str) -> None:
         """Raises: Refusal; Left."""
-        caller = await self._callers.verify(credential_of(exchange.headers, exchange.query))
+        caller = await identify(self._callers, exchange)
         body = await body_of(exchange, self._body_bytes_max, compression=self._compression)
         prompt = self._parse(body, {":rest": rest} if rest else {})
         prompt.compatibility = caller.compatibility
-        routes = self._routing.choose(prompt, caller.data_use)
+        routes = self._routing.choose(prompt, caller.data_use, caller.models)
         counted = await self._ask(caller, prompt, routes, exchange.leaving)
         lines = JSON + UNCACHED + self._dialect.named(exchange.request_id.encode("ascii"))
         if counted is None:

@@ -6,9 +6,8 @@ from typing import Any, Protocol
 from portico import errors
 from portico.callers.model import Caller
 from portico.canon.data_use import DataUse
-from portico.door.credentials import credential_of
 from portico.door.dialect import Dialect
-from portico.door.endpoints.answering import Verifier, answer_json
+from portico.door.endpoints.answering import Verifier, answer_json, identify
 from portico.door.exchange import Exchange
 from portico.door.speech import Speech, speech_of
 from portico.routing.model import Deployment
@@ -28,13 +27,14 @@ class Seller(Protocol):
 
 
 def offered_by(catalogue: Catalogue, seller: Seller) -> Offered:
-    """What would not be refused for what its project allows to be made of prompts, or for a price."""
+    """What would not be refused for what the key may name, for what its project allows to be made
+    of prompts, or for a price."""
 
     def offered(caller: Caller) -> dict[str, Sequence[Deployment]]:
         return {
             model: ways
             for model, ways in catalogue.open_to(caller.data_use).items()
-            if seller.sells(caller, model)
+            if (caller.models is None or model in caller.models) and seller.sells(caller, model)
         }
 
     return offered
@@ -103,7 +103,7 @@ class Models:
         answer_json(exchange, 200, shape.one(model, offered[model]), dialect)
 
     async def _asked(self, exchange: Exchange) -> Mapping[str, Sequence[Deployment]]:
-        caller = await self._callers.verify(credential_of(exchange.headers, exchange.query))
+        caller = await identify(self._callers, exchange)
         return self._offered(caller)
 
     def _asker(self, exchange: Exchange) -> tuple[Shape, Dialect | None]:

@@ -10,8 +10,7 @@ from typing import Any, Protocol
 
 from portico.admission.standing import Standing, Window
 from portico.callers.model import Caller
-from portico.door.credentials import credential_of
-from portico.door.endpoints.answering import Verifier, answer_json
+from portico.door.endpoints.answering import Verifier, answer_json, identify
 from portico.door.exchange import Exchange
 from portico.ledger.model import Account
 from portico.pricing.model import Price
@@ -77,7 +76,7 @@ class Money:
         )
 
     async def _caller(self, exchange: Exchange) -> Caller:
-        return await self._callers.verify(credential_of(exchange.headers, exchange.query))
+        return await identify(self._callers, exchange)
 
 
 def _account(account: Account) -> dict[str, Any]:

@@ -17,9 +17,8 @@ from portico.callers.model import Caller
 from portico.canon.data_use import DataUse
 from portico.canon.prompt import Prompt
 from portico.dialects.violations import Verdict, violations
-from portico.door.credentials import credential_of
 from portico.door.dialect import Dialect
-from portico.door.endpoints.answering import Verifier, answer_json
+from portico.door.endpoints.answering import Verifier, answer_json, identify
 from portico.door.exchange import Exchange
 from portico.door.intake.decoding import body_of
 from portico.kit.clock import Clock
@@ -29,7 +28,7 @@ from portico.routing.service import Routes
 
 
 class Chooser(Protocol):
-    def choose(self, prompt: Prompt, data_use: DataUse) -> Routes:
+    def choose(self, prompt: Prompt, data_use: DataUse, models: frozenset[str] | None) -> Routes:
         """Raises: Refusal."""
         ...
 
@@ -91,7 +90,7 @@ class Preflight:
 
     async def handle(self, exchange: Exchange, _: str) -> None:
         """Raises: Refusal, for what is wrong with the asking itself: the key, the body's size."""
-        caller = await self._desks.callers.verify(credential_of(exchange.headers, exchange.query))
+        caller = await identify(self._desks.callers, exchange)
         body = await body_of(exchange, self._body_bytes_max, compression=self._compression)
         verdict = violations(self._dialect.parse, body, self._dialect.specimen)
         case = _Case(list(verdict.found), verdict.prompt)
@@ -115,7 +114,9 @@ class Preflight:
         if any(refusal.field == "model" for refusal in case.refusals):
             return  # what stands in its place is nobody's model
         try:
-            case.routes = routes = self._desks.routing.choose(prompt, caller.data_use)
+            case.routes = routes = self._desks.routing.choose(
+                prompt, caller.data_use, caller.models
+            )
         except errors.Refusal as refusal:
             case.refusals.append(refusal)
             return

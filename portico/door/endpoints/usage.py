@@ -8,8 +8,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from portico import errors
-from portico.door.credentials import credential_of
-from portico.door.endpoints.answering import Verifier, answer_json
+from portico.door.endpoints.answering import Verifier, answer_json, identify
 from portico.door.exchange import Exchange
 from portico.kit.clock import Clock
 from portico.metering.model import GroupBy, Question, Totals
@@ -32,7 +31,7 @@ class Usage:
         self._clock = clock
 
     async def own(self, exchange: Exchange, _: str) -> None:
-        caller = await self._callers.verify(credential_of(exchange.headers, exchange.query))
+        caller = await identify(self._callers, exchange)
         given = dict(parse_qsl(exchange.query.decode("latin-1"), keep_blank_values=True))
         until_ms = _moment_ms(given, "until")
         since_ms = _moment_ms(given, "since")

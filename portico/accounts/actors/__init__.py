@@ -1,0 +1,1 @@
+"""Who may change what: rights, and the errands that are run with them."""

@@ -1,0 +1,88 @@
+"""What somebody may do, and on whose behalf something is done."""
+
+import getpass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from portico import errors
+from portico.accounts.actors.roles import INSTALLATION_SCOPES
+from portico.audit import service as audit
+from portico.audit.model import Actor, Details
+from portico.kit.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """organisation_id: the only one that exists for them; None: the whole installation.
+
+    scopes: in every project of it.
+    in_projects: besides, by project.
+    """
+
+    actor: Actor
+    organisation_id: str | None
+    scopes: frozenset[str]
+    in_projects: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def within(self, project_id: str | None = None) -> frozenset[str]:
+        """What counts in a project; None: in the organisation itself."""
+        more = self.in_projects.get(project_id) if project_id is not None else None
+        return self.scopes if more is None else self.scopes | more
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """One thing somebody wants done: in which transaction, with which rights, at what time.
+
+    Every service of this room takes one.  It asks for the scope it needs before it does anything,
+    and notes what it changed in the same transaction.
+    """
+
+    connection: Connection
+    by: Rights
+    clock: Clock
+
+    def require(self, scope: str, project_id: str | None = None) -> None:
+        """Raises: Refusal: permission_denied."""
+        if scope not in self.by.within(project_id):
+            raise errors.PERMISSION_DENIED(
+                f"This needs the scope {scope!r}, which these credentials do not have here.",
+                field="scope",
+                value=scope,
+            )
+
+    def note(
+        self,
+        organisation_id: str,
+        action: str,
+        target: str,
+        before: Details | None = None,
+        after: Details | None = None,
+    ) -> None:
+        """organisation_id: whose chain it stands in; "" for the installation's."""
+        now_ms = self.clock.wall_ms()
+        audit.record(
+            self.connection, now_ms, self.by.actor, organisation_id, action, target, before, after
+        )
+
+
+def operator(connection: Connection, clock: Clock) -> Errand:
+    """An errand of whoever can run commands on this machine: he may do everything."""
+    rights = Rights(Actor("operator", _logged_in()), None, frozenset(INSTALLATION_SCOPES))
+    return Errand(connection, rights, clock)
+
+
+def unknown(kind: str, id: str) -> errors.Refusal:
+    """What is not there, and what is somebody else's: the two cannot be told apart."""
+    return errors.RESOURCE_NOT_FOUND(
+        f"There is no {kind} {id[:100]!r} here.", field="id", value=id[:100]
+    )
+
+
+def _logged_in() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a user id without a name, as in containers
+        return "unknown"

@@ -1,0 +1,1 @@
+"""API keys: issued, listed, changed, replaced, revoked."""

@@ -1,0 +1,170 @@
+"""Issue, list, change, replace and revoke keys.
+
+Every function takes an errand, which runs inside a transaction of its caller's: the server runs it
+with `writer.run`, the command line with `database.write`, beside a running server if there is one.
+A running server obeys within 5 s.
+"""
+
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+from portico import errors
+from portico.accounts.actors.model import Errand, unknown
+from portico.accounts.keys import rules, store
+from portico.accounts.keys.model import IssuedKey, Key, KeyChange, KeyWish
+from portico.accounts.projects.service import first_project, project_of
+from portico.callers.pepper import Pepper
+from portico.callers.rules import digest, new_key
+from portico.kit.ids import new_id
+
+_PREFIX_CHARACTERS = 12
+OVERLAP_MS = 86_400_000
+"""How long a replaced key goes on working, unless somebody says otherwise."""
+_OVERLAP_MS_MAX = 30 * 86_400_000
+
+
+def create_key(
+    errand: Errand,
+    peppers: tuple[Pepper, ...],
+    wish: KeyWish,
+    project_id: str | None = None,
+) -> IssuedKey:
+    """project_id: None for the project of the first start.
+
+    Raises: Refusal: resource_not_found, permission_denied, rights_exceeded, out_of_range,
+    invalid_value.
+    """
+    project = project_of(errand, project_id or first_project(errand.connection) or "")
+    errand.require("keys:write", project.id)
+    now_ms = errand.clock.wall_ms()
+    rules.check(wish, now_ms)
+    rules.check_subset(wish.scopes, errand.by.within(project.id))
+    facts = {each.name: getattr(wish, each.name) for each in fields(wish)}
+    return _issue(errand, peppers, project.id, project.organisation_id, facts)
+
+
+def list_keys(errand: Errand, project_id: str | None = None) -> list[Key]:
+    """Those that whoever asks may read, oldest first, revoked ones included."""
+    if project_id is not None:
+        project_of(errand, project_id)
+    found = store.keys(errand.connection, errand.by.organisation_id, project_id)
+    return [key for key in found if "keys:read" in errand.by.within(key.project_id)]
+
+
+def key_of(errand: Errand, key_id: str) -> Key:
+    """Raises: Refusal: resource_not_found, also of one that is not theirs."""
+    key = store.key(errand.connection, errand.by.organisation_id, key_id)
+    if key is None:
+        raise unknown("key", key_id)
+    errand.require("keys:read", key.project_id)
+    return key
+
+
+def change_key(errand: Errand, key_id: str, wish: KeyChange) -> Key:
+    """The key as it is afterwards."""
+    before = key_of(errand, key_id)
+    errand.require("keys:write", before.project_id)
+    values: dict[str, Any] = {
+        each.name: getattr(wish, each.name)
+        for each in fields(wish)
+        if getattr(wish, each.name) is not None
+    }
+    if values.get("compatibility") == "project":
+        values["compatibility"] = None
+    for name in ("scopes", "models", "networks"):
+        if name in values:
+            values[name] = values[name] or None
+    after = replace(before, **values)
+    _check_change(errand, before, after)
+    return _changed(errand, before, after, "update")
+
+
+def revoke_key(errand: Errand, key_id: str, reason: str = "") -> Key:
+    """The key as it is afterwards; revoking it again changes nothing.
+
+    Ephemeral keys that were made with it end with it.
+    """
+    before = key_of(errand, key_id)
+    errand.require("keys:write", before.project_id)
+    if before.revoked_at_ms is not None:
+        return before
+    after = replace(before, revoked_at_ms=errand.clock.wall_ms())
+    return _changed(errand, before, after, "revoke", reason)
+
+
+def replace_key(
+    errand: Errand, peppers: tuple[Pepper, ...], key_id: str, overlap_ms: int = OVERLAP_MS
+) -> IssuedKey:
+    """A new key like the old one, which works for `overlap_ms` more and says so in its answers.
+
+    Raises: Refusal: conflict, for a key that is revoked, ephemeral or replaced already.
+    """
+    before = key_of(errand, key_id)
+    errand.require("keys:write", before.project_id)
+    if not 0 <= overlap_ms <= _OVERLAP_MS_MAX:
+        raise errors.OUT_OF_RANGE(
+            f"'overlap' is {overlap_ms} ms; it must be 0 to {_OVERLAP_MS_MAX}.",
+            field="overlap",
+            value=overlap_ms,
+            limit=_OVERLAP_MS_MAX,
+        )
+    for wrong, why in (
+        (before.revoked_at_ms is not None, "is revoked"),
+        (before.kind == "ephemeral", "is ephemeral"),
+        (before.successor_id is not None, f"is being replaced by {before.successor_id}"),
+    ):
+        if wrong:
+            raise errors.CONFLICT(f"The key {key_id!r} {why}; it cannot be replaced.", field="id")
+    rules.check_subset(before.scopes, errand.by.within(before.project_id))
+    facts = {each.name: getattr(before, each.name) for each in fields(KeyWish)}
+    facts["expires_at_ms"] = None
+    organisation_id = store.organisation_of(errand.connection, key_id)
+    issued = _issue(errand, peppers, before.project_id, organisation_id, facts)
+    ends_ms = errand.clock.wall_ms() + overlap_ms
+    if before.expires_at_ms is not None:
+        ends_ms = min(ends_ms, before.expires_at_ms)
+    after = replace(before, successor_id=issued.key.id, expires_at_ms=ends_ms)
+    _changed(errand, before, after, "replace")
+    return issued
+
+
+def _issue(
+    errand: Errand,
+    peppers: tuple[Pepper, ...],
+    project_id: str,
+    organisation_id: str,
+    facts: dict[str, Any],
+) -> IssuedKey:
+    secret = new_key(facts["mode"])
+    pepper = peppers[-1]
+    key = Key(
+        id=new_id("key"),
+        project_id=project_id,
+        prefix=secret[:_PREFIX_CHARACTERS],
+        last4=secret[-4:],
+        created_at_ms=errand.clock.wall_ms(),
+        revoked_at_ms=None,
+        **facts,
+    )
+    stored = digest(pepper.secret, secret)
+    store.add(errand.connection, key, organisation_id, pepper.id, stored)
+    errand.note(organisation_id, "key.create", key.id, after=asdict(key))
+    return IssuedKey(key, secret)
+
+
+def _check_change(errand: Errand, before: Key, after: Key) -> None:
+    wish = KeyWish(**{each.name: getattr(after, each.name) for each in fields(KeyWish)})
+    rules.check(replace(wish, expires_at_ms=None), errand.clock.wall_ms())
+    if after.scopes != before.scopes:
+        rules.check_subset(after.scopes, errand.by.within(before.project_id))
+
+
+def _changed(errand: Errand, before: Key, after: Key, verb: str, reason: str = "") -> Key:
+    was, now = asdict(before), asdict(after)
+    values = {name: now[name] for name in now if now[name] != was[name]}
+    if values:
+        store.change(errand.connection, before.id, values)
+    organisation_id = store.organisation_of(errand.connection, before.id)
+    said = {**now, "reason": reason} if reason else now
+    errand.note(organisation_id, f"key.{verb}", before.id, was, said)
+    return after

@@ -1,0 +1,91 @@
+"""Rows of keys."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, Select, insert, select, update
+
+from portico.accounts.keys.model import Key
+from portico.db.tables import api_key
+
+_SHOWN = [api_key.c[name] for name in Key.__dataclass_fields__]
+_WORDS = ("scopes", "networks")
+
+
+def add(
+    connection: Connection, key: Key, organisation_id: str, pepper_id: str, digest: bytes
+) -> None:
+    facts = {name: getattr(key, name) for name in Key.__dataclass_fields__}
+    connection.execute(
+        insert(api_key).values(
+            **stored(facts), organisation_id=organisation_id, pepper_id=pepper_id, digest=digest
+        )
+    )
+
+
+def keys(
+    connection: Connection, organisation_id: str | None, project_id: str | None = None
+) -> list[Key]:
+    """Oldest first.  organisation_id: None for every organisation.  project_id: that one only."""
+    query = select(*_SHOWN).order_by(api_key.c.created_at_ms, api_key.c.id)
+    if project_id is not None:
+        query = query.where(api_key.c.project_id == project_id)
+    return [_key(row) for row in connection.execute(_of(query, organisation_id))]
+
+
+def key(connection: Connection, organisation_id: str | None, key_id: str) -> Key | None:
+    """organisation_id: whose it must be; None: anybody's."""
+    query = _of(select(*_SHOWN).where(api_key.c.id == key_id), organisation_id)
+    row = connection.execute(query).first()
+    return None if row is None else _key(row)
+
+
+def organisation_of(connection: Connection, key_id: str) -> str:
+    found = connection.execute(select(api_key.c.organisation_id).where(api_key.c.id == key_id))
+    return str(found.scalar_one())
+
+
+def by_digest(connection: Connection, digests: Iterable[bytes]) -> Key | None:
+    query = select(*_SHOWN).where(api_key.c.digest.in_(tuple(digests)))
+    row = connection.execute(query).first()
+    return None if row is None else _key(row)
+
+
+def owned(connection: Connection, organisation_id: str, owner_id: str) -> list[Key]:
+    """Of a user or service account, those that are not revoked."""
+    query = _of(select(*_SHOWN), organisation_id).where(
+        api_key.c.owner_id == owner_id, api_key.c.revoked_at_ms.is_(None)
+    )
+    return [_key(row) for row in connection.execute(query)]
+
+
+def change(connection: Connection, key_id: str, values: dict[str, Any]) -> None:
+    connection.execute(update(api_key).where(api_key.c.id == key_id).values(**stored(values)))
+
+
+def stored(facts: dict[str, Any]) -> dict[str, Any]:
+    """As the columns hold them."""
+    kept = dict(facts)
+    for name in _WORDS:
+        if kept.get(name) is not None:
+            kept[name] = " ".join(kept[name])
+    if kept.get("models") is not None:
+        kept["models"] = msgspec.json.encode(kept["models"]).decode()
+    return kept
+
+
+def _of(query: Select[Any], organisation_id: str | None) -> Select[Any]:
+    if organisation_id is None:
+        return query
+    return query.where(api_key.c.organisation_id == organisation_id)
+
+
+def _key(row: Row[Any]) -> Key:
+    facts = dict(row._mapping)
+    for name in _WORDS:
+        if facts[name] is not None:
+            facts[name] = tuple(facts[name].split())
+    if facts["models"] is not None:
+        facts["models"] = tuple(msgspec.json.decode(facts["models"]))
+    return Key(**facts)

@@ -1,0 +1,181 @@
+"""Make, change and close organisations and projects.
+
+What changes is obeyed by a running server within 5 s.
+"""
+
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+from sqlalchemy import Connection
+
+from portico import errors
+from portico.accounts.actors.model import Errand, unknown
+from portico.accounts.projects import store
+from portico.accounts.projects.model import Organisation, Project, ProjectWish
+from portico.kit.ids import new_id
+
+_NAME_MAX = 200
+_MODELS_MAX = 1_000
+
+
+def create_organisation(errand: Errand, name: str) -> Organisation:
+    """Without terms it can buy nothing; see `pricing.service.set_terms`."""
+    errand.require("organisations:write")
+    now_ms = errand.clock.wall_ms()
+    made = Organisation(new_id("org"), _checked_name(name), now_ms, None, None)
+    store.add_organisation(errand.connection, made)
+    errand.note(made.id, "organisation.create", made.id, after=asdict(made))
+    return made
+
+
+def list_organisations(errand: Errand) -> list[Organisation]:
+    """Those that exist for whoever asks, oldest first."""
+    return store.organisations(errand.connection, errand.by.organisation_id)
+
+
+def organisation_of(errand: Errand, organisation_id: str) -> Organisation:
+    """Raises: Refusal: resource_not_found, also of one that is not theirs."""
+    if errand.by.organisation_id not in (None, organisation_id):
+        raise unknown("organisation", organisation_id)
+    found = store.organisations(errand.connection, organisation_id)
+    if not found:
+        raise unknown("organisation", organisation_id)
+    return found[0]
+
+
+def rename_organisation(errand: Errand, organisation_id: str, name: str) -> Organisation:
+    before = organisation_of(errand, organisation_id)
+    errand.require("organisation:write")
+    return _changed(errand, before, replace(before, name=_checked_name(name)), "update")
+
+
+def suspend(errand: Errand, organisation_id: str, reason: str) -> Organisation:
+    """Refuse all its keys from now on, and end what they run.  Suspending again changes the
+    reason."""
+    before = organisation_of(errand, organisation_id)
+    errand.require("organisations:write")
+    since_ms = before.suspended_at_ms or errand.clock.wall_ms()
+    after = replace(before, suspended_at_ms=since_ms, suspended_reason=reason[:_NAME_MAX])
+    return _changed(errand, before, after, "suspend")
+
+
+def resume(errand: Errand, organisation_id: str) -> Organisation:
+    before = organisation_of(errand, organisation_id)
+    errand.require("organisations:write")
+    after = replace(before, suspended_at_ms=None, suspended_reason=None)
+    return _changed(errand, before, after, "resume")
+
+
+def create_project(errand: Errand, organisation_id: str, name: str) -> Project:
+    organisation_of(errand, organisation_id)
+    errand.require("projects:write")
+    now_ms = errand.clock.wall_ms()
+    made = Project(
+        new_id("proj"), organisation_id, _checked_name(name), now_ms, "no_training", "warn"
+    )
+    store.add_project(errand.connection, made)
+    errand.note(organisation_id, "project.create", made.id, after=asdict(made))
+    return made
+
+
+def list_projects(errand: Errand, organisation_id: str | None = None) -> list[Project]:
+    """Those that whoever asks may read, oldest first.  organisation_id: of that one only."""
+    if organisation_id is not None:
+        organisation_of(errand, organisation_id)
+    found = store.projects(errand.connection, organisation_id or errand.by.organisation_id)
+    return [each for each in found if "projects:read" in errand.by.within(each.id)]
+
+
+def project_of(errand: Errand, project_id: str) -> Project:
+    """Raises: Refusal: resource_not_found, also of one that is not theirs."""
+    found = store.project_of(errand.connection, errand.by.organisation_id, project_id)
+    if found is None:
+        raise unknown("project", project_id)
+    errand.require("projects:read", project_id)
+    return found
+
+
+def change_project(errand: Errand, project_id: str, wish: ProjectWish) -> Project:
+    """The project as it is afterwards.  Raises: Refusal: out_of_range, invalid_value."""
+    before = project_of(errand, project_id)
+    errand.require("projects:write", project_id)
+    values = {
+        each.name: getattr(wish, each.name)
+        for each in fields(wish)
+        if getattr(wish, each.name) is not None
+    }
+    _check(before, values)
+    after = replace(before, **values)
+    if values:
+        store.change_project(errand.connection, project_id, values)
+        errand.note(
+            before.organisation_id, "project.update", project_id, asdict(before), asdict(after)
+        )
+    return after
+
+
+def archive_project(errand: Errand, project_id: str) -> Project:
+    """Refuse its keys from now on; what it owes and what was recorded stays."""
+    before = project_of(errand, project_id)
+    errand.require("projects:write", project_id)
+    after = replace(before, archived_at_ms=before.archived_at_ms or errand.clock.wall_ms())
+    store.change_project(errand.connection, project_id, {"archived_at_ms": after.archived_at_ms})
+    errand.note(
+        before.organisation_id, "project.archive", project_id, asdict(before), asdict(after)
+    )
+    return after
+
+
+def first_project(connection: Connection) -> str | None:
+    """The one made at the first start."""
+    return store.first_project(connection)
+
+
+def _changed(errand: Errand, before: Organisation, after: Organisation, verb: str) -> Organisation:
+    values = {
+        "name": after.name,
+        "suspended_at_ms": after.suspended_at_ms,
+        "suspended_reason": after.suspended_reason,
+    }
+    store.change_organisation(errand.connection, before.id, values)
+    errand.note(before.id, f"organisation.{verb}", before.id, asdict(before), asdict(after))
+    return after
+
+
+def _check(before: Project, values: dict[str, Any]) -> None:
+    """Bring `values` into the form they are stored in, or refuse them."""
+    if "name" in values:
+        _checked_name(values["name"])
+    if "models" in values:
+        if len(values["models"]) > _MODELS_MAX:
+            raise errors.OUT_OF_RANGE(
+                f"'models' names {len(values['models'])}; it may name {_MODELS_MAX}.",
+                field="models",
+                value=len(values["models"]),
+                limit=_MODELS_MAX,
+            )
+        values["models"] = values["models"] or None
+    retention = values.get("retention", before.retention)
+    days = values.get("retention_days", before.retention_days)
+    if retention == "days" and days is None:
+        raise errors.MISSING_FIELD(
+            "'retention' is 'days', so 'retention_days' must say how many.", field="retention_days"
+        )
+    if days is not None and days < 1:
+        raise errors.OUT_OF_RANGE(
+            f"'retention_days' is {days}; it must be at least 1.",
+            field="retention_days",
+            value=days,
+            limit=1,
+        )
+
+
+def _checked_name(name: str) -> str:
+    if not 1 <= len(name) <= _NAME_MAX:
+        raise errors.OUT_OF_RANGE(
+            f"'name' has {len(name)} characters; it must have 1 to {_NAME_MAX}.",
+            field="name",
+            value=len(name),
+            limit=_NAME_MAX,
+        )
+    return name

@@ -1,0 +1,1 @@
+"""The admin API: organisations, projects, people, keys, limits, engines, prices, reports."""

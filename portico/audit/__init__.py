@@ -1,0 +1,1 @@
+"""Who changed what: a chain of hashes for each organisation, written with the change itself."""

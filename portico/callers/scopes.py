@@ -1,0 +1,15 @@
+"""What a key may do.  Every route of the API names one of these; a route that names none is closed."""
+
+from typing import Final
+
+GENERATE: Final = "generate"
+"""Run a model, count tokens, ask what a request would cost."""
+EMBED: Final = "embed"
+MODELS: Final = "models:read"
+USAGE: Final = "usage:read"
+BALANCE: Final = "balance:read"
+"""Balance, limits, prices."""
+MINT: Final = "ephemeral:create"
+"""Make keys that live for minutes, which can do no more than this one."""
+
+KEY_SCOPES: Final = frozenset({GENERATE, EMBED, MODELS, USAGE, BALANCE, MINT})
