@@ -1,0 +1,1 @@
+"""Does an answer follow the JSON schema it was asked for?"""
