@@ -159,6 +159,7 @@ async def generate(routes: Routes, prompt: Prompt, client: Client, record: OpenR
         try:
             with tries:  # how it ends is remembered
                 await deployment.engine.generate(prompt, relay)
+            break
         except OutOfFunds as short:
             final = cut_off(short, prompt)
             record.count(final)

@@ -112,6 +112,8 @@ class Line:
         """The head of the line gets this place, wherever it was; else whoever may go to one place
         only would wait for as long as others keep the rest busy."""
         self.running -= 1
+        if not self.waiting:
+            return
         head = self._head()
         if head is not None and self.running < head.to.places_in_all:
             self._let_in(head)

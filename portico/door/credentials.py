@@ -5,6 +5,8 @@ from urllib.parse import parse_qsl
 
 from portico import errors
 
+_COMMA = ord(",")
+"""Looked for as a number: for `bytes in bytes` the interpreter first makes, and drops, an error."""
 _HEADERS = ((b"x-api-key", "x-api-key"), (b"x-goog-api-key", "x-goog-api-key"))
 
 
@@ -15,7 +17,11 @@ def credential_of(headers: Mapping[bytes, bytes], query: bytes) -> str:
     checking one and charging the other is how limits get skipped.
     """
     authorization = headers.get(b"authorization", b"")
-    if b"x-api-key" not in headers and b"x-goog-api-key" not in headers and b"key=" not in query:
+    if (
+        b"x-api-key" not in headers
+        and b"x-goog-api-key" not in headers
+        and (not query or b"key=" not in query)
+    ):
         return _bearer(authorization)
     found: dict[str, str] = {}
     if authorization:
@@ -31,7 +37,7 @@ def credential_of(headers: Mapping[bytes, bytes], query: bytes) -> str:
 def _bearer(authorization: bytes) -> str:
     """The token of a Bearer header; "" for any other scheme.  A header that came twice was
     joined with a comma; each part must then be the same."""
-    if authorization[:7] == b"Bearer " and b"," not in authorization:
+    if authorization[:7] == b"Bearer " and _COMMA not in authorization:
         return authorization[7:].decode("latin-1").strip()
     tokens = []
     for part in authorization.decode("latin-1").split(","):

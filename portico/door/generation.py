@@ -235,7 +235,7 @@ def _served(deployment: str, tier: str) -> bytes:
 
 
 def _hints(headers: dict[bytes, bytes]) -> dict[str, str]:
-    if _HINT not in b"\n".join(headers):  # nearly always
+    if b"\n".join(headers).find(_HINT) < 0:  # nearly always
         return {}
     return {
         name.decode("ascii"): value.decode("latin-1")

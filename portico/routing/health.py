@@ -38,18 +38,23 @@ RETRIES_MAX = 100.0
 class Window:
     """Tries and failures of the last 30 s, in slices of 5."""
 
-    __slots__ = ("_failed", "_newest", "_tried")
+    __slots__ = ("_ends_s", "_failed", "_newest", "_slot", "_tried")
 
     def __init__(self) -> None:
         self._tried = [0] * _SLICES
         self._failed = [0] * _SLICES
         self._newest = 0
         """Number of the slice that is being filled, counted from the clock's zero."""
+        self._slot = 0
+        """Where it is kept."""
+        self._ends_s = _SLICE_S
 
     def add(self, failed: bool, now_s: float) -> None:
-        slot = self._slot(now_s)
-        self._tried[slot] += 1
-        self._failed[slot] += failed
+        if now_s >= self._ends_s:
+            self._move_on(now_s)
+        self._tried[self._slot] += 1
+        if failed:
+            self._failed[self._slot] += 1
 
     def clear(self) -> None:
         self._tried = [0] * _SLICES
@@ -57,17 +62,18 @@ class Window:
 
     def counts(self, now_s: float) -> tuple[int, int]:
         """(tries, failures)."""
-        self._slot(now_s)
+        if now_s >= self._ends_s:
+            self._move_on(now_s)
         return sum(self._tried), sum(self._failed)
 
-    def _slot(self, now_s: float) -> int:
-        """Where `now_s` belongs, with what is too old forgotten."""
+    def _move_on(self, now_s: float) -> None:
+        """To the slice of `now_s`, with what is too old forgotten."""
         number = int(now_s // _SLICE_S)
-        if number > self._newest:
-            for passed in range(max(self._newest + 1, number - _SLICES + 1), number + 1):
-                self._tried[passed % _SLICES] = self._failed[passed % _SLICES] = 0
-            self._newest = number
-        return self._newest % _SLICES
+        for passed in range(max(self._newest + 1, number - _SLICES + 1), number + 1):
+            self._tried[passed % _SLICES] = self._failed[passed % _SLICES] = 0
+        self._newest = number
+        self._slot = number % _SLICES
+        self._ends_s = (number + 1) * _SLICE_S
 
 
 class Breaker:

@@ -27,10 +27,11 @@ class Deployment:
     created_at_s: int
     data_use: DataUse = "own"
     alias: str = ""
+    told: str = field(init=False, compare=False)
+    """The alias, or the id; said with every answer."""
 
-    @property
-    def told(self) -> str:
-        return self.alias or self.id
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "told", self.alias or self.id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,9 +74,9 @@ class ModelHealth:
         """Requests that may run at `deployments` at once: as many as those run that are there now,
         and one for each that has to be found out about.  Where none is there, as many as all run:
         nobody knows better than whoever asks."""
+        if len(deployments) == 1:
+            return deployments[0].engine.abilities.concurrency_max
         places = [each.engine.abilities.concurrency_max for each in deployments]
-        if len(places) == 1:
-            return places[0]
         there = [self.there(each) for each in deployments]
         if all(there) or not any(there):
             return sum(places)
@@ -182,10 +182,11 @@ class Tries:
     def began(self) -> str:
         """The first delta is here: the deployment works, however long the rest takes.  Gives its
         name, as callers are told it."""
-        before = self._breaker.state
-        self._epoch = self._breaker.answered(self._epoch)
-        if before != "closed" and self._breaker.state == "closed":
-            log.info("%s is asked for %s again", self._now.id, self._health.model)
+        breaker = self._breaker
+        if breaker.state != "closed":
+            self._epoch = breaker.answered(self._epoch)
+            if breaker.state == "closed":
+                log.info("%s is asked for %s again", self._now.id, self._health.model)
         return self._now.told
 
     def __enter__(self) -> None:
@@ -197,25 +198,27 @@ class Tries:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        health, now = self._health, self._now
-        self._breaker.running -= 1
-        if isinstance(error, UpstreamFailed):
-            if not self._last_resort:
-                health.failed(now, self._breaker, self._epoch)
-            health.observer.tried(health.model, now.told, self._failure(error))
-            return
-        works = self._usage.started or error is None or isinstance(error, errors.Refusal)
+        health, now, breaker = self._health, self._now, self._breaker
+        breaker.running -= 1
+        works, result = (True, "answered") if error is None else self._verdict(error)
         if works:
-            if self._breaker.state != "closed":
+            if breaker.state != "closed":
                 self.began()
-            self._breaker.succeeded(self._epoch, health.clock.monotonic_s())
+            breaker.succeeded(self._epoch, health.clock.monotonic_s())
         elif not self._last_resort:
-            self._breaker.unknown(self._epoch, health.clock.monotonic_s())
-        if error is None:
-            result: Result = "answered"
-        else:
-            result = "refused" if isinstance(error, errors.Refusal) else "cut"
+            if isinstance(error, UpstreamFailed):
+                health.failed(now, breaker, self._epoch)
+            else:
+                breaker.unknown(self._epoch, health.clock.monotonic_s())
         health.observer.tried(health.model, now.told, result)
+
+    def _verdict(self, error: BaseException) -> tuple[bool, Result]:
+        """Does the deployment work all the same, and what is the try called?"""
+        if isinstance(error, UpstreamFailed):
+            return False, self._failure(error)
+        if isinstance(error, errors.Refusal):
+            return True, "refused"
+        return self._usage.started, "cut"
 
     def _failure(self, failed: UpstreamFailed) -> Result:
         if failed.refusal.entry is errors.UPSTREAM_TIMEOUT:
@@ -232,28 +235,30 @@ class Tries:
         asleep: Deployment | None = None
         worst: Deployment | None = None
         for deployment in self._deployments:
-            if deployment in self._tried:
+            if self._tried and deployment in self._tried:
                 continue
             breaker, ready = health.breaker(deployment), deployment.engine.ready
             if breaker.state == "closed":
                 if not ready:
                     asleep = asleep or deployment
                 elif breaker.running < deployment.engine.abilities.concurrency_max:
-                    return self._take(deployment, last_resort=False)
+                    return self._take(deployment, breaker)
                 else:
                     full = full or deployment
             elif ready and health.may_probe(breaker):
                 breaker.probe()
-                return self._take(deployment, last_resort=False)
+                return self._take(deployment, breaker)
             elif worst is None or breaker.rests_until_s < health.breaker(worst).rests_until_s:
                 worst = deployment
         chosen = full or asleep or worst
         assert chosen is not None
-        return self._take(chosen, last_resort=chosen is worst)
+        return self._take(chosen, health.breaker(chosen), last_resort=chosen is worst)
 
-    def _take(self, deployment: Deployment, *, last_resort: bool) -> Deployment:
+    def _take(
+        self, deployment: Deployment, breaker: Breaker, *, last_resort: bool = False
+    ) -> Deployment:
         """last_resort: that it fails is no news; that it answers is."""
-        self._breaker = breaker = self._health.breaker(deployment)
+        self._breaker = breaker
         self._epoch = breaker.epoch
         self._last_resort = last_resort
         return deployment

@@ -24,6 +24,7 @@ from portico.dialects.openai_chat.usage import (
 )
 from portico.kit.sse import EVENT_BYTES_MAX, Event, EventReader, EventTooLarge
 
+_CR = ord("\r")
 _LESSONS_MAX = 32
 """Chunks from which a pattern is learnt before we stop trying: some engines pad every chunk."""
 
@@ -85,8 +86,8 @@ class StreamReader:
         if (
             self._prefix
             and data.startswith(self._prefix)
-            and data.count(b"\n") == 2
-            and b"\r" not in data
+            and data.find(b"\n") == len(data) - 2
+            and _CR not in data
             and not self._tail
             and self._lenient is None
             and (data.isascii() or _is_utf8(data))
@@ -138,7 +139,7 @@ class StreamReader:
         tail += data
         end = tail.rfind(b"\n\n", max(0, start - 1)) + 2
         whole = bytes(tail[:end]) if end > 1 else b""
-        if b"\r" in data or (whole and not _is_clean(whole)):
+        if _CR in data or (whole and not _is_clean(whole)):
             self._lenient = EventReader()
             whole = bytes(tail)
             tail.clear()
