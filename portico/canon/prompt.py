@@ -43,6 +43,8 @@ class Prompt:
     apart: where one request holds several prompts: the same as requests of one prompt each, whose
       choices follow each other; None where it holds one.
     media_characters: of images, audio and files, as they stand in the body (base64).
+    file_tokens_max: of the files that an engine gets as they are, by their pages and their text; None
+      where nobody has looked into them.
     thoughts_shown: may the answer show what the model thought?  It is counted either way.
     cache_salt: keeps the caller's prompts apart in an engine's prefix cache; "" where none is made.
     """
@@ -67,4 +69,5 @@ class Prompt:
     to_embed: Callable[[], ToEmbed] | None = None
     apart: "Callable[[], tuple[Prompt, ...]] | None" = None
     thoughts_shown: bool = True
+    file_tokens_max: int | None = None
     cache_salt: str = ""

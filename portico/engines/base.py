@@ -20,6 +20,12 @@ class Abilities:
     """Input and output together; None when the engine does not say."""
     concurrency_max: int
     """Requests it runs at once; admission keeps the rest outside."""
+    image_types: frozenset[str] = frozenset({"image/png", "image/jpeg"})
+    """Media types of pictures it takes: these two all engines do that see."""
+    image_pixels_max: int | None = None
+    """Of one picture; None where it has no bound of its own."""
+    sees_pages: bool = False
+    """It surely sees pictures, so it is shown the pages of PDF files, too."""
 
 
 class Engine(Protocol):

@@ -33,13 +33,20 @@ MP3_BYTES_PER_S_MIN = 1_000
 
 
 def media_bounds(prompt: Prompt) -> dict[Feature, int]:
-    """By what a model must take in.  Of what is passed on without being read here, and of files:
-    one token for each character of base64."""
+    """By what a model must take in.  Of what is passed on without being read here, and of files that
+    nobody looked into: one token for each character of base64."""
+    bounds = {**prompt.media_characters, **_by_part(prompt)}
+    if prompt.file_tokens_max is not None:
+        bounds["file"] = prompt.file_tokens_max
+    return bounds
+
+
+def _by_part(prompt: Prompt) -> dict[Feature, int]:
     bounds: dict[Feature, int] = {}
     try:
         conversation = prompt.conversation()
     except Refusal:  # it may be passed through all the same
-        return dict(prompt.media_characters)
+        return bounds
     for part in _parts(conversation):
         match part:
             case ImagePart(url=url):
@@ -52,7 +59,7 @@ def media_bounds(prompt: Prompt) -> dict[Feature, int]:
             case _:
                 continue
         bounds[kind] = bounds.get(kind, 0) + bound
-    return {**prompt.media_characters, **bounds}
+    return bounds
 
 
 def image_bound(url: str) -> int:
