@@ -11,6 +11,7 @@ from portico.admission.counts import CountLimits, Counts
 from portico.app.dialects import OPENAI_CHAT, Spoken, spoken
 from portico.app.failure import CannotStart
 from portico.app.gemini import ROOTS
+from portico.app.preflight import preflights
 from portico.app.storage import Books, queue_limits
 from portico.callers.salts import Salts
 from portico.callers.scopes import BALANCE, GENERATE, MODELS, USAGE
@@ -24,7 +25,7 @@ from portico.door.endpoints.description import Description
 from portico.door.endpoints.models import offered_by
 from portico.door.endpoints.money import Money
 from portico.door.endpoints.openapi import document
-from portico.door.endpoints.preflight import Desks, Preflight
+from portico.door.endpoints.preflight import Desks, Intake
 from portico.door.generation import Generation
 from portico.door.intake.media import Media
 from portico.door.limits import EdgeLimits
@@ -157,19 +158,8 @@ def _generating(
         for path, dialect in words.generating.items()
     ]
     desks = Desks(rooms.callers, rooms.routing, rooms.counter, books.standings)
-    preflight = Preflight(
-        "/v1/chat/completions",
-        OPENAI_CHAT,
-        desks,
-        clock,
-        body_bytes_max=size,
-        compression=compression,
-    )
-    summary = "What would become of a Chat request, without running it; free."
-    return [
-        *generating,
-        Route("POST", "/v1/preflight", preflight.handle, summary, OPENAI_CHAT.body, GENERATE),
-    ]
+    intake = Intake(size, compression, media)
+    return [*generating, *preflights(words, desks, intake, clock)]
 
 
 def _counting(words: Spoken, settings: Settings, rooms: journey.Rooms, clock: Clock) -> list[Route]:

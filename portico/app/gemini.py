@@ -48,7 +48,7 @@ _BATCH = replace(
     scope=EMBED,
     strict=strictness.check_embedding,
 )
-_VERBS = {
+VERBS = {
     "generateContent": GEMINI,
     "streamGenerateContent": _STREAMED,
     "embedContent": _EMBED,
@@ -58,7 +58,7 @@ _VERBS = {
 ROOTS = ("/v1", "/v1beta", "/v1alpha")
 
 GENERATING: Mapping[str, Dialect] = {
-    f"{root}/models/{{id}}:{verb}": dialect for root in ROOTS for verb, dialect in _VERBS.items()
+    f"{root}/models/{{id}}:{verb}": dialect for root in ROOTS for verb, dialect in VERBS.items()
 }
 COUNTING = tuple(f"{root}/models/{{id}}:countTokens" for root in ROOTS)
 """Paths, of what generates and of what counts."""

@@ -12,6 +12,7 @@ from portico import errors, journey
 from portico.app.dialects import spoken
 from portico.app.door import Door
 from portico.callers.model import Caller
+from portico.callers.salts import Salts
 from portico.canon.prompt import Feature
 from portico.engines.base import Abilities
 from portico.kit.clock import SystemClock
@@ -27,6 +28,19 @@ pytestmark = pytest.mark.anyio
 
 RUN_NOTHING = {
     ("POST", "/v1/preflight"),
+    *(
+        ("POST", f"/v1/preflight/{endpoint}")
+        for endpoint in (
+            "completions",
+            "embeddings",
+            "responses",
+            "messages",
+            "models/{id}:generateContent",
+            "models/{id}:streamGenerateContent",
+            "models/{id}:embedContent",
+            "models/{id}:batchEmbedContents",
+        )
+    ),
     ("POST", "/v1/messages/count_tokens"),
     ("POST", "/v1/responses/compact"),
     ("POST", "/v1/responses/input_tokens"),
@@ -89,7 +103,8 @@ def door(rooms: Rooms) -> Door:
     routing = Routing([Deployment("a/m", "m", Scripted(says(b"never"), abilities=ABLE), "us", 0)])
     behind: Any = rooms
     made = journey.Rooms(behind, routing, behind, behind, behind)
-    return Door(load(environment={}), made, behind, behind, Metrics(), SystemClock(), SEAL)
+    salts = Salts(b"s" * 32, "organisation")
+    return Door(load(environment={}), made, behind, behind, Metrics(), SystemClock(), SEAL, salts)
 
 
 def routes() -> list[tuple[str, str]]:

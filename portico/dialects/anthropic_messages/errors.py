@@ -6,7 +6,7 @@ import msgspec
 
 from portico import errors
 from portico.dialects.diagnosis import brief
-from portico.dialects.openai_chat.errors import headers, plain, writable
+from portico.dialects.openai_chat.errors import headers, in_words, plain
 from portico.errors import Refusal
 
 __all__ = ["event", "headers", "named", "passage", "render", "status_of"]
@@ -16,6 +16,8 @@ _OUT_OF_MONEY = frozenset({errors.CREDIT_EXHAUSTED, *errors.SPEND_LIMITS.values(
 
 _PAYMENT_REQUIRED = 402
 _BUSY_STATUS = 529
+FIELDS = {"max_completion_tokens": "max_tokens"}
+"""What engines and other rooms call by its name in Chat, and Messages otherwise."""
 _TYPES = {
     401: "authentication_error",
     402: "billing_error",
@@ -63,12 +65,13 @@ def passage(request_id: bytes, _spent_ms: float) -> bytes:
 def _error(refusal: Refusal) -> dict[str, Any]:
     """details: what their SDK keeps as `error_code`, and the rest of what is known."""
     entry = refusal.entry
+    field, told = in_words(refusal, FIELDS)
     return {
         "type": _TYPES.get(status_of(refusal), "invalid_request_error"),
-        "message": writable(_message(refusal)),
+        "message": _message(refusal, told),
         "details": {
             "error_code": entry.code,
-            "field": None if refusal.field is None else writable(refusal.field),
+            "field": field,
             "value": plain(refusal.value),
             "limit": plain(refusal.limit),
             "remedy": refusal.remedy,
@@ -77,10 +80,10 @@ def _error(refusal: Refusal) -> dict[str, Any]:
     }
 
 
-def _message(refusal: Refusal) -> str:
+def _message(refusal: Refusal, told: str) -> str:
     """Agents know by these first words that a conversation has to be made shorter."""
     if refusal.entry is not errors.CONTEXT_LENGTH:
-        return refusal.told
+        return told
     value, limit = brief(refusal.value), refusal.limit
     figures = f": {value} tokens > {limit} maximum" if value and limit else ""
-    return f"prompt is too long{figures}. {refusal.told}"
+    return f"prompt is too long{figures}. {told}"

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from portico.dialects.openai_chat.errors import plain, writable
+from portico.dialects.openai_chat.errors import in_words, plain, writable
 from portico.errors import Refusal
 
 _STATUS = {
@@ -23,7 +23,7 @@ _STATUS = {
 }
 _OTHERWISE = "INVALID_ARGUMENT"
 
-_FIELDS = {
+FIELDS = {
     "messages": "contents",
     "max_completion_tokens": "generationConfig.maxOutputTokens",
     "n": "generationConfig.candidateCount",
@@ -54,11 +54,7 @@ def passage(request_id: bytes, spent_ms: float) -> bytes:
 
 
 def _error(refusal: Refusal) -> dict[str, Any]:
-    name = refusal.field
-    field = None if name is None else writable(_FIELDS.get(name, name))
-    message = writable(refusal.told)
-    if name in _FIELDS:
-        message = message.replace(f"'{name}'", f"'{field}'")
+    field, message = in_words(refusal, FIELDS)
     return {
         "code": refusal.status,
         "message": message,

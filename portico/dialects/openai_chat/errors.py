@@ -1,5 +1,6 @@
 """A refusal as Chat clients read it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -10,12 +11,13 @@ from portico.errors import Refusal
 Headers = list[tuple[bytes, bytes]]
 
 _LISTED_MAX = 50
+_AS_THEY_ARE: Mapping[str, str] = {}
 """Items of a list that are told one by one."""
 
 
 def render(refusal: Refusal, _request_id: str = "") -> bytes:
     """The body: OpenAI's envelope, all four of its keys, and ours beside them."""
-    return msgspec.json.encode({"error": _error(refusal)})
+    return msgspec.json.encode({"error": error_of(refusal)})
 
 
 def stream_error(refusal: Refusal, _request_id: str = "") -> bytes:
@@ -35,18 +37,33 @@ def headers(refusal: Refusal) -> Headers:
     return found
 
 
-def _error(refusal: Refusal) -> dict[str, Any]:
+def error_of(refusal: Refusal, names: Mapping[str, str] = _AS_THEY_ARE) -> dict[str, Any]:
+    """names: of fields that the dialect which was spoken calls otherwise than Chat."""
     entry = refusal.entry
+    field, told = in_words(refusal, names)
     return {
-        "message": writable(refusal.told),
+        "message": told,
         "type": entry.kind,
-        "param": None if refusal.field is None else writable(refusal.field),
+        "param": field,
         "code": entry.code,
         "value": plain(refusal.value),
         "limit": plain(refusal.limit),
         "remedy": refusal.remedy,
         "doc": f"docs/errors/{entry.code}.md",
     }
+
+
+def in_words(refusal: Refusal, names: Mapping[str, str]) -> tuple[str | None, str]:
+    """Field and message, with the field by its name there."""
+    name, told = refusal.field, writable(refusal.told)
+    if name is None:
+        return None, told
+    field = names.get(name)
+    return (
+        (writable(name), told)
+        if field is None
+        else (field, told.replace(f"'{name}'", f"'{field}'"))
+    )
 
 
 def writable(text: str) -> str:

@@ -1,14 +1,12 @@
-"""POST /v1/preflight: what would become of a request, without running it.  Free.
+"""POST /v1/preflight/...: what would become of a request, without running it.  Free.
 
-The body is the request as it would be sent.  Answered 200, whatever is wrong with it: everything
+The body is the request as it would be sent, in the dialect of the endpoint it would be sent to.  Answered 200, whatever is wrong with it: everything
 that would refuse it is listed, not only the first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
-
-import msgspec
 
 from portico import errors
 from portico.admission.rules import shortage
@@ -21,7 +19,9 @@ from portico.door.dialect import Dialect
 from portico.door.endpoints.answering import Verifier, answer_json, identify
 from portico.door.exchange import Exchange
 from portico.door.intake.decoding import body_of
+from portico.door.intake.media import Media
 from portico.kit.clock import Clock
+from portico.kit.leaving import Leaving
 from portico.pricing.media import media_bounds
 from portico.pricing.offer import Offer
 from portico.routing.service import Routes
@@ -47,6 +47,28 @@ class Standings(Protocol):
     async def of(self, caller: Caller) -> Standing: ...
 
 
+Told = Callable[[errors.Refusal], dict[str, Any]]
+"""A refusal as a violation: the same members for every dialect, each field by its name there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where the request would be sent: path, as its route is written; what is spoken there."""
+
+    path: str
+    dialect: Dialect
+    told: Told
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """How a body comes in there; see `generation.Terms`."""
+
+    body_bytes_max: int
+    compression: bool
+    media: Media | None
+
+
 @dataclass(frozen=True, slots=True)
 class Desks:
     """Who is asked, in the order of the journey."""
@@ -59,8 +81,9 @@ class Desks:
 
 @dataclass(slots=True)
 class _Case:
-    """What has been found out about one request."""
+    """What has been found out about one request.  endpoint: the path it would be sent to."""
 
+    endpoint: str
     refusals: list[errors.Refusal]
     prompt: Prompt | None
     routes: Routes | None = None
@@ -70,36 +93,50 @@ class _Case:
 
 
 class Preflight:
-    def __init__(
-        self,
-        endpoint: str,
-        dialect: Dialect,
-        desks: Desks,
-        clock: Clock,
-        *,
-        body_bytes_max: int,
-        compression: bool,
-    ) -> None:
-        """endpoint: the route that `dialect` generates at."""
+    """For requests to one endpoint."""
+
+    def __init__(self, endpoint: Endpoint, desks: Desks, clock: Clock, intake: Intake) -> None:
         self._endpoint = endpoint
-        self._dialect = dialect
+        self._dialect = endpoint.dialect
         self._desks = desks
         self._clock = clock
-        self._body_bytes_max = body_bytes_max
-        self._compression = compression
+        self._intake = intake
 
-    async def handle(self, exchange: Exchange, _: str) -> None:
-        """Raises: Refusal, for what is wrong with the asking itself: the key, the body's size."""
+    async def handle(self, exchange: Exchange, rest: str) -> None:
+        """Raises: Refusal, for what is wrong with the asking itself: the key, the body's size; Left."""
         caller = await identify(self._desks.callers, exchange)
-        body = await body_of(exchange, self._body_bytes_max, compression=self._compression)
-        verdict = violations(self._dialect.parse, body, self._dialect.specimen)
-        case = _Case(list(verdict.found), verdict.prompt)
+        intake = self._intake
+        body = await body_of(exchange, intake.body_bytes_max, compression=intake.compression)
+        hints = {":rest": rest, ":query": exchange.query.decode("latin-1")} if rest else {}
+        verdict = await self._judge(body, hints, exchange.leaving)
+        case = _Case(self._endpoint.path.replace("{id}", rest), list(verdict.found), verdict.prompt)
         if case.prompt is not None:
             self._be_strict(case, caller, case.prompt)
             self._route(case, caller, case.prompt)
         if case.offer is not None and not case.refusals:
             self._fund(case, await self._desks.standings.of(caller), case.offer)
         answer_json(exchange, 200, self._told(case, verdict))
+
+    async def _judge(self, body: bytes, hints: dict[str, str], leaving: Leaving) -> Verdict:
+        """Files named by URL are fetched where a request's own would be, and only there."""
+        unfetched: errors.Refusal | None = None
+        if self._intake.media is not None:
+            try:
+                body = await self._intake.media.inline(body, leaving)
+            except errors.Refusal as refusal:
+                unfetched = refusal
+        parse, specimen = self._dialect.parse, self._dialect.specimen
+        verdict = violations(lambda read, _: parse(read, hints), body, specimen)
+        if unfetched is None or unfetched.field is None:
+            return verdict  # what is no JSON at all is found by whoever reads it, too
+        # With one file missing the rest were not put inline; nothing is known to be wrong with them.
+        others = [
+            each
+            for each in verdict.found
+            if each.entry is not errors.MEDIA_URL_REFUSED
+            and (each.code, each.field) != (unfetched.code, unfetched.field)
+        ]
+        return Verdict((unfetched, *others), whole=False, prompt=verdict.prompt)
 
     def _be_strict(self, case: _Case, caller: Caller, prompt: Prompt) -> None:
         prompt.compatibility = caller.compatibility
@@ -140,7 +177,7 @@ class Preflight:
         routes = case.routes
         return {
             "object": "preflight",
-            "endpoint": self._endpoint,
+            "endpoint": case.endpoint,
             "valid": valid,
             "violations": [self._violation(each) for each in case.refusals],
             "complete": verdict.whole,
@@ -154,9 +191,13 @@ class Preflight:
         }
 
     def _violation(self, refusal: errors.Refusal) -> dict[str, Any]:
-        """In the words of the dialect, as the endpoint itself would answer it."""
-        error: dict[str, Any] = msgspec.json.decode(self._dialect.envelope(refusal, ""))["error"]
-        return {**error, "status": refusal.status, "retryable": refusal.entry.retryable}
+        """As the endpoint itself would refuse it, in one shape for all of them."""
+        status = self._dialect.status(refusal)
+        return {
+            **self._endpoint.told(refusal),
+            "status": status,
+            "retryable": refusal.entry.retryable,
+        }
 
 
 def _tokens(case: _Case) -> dict[str, Any]:
