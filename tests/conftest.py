@@ -5,6 +5,8 @@
 `postgres` is the real server behind it, started once, when the first test asks for it.
 """
 
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,11 @@ import pytest
 
 from portico.db.database import Database, open_database
 from tests.db.databases import PostgresServer, postgres_server
+
+# What is compiled is kept, whatever this machine is told: or each of the many processes that tests
+# start compiles everything it loads.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 @pytest.fixture

@@ -39,7 +39,6 @@ class Stage:
             "COLUMNS": "120",
             "UV_RUN_RECURSION_DEPTH": "1",  # pages type `uv run portico`, and are told to
         }
-        self._env.pop("PYTHONDONTWRITEBYTECODE", None)  # or every command compiles everything
 
     def console(self, block: Block) -> str:
         """Run every command of `block`; the first difference, "" when there is none."""

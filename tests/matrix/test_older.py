@@ -31,7 +31,6 @@ def failures(client: str, door: Door) -> dict[tuple[str, str, str], str | None]:
     """By scenario, engine and way: how each cell of this client failed; None where it did not."""
     # Said to whoever runs the tests: that environment must not be filled with older things.
     ours = {"VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT", "UV_LOCKED", "UV_NO_SYNC"}
-    ours.add("PYTHONDONTWRITEBYTECODE")  # or every process compiles a whole SDK
     done = subprocess.run(
         [
             *("uv", "run", "--quiet", "--project", OLDER, "--frozen", "--python", sys.executable),

@@ -3,30 +3,91 @@ silence.  `-m long` asks each operation 200 times."""
 
 import json
 import urllib.request
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from requests import Session
+from schemathesis import BaseSchema, GenerationMode
 from schemathesis.checks import not_a_server_error
+from schemathesis.config import GenerationConfig
+from schemathesis.generation.drivers import CoverageGenerator
+from schemathesis.generation.feedback import FeedbackSources
+from schemathesis.generation.overrides import Override
 
 from tests.door.test_openapi import DOCUMENT
 from tests.whole.conftest import Served
 
 ANSWER_S_MAX = 30
 QUIET = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
-schema = schemathesis.openapi.from_dict(DOCUMENT)
-ONCE = schema.exclude(path_regex=r"^/v1(alpha|beta)/")
+MODES = list(GenerationMode)
+"""What the document allows, and what it does not."""
+ALL = [(path, method) for path, ways in DOCUMENT["paths"].items() for method in ways]
+ONCE = [(path, method) for path, method in ALL if not path.startswith(("/v1alpha/", "/v1beta/"))]
 """Gemini's versions are answered by the very same handlers."""
 
 
-def ask(case: Any, served: Served) -> None:
-    answer = case.call(
-        base_url=served.base_url.removesuffix("/v1"),
-        headers={"Authorization": f"Bearer {served.api_key}"},
-        timeout=ANSWER_S_MAX,
+# Not `schema.parametrize()`, which finds out all there is to ask when the file is collected: in every
+# process of a run, of which one will ask.
+@pytest.fixture(scope="session")
+def schema() -> BaseSchema:
+    return schemathesis.openapi.from_dict(DOCUMENT)
+
+
+@pytest.fixture(scope="session")
+def session() -> Iterator[Session]:
+    with Session() as opened:
+        opened.trust_env = False  # or it looks for a proxy before every request
+        yield opened
+
+
+class Asked:
+    """A server, and how it is asked."""
+
+    def __init__(self, served: Served, session: Session) -> None:
+        self._base_url = served.base_url.removesuffix("/v1")
+        self._headers = {"Authorization": f"Bearer {served.api_key}"}
+        self._session = session
+
+    def __call__(self, case: Any) -> None:
+        answer = case.call(
+            base_url=self._base_url,
+            headers=self._headers,
+            session=self._session,
+            timeout=ANSWER_S_MAX,
+        )
+        case.validate_response(answer, checks=[not_a_server_error])
+
+
+@pytest.fixture
+def ask(served: Served, session: Session) -> Asked:
+    return Asked(served, session)
+
+
+def at_every_edge(operation: Any) -> CoverageGenerator:
+    """Each field at the ends of what it may be and just beyond them, the others as they should be."""
+    return CoverageGenerator(
+        operation=operation,
+        generation_modes=MODES,
+        generation_config=GenerationConfig(),
+        auth_storage=None,
+        override=Override(),
+        feedback=FeedbackSources(),
     )
-    case.validate_response(answer, checks=[not_a_server_error])
+
+
+def by_chance(operation: Any, ask: Asked, many: int) -> None:
+    cases = st.one_of([operation.as_strategy(generation_mode=mode) for mode in MODES])
+
+    @given(case=cases)
+    @settings(max_examples=many, deadline=None, suppress_health_check=QUIET)
+    def asked(case: Any) -> None:
+        ask(case)
+
+    asked()
 
 
 def test_what_is_served_describes_itself(served: Served) -> None:
@@ -36,14 +97,21 @@ def test_what_is_served_describes_itself(served: Served) -> None:
     assert told["paths"] == json.loads(json.dumps(DOCUMENT["paths"]))
 
 
-@ONCE.parametrize()
-@settings(max_examples=8, deadline=None, suppress_health_check=QUIET)
-def test_no_operation_fails(case: Any, served: Served) -> None:
-    ask(case, served)
+@pytest.mark.parametrize(("path", "method"), ONCE)
+def test_no_operation_fails(path: str, method: str, schema: BaseSchema, ask: Asked) -> None:
+    operation = schema[path][method]
+    for case in at_every_edge(operation):
+        ask(case)
+    by_chance(operation, ask, 8)
 
 
 @pytest.mark.long
-@schema.parametrize()
-@settings(max_examples=200, deadline=None, suppress_health_check=QUIET)
-def test_no_operation_fails_two_hundred_times(case: Any, served: Served) -> None:
-    ask(case, served)
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("path", "method"), ALL)
+def test_no_operation_fails_two_hundred_times(
+    path: str, method: str, schema: BaseSchema, ask: Asked
+) -> None:
+    operation = schema[path][method]
+    for case in at_every_edge(operation):
+        ask(case)
+    by_chance(operation, ask, 200)
