@@ -20,7 +20,7 @@ from portico.callers.service import Callers
 from portico.canon.delta import Delta, Finished
 from portico.canon.prompt import Prompt
 from portico.engines.base import UpstreamFailed
-from portico.kit.leaving import DRAINED, Leaving, Left
+from portico.kit.leaving import DRAINED, REVOKED, Leaving, Left
 from portico.metering.model import Outcome
 from portico.metering.service import Metering, OpenRecord
 from portico.pricing.counter import Counter
@@ -77,6 +77,10 @@ class Rooms:
     counter: Counter
 
 
+_CUT: dict[str, Outcome] = {DRAINED: "drained", REVOKED: "revoked"}
+"""How what was not ended by the client itself is recorded."""
+
+
 async def serve(arrival: Arrival, client: Client, rooms: Rooms) -> None:
     """Carry one request from the door to the usage record.
 
@@ -113,8 +117,8 @@ async def answer(
         outcome = ended(final, client.leaving)
     except Left:  # before anything was asked for
         outcome = ended(None, client.leaving)
-    except errors.Refusal:
-        outcome = "refused"
+    except errors.Refusal as refusal:
+        outcome = "off_schema" if refusal.entry is errors.SCHEMA_NOT_FOLLOWED else "refused"
         raise
     except UpstreamFailed as failed:
         outcome = "upstream_failed"
@@ -133,7 +137,7 @@ def ended(final: Delta | None, leaving: Leaving) -> Outcome:
     """How an answer ended that nothing went wrong with."""
     if final is not None:
         return "out_of_funds" if final.cut else "completed"
-    return "drained" if leaving.reason == DRAINED else "client_gone"
+    return _CUT.get(leaving.reason, "client_gone")
 
 
 async def generate(routes: Routes, prompt: Prompt, client: Client, record: OpenRecord) -> Delta:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 from importlib.metadata import version
-from ipaddress import ip_network
 from typing import Any
 
 from portico import journey
@@ -11,9 +10,10 @@ from portico.admission.counts import CountLimits, Counts
 from portico.app.dialects import OPENAI_CHAT, Spoken, spoken
 from portico.app.failure import CannotStart
 from portico.app.gemini import ROOTS
+from portico.app.media import media_of
+from portico.app.identity import Identity
 from portico.app.preflight import preflights
 from portico.app.storage import Books, queue_limits
-from portico.callers.salts import Salts
 from portico.callers.scopes import BALANCE, GENERATE, MODELS, USAGE
 from portico.db.readers import Readers
 from portico.door.dispatch import Dispatch
@@ -32,8 +32,6 @@ from portico.door.limits import EdgeLimits
 from portico.door.origins import Origins
 from portico.door.routes import Route, Routes
 from portico.kit.clock import Clock
-from portico.kit.fetch import Fetcher, Limits
-from portico.kit.sealing import Seal
 from portico.metering import reports
 from portico.metering.model import GroupBy, Question, Totals
 from portico.observe.metrics import CONTENT_TYPE, Metrics
@@ -52,18 +50,16 @@ class Door:
         readers: Readers,
         metrics: Metrics,
         clock: Clock,
-        seal: Seal,
-        salts: Salts,
+        identity: Identity,
         also: Sequence[Route] = (),
     ) -> None:
-        """seal: for what callers keep for us.  salts: keep them apart in engines.
-        also: routes of rooms that are not always open."""
+        """also: routes of rooms that are not always open."""
         self._rooms = rooms
-        words = spoken(seal, clock)
+        words = spoken(identity.seal, clock)
         self.routes = Routes(
             [
-                *_generating(words, settings, rooms, books, clock, salts),
-                *_counting(words, settings, rooms, clock),
+                *_generating(words, settings, rooms, books, clock, identity),
+                *_counting(words, settings, rooms, clock, media),
                 _compacting(words, settings, rooms, clock),
                 *_telling(words, rooms, books, readers, clock),
                 *self._watching(settings, metrics),
@@ -132,11 +128,10 @@ def _generating(
     rooms: journey.Rooms,
     books: Books,
     clock: Clock,
-    salts: Salts,
+    identity: Identity,
 ) -> list[Route]:
     """What runs a model, by admission only, and what says how that would go."""
     size, compression = settings.edge.body_bytes_max, settings.edge.compression
-    media = media_of(settings)
     generating = [
         Route(
             "POST",
@@ -149,7 +144,8 @@ def _generating(
                 body_bytes_max=size,
                 compression=compression,
                 media=media,
-                salts=salts,
+                salts=identity.salts,
+                presence=identity.presence,
             ).handle,
             dialect.summary,
             dialect.body,
@@ -162,7 +158,9 @@ def _generating(
     return [*generating, *preflights(words, desks, intake, clock)]
 
 
-def _counting(words: Spoken, settings: Settings, rooms: journey.Rooms, clock: Clock) -> list[Route]:
+def _counting(
+    words: Spoken, settings: Settings, rooms: journey.Rooms, clock: Clock, media: Media
+) -> list[Route]:
     """How many tokens a request would be, free."""
     queue = settings.queue
     limits = CountLimits(queue.key_counts, queue.model_counts, queue_limits(settings))
@@ -181,6 +179,7 @@ def _counting(words: Spoken, settings: Settings, rooms: journey.Rooms, clock: Cl
                 counts,
                 body_bytes_max=size,
                 compression=compression,
+                media=media,
             ).handle,
             "How many tokens a request would be; free.",
             question.body,
@@ -248,19 +247,6 @@ def _telling(
             "GET", "/v1/prices", money.prices, "What you pay for each model; free.", scope=BALANCE
         ),
     ]
-
-
-def media_of(settings: Settings) -> Media | None:
-    """None: nothing is fetched.  Raises: CannotStart: a network that is none."""
-    wanted = settings.media
-    if not wanted.fetch:
-        return None
-    try:
-        never = tuple(ip_network(each) for each in wanted.fetch_never)
-    except ValueError as error:
-        raise CannotStart("settings", f"media.fetch_never: {error}.") from error
-    limits = Limits(wanted.fetch_bytes_max, wanted.fetch_s, http=wanted.fetch_http, never=never)
-    return Media(Fetcher(limits), bytes_max=settings.edge.body_bytes_max)
 
 
 def origins(settings: Settings) -> Origins | None:

@@ -16,16 +16,14 @@ from portico.admission.service import Admission
 from portico.app.door import Door
 from portico.app.engines import deadlines, follow, follow_once, own_engines, transport_of
 from portico.app.failure import CannotStart
+from portico.app.identity import identity
 from portico.app.payments import taking_payments
 from portico.app.storage import locked, opened_accounts, opened_database, recording
 from portico.app.watching import operator_targets, watching
-from portico.callers.salts import Salts
-from portico.callers.service import Callers
 from portico.db.readers import Readers
 from portico.door.edge import Edge
 from portico.door.server import Server, bind
 from portico.kit.clock import SystemClock
-from portico.kit.sealing import Seal
 from portico.kit.tasks import Tasks
 from portico.observe.metrics import Metrics
 from portico.routing.drills import Drills
@@ -91,13 +89,13 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
         # Last of all: a key made by a start that then failed would never have been seen.
         peppers, first_key = await asyncio.to_thread(opened_accounts, settings, database, clock)
         await books.prices.refresh()
-        callers, seal = Callers(readers, peppers, clock), Seal([each.secret for each in peppers])
-        rooms = journey.Rooms(callers, routing, books.admission, books.metering, books.counter)
-        salts = Salts(peppers[-1].secret, settings.upstream.cache_scope)
-        door = Door(settings, rooms, books, readers, metrics, clock, seal, salts, taking.routes)
+        who = identity(settings, readers, peppers, clock)
+        rooms = journey.Rooms(who.callers, routing, books.admission, books.metering, books.counter)
+        door = Door(settings, rooms, books, readers, metrics, clock, who, taking.routes)
+        stack.push_async_callback(door.media.close)
         door.add_gauges(metrics, fleet)
         tasks.start(follow(settings, fleet, registry, Drills(database, clock), clock))
-        for work in (*books.follow, *taking.follow, *watched):
+        for work in (who.presence.run, *books.follow, *taking.follow, *watched):
             tasks.start(work())
         base_url = _base_url(listening)
         if lock.held:

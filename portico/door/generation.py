@@ -1,12 +1,13 @@
 """One request to generate: what the journey knows as its Arrival and its Client."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import structlog
 
 from portico import errors, journey
 from portico.callers.model import Caller
+from portico.callers.presence import Presence
 from portico.callers.salts import Salts
 from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
@@ -18,7 +19,7 @@ from portico.door.intake.decoding import body_of
 from portico.door.intake.media import Media
 from portico.door.lines import JSON, line
 from portico.kit.clock import Clock
-from portico.kit.leaving import DRAINED, Left
+from portico.kit.leaving import DRAINED, REVOKED, Left
 from portico.replay.claim import Claim
 from portico.replay.claims import Claims
 from portico.replay.model import Replayed, Stored
@@ -47,9 +48,11 @@ class Terms:
     body_bytes_max: int
     compression: bool
     media: Media | None = None
-    """Fetches what a request names by URL; None: nobody does."""
+    """Fetches files that a request names by URL, and looks into all it holds; None: nobody does."""
     salts: Salts | None = None
     """Keep callers apart in an engine's prefix cache; None: nothing does."""
+    presence: Presence | None = None
+    """Cuts off whose key ends; None: nobody does."""
 
 
 class Visit:
@@ -59,6 +62,7 @@ class Visit:
     keeps its own status."""
 
     __slots__ = (
+        "_credential_id",
         "_end",
         "_exchange",
         "_prompt",
@@ -85,6 +89,7 @@ class Visit:
         self._exchange = exchange
         self._terms = terms
         self._rest = rest
+        self._credential_id = ""
         self.claim: Claim | None = None
         self._prompt: Prompt | None = None
         self._writer: Writer | None = None
@@ -94,6 +99,9 @@ class Visit:
         exchange, terms = self._exchange, self._terms
         if caller.lines:
             exchange.also += caller.lines
+        if terms.presence is not None:
+            self._credential_id = caller.credential_id
+            terms.presence.enter(caller.credential_id, self.leaving)
         dialect = terms.dialect
         body = await body_of(exchange, terms.body_bytes_max, compression=terms.compression)
         hints = _hints(exchange.headers)
@@ -102,6 +110,9 @@ class Visit:
         whole = body if terms.media is None else await terms.media.inline(body, self.leaving)
         self._prompt = prompt = dialect.parse(whole, hints)
         prompt.compatibility = caller.compatibility
+        if prompt.media_characters and terms.media is not None:
+            parse = partial(dialect.parse, hints=hints)
+            self._prompt = prompt = await terms.media.fit(prompt, caller, parse, self.leaving)
         if terms.salts is not None:
             prompt.cache_salt = terms.salts.of(caller, prompt.model)
         if prompt.compatibility == "strict":
@@ -205,7 +216,10 @@ class Visit:
         return dialect.event(refusal, self.request_id)
 
     def let_go(self) -> None:
-        """Free a key that no record answers for: refused before it ran, or left."""
+        """The end: nobody needs to be cut off, and a key of replay that no record answers for
+        (refused before it ran, or left) is free again."""
+        if self._credential_id and self._terms.presence is not None:
+            self._terms.presence.go(self._credential_id, self.leaving)
         if self.claim is not None and not self.claim.ended:
             self._terms.claims.release(self.claim)
 
@@ -258,9 +272,12 @@ class Generation:
         compression: bool,
         media: Media | None = None,
         salts: Salts | None = None,
+        presence: Presence | None = None,
     ) -> None:
         self._rooms = rooms
-        self._terms = Terms(dialect, clock, claims, body_bytes_max, compression, media, salts)
+        self._terms = Terms(
+            dialect, clock, claims, body_bytes_max, compression, media, salts, presence
+        )
 
     async def handle(self, exchange: Exchange, rest: str) -> None:
         """Raises: Refusal, while the answer has not begun; Left."""
@@ -270,10 +287,10 @@ class Generation:
         except Replayed as answered:
             visit.repeat(answered.stored)
         except Left:
-            if exchange.leaving.reason != DRAINED:
+            why = _cut_off(exchange.leaving.reason)
+            if why is None:
                 raise
-            draining = errors.DRAINING("This server is shutting down now.", retry_after_ms=2_000)
-            _break_off(exchange, visit, draining)
+            _break_off(exchange, visit, why)
         except errors.Refusal as refusal:
             _break_off(exchange, visit, refusal)
         except Exception:
@@ -283,6 +300,15 @@ class Generation:
             _break_off(exchange, visit, errors.INTERNAL("Something went wrong here."))
         finally:
             visit.let_go()
+
+
+def _cut_off(reason: str) -> errors.Refusal | None:
+    """What those are told whom we cut off; None of those who went themselves."""
+    if reason == DRAINED:
+        return errors.DRAINING("This server is shutting down now.", retry_after_ms=2_000)
+    if reason == REVOKED:
+        return errors.KEY_REVOKED("This API key has ended while the answer was made.")
+    return None
 
 
 def _break_off(exchange: Exchange, visit: Visit, refusal: errors.Refusal) -> None:

@@ -12,6 +12,8 @@ from types import TracebackType
 
 DRAINED = "drained"
 """The reason when it is us who leave: this server stops."""
+REVOKED = "revoked"
+"""The reason when their key has ended while they were served."""
 
 
 class Left(Exception):

@@ -12,8 +12,10 @@ Outcome = Literal[
     "completed",
     "client_gone",  # hung up, or stopped reading
     "drained",  # cut off by our own shutdown
+    "revoked",  # cut off because its key has ended
     "out_of_funds",  # the next window of a stream could not be set aside
     "refused",  # the engine found the request wrong: nothing generated
+    "off_schema",  # a whole answer, not in the shape that was promised
     "upstream_failed",
     "killed",  # closed by the sweeper after the process died
     "internal_error",

@@ -4,7 +4,9 @@ PAID = frozenset(
     {
         "completed",
         "client_gone",  # what was generated until the engine stopped
+        "revoked",  # the same
         "out_of_funds",  # the windows that were set aside
+        "off_schema",  # it was generated, and of a stream it was read
         "killed",  # what the last checkpoint had counted; the rest is the operator's loss
     }
 )

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import portico.journey
-from portico.kit.leaving import DRAINED
+from portico.kit.leaving import DRAINED, REVOKED
 from tests.journeys.world import Script, World
 
 failing = st.none() | st.integers(0, 4)
@@ -115,7 +115,9 @@ def test_a_refusal_by_the_engine_is_not_tried_elsewhere() -> None:
     assert (world.ended, world.settled) == ("upstream_refused", [("refused", 0)])
 
 
-@pytest.mark.parametrize(("reason", "outcome"), [("hung up", "client_gone"), (DRAINED, "drained")])
+@pytest.mark.parametrize(
+    ("reason", "outcome"), [("hung up", "client_gone"), (DRAINED, "drained"), (REVOKED, "revoked")]
+)
 def test_who_left_is_on_the_record_even_if_nothing_was_asked_for(reason: str, outcome: str) -> None:
     world = World(portico.journey, [Script(1)], leaves_when_admitted=reason).live()
     assert (world.ended, world.settled) == ("left", [(outcome, 0)])
@@ -168,7 +170,7 @@ MUTANTS = {
         "        return Delta(raw=b'a')",
     ),
     "a hang-up counts as completed": (
-        'return "drained" if leaving.reason == DRAINED else "client_gone"',
+        'return _CUT.get(leaving.reason, "client_gone")',
         'return "completed"',
     ),
     "a cut answer counts as completed": (

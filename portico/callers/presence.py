@@ -1,0 +1,75 @@
+"""Who is being served now, by the key that was sent: what is revoked is cut off.
+
+A key is checked when a request arrives; an answer may run for an hour after that.  Every few
+seconds one query asks which of the keys being served have ended since.
+"""
+
+import asyncio
+import logging
+
+from sqlalchemy.exc import DBAPIError
+
+from portico.callers import store
+from portico.db.readers import Readers
+from portico.kit.clock import Clock
+from portico.kit.leaving import REVOKED, Leaving
+
+_EVERY_S = 3.0
+"""With the question itself it must stay under the 10 s that are promised."""
+_ASKED_AT_ONCE = 500
+log = logging.getLogger(__name__)
+
+
+class Presence:
+    """One event loop owns this object."""
+
+    def __init__(self, readers: Readers, clock: Clock) -> None:
+        self._readers = readers
+        self._clock = clock
+        self._here: dict[str, set[Leaving]] = {}
+
+    def enter(self, credential_id: str, leaving: Leaving) -> None:
+        here = self._here.get(credential_id)
+        if here is None:
+            self._here[credential_id] = {leaving}
+        else:
+            here.add(leaving)
+
+    def go(self, credential_id: str, leaving: Leaving) -> None:
+        """Whoever entered goes, once."""
+        here = self._here.get(credential_id)
+        if here is None:
+            return
+        here.discard(leaving)
+        if not here:
+            del self._here[credential_id]
+
+    async def look(self) -> int:
+        """Cut off whoever was served for a key that has ended; how many requests that were.
+
+        Raises: sqlalchemy.exc.DBAPIError.
+        """
+        ids = list(self._here)
+        cut = 0
+        for start in range(0, len(ids), _ASKED_AT_ONCE):
+            some, now_ms = ids[start : start + _ASKED_AT_ONCE], self._clock.wall_ms()
+            ended = await self._readers.run(
+                lambda connection, some=some, now_ms=now_ms: store.ended(connection, some, now_ms)
+            )
+            for credential_id in ended:
+                for leaving in tuple(self._here.get(credential_id, ())):
+                    leaving.leave(REVOKED)
+                    cut += 1
+        return cut
+
+    async def run(self) -> None:
+        """For as long as the server runs."""
+        while True:
+            await asyncio.sleep(_EVERY_S)
+            try:
+                cut = await self.look()
+            except DBAPIError as error:
+                log.warning("keys in use could not be checked: %s", error)
+                continue
+            if cut:
+                log.info("%d requests were cut off: their keys have ended", cut)
