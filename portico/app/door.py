@@ -8,10 +8,9 @@ from typing import Any
 from portico import journey
 from portico.admission.counts import CountLimits, Counts
 from portico.app.dialects import OPENAI_CHAT, Spoken, spoken
-from portico.app.failure import CannotStart
 from portico.app.gemini import ROOTS
-from portico.app.media import media_of
 from portico.app.identity import Identity
+from portico.app.media import media_of
 from portico.app.preflight import preflights
 from portico.app.storage import Books, queue_limits
 from portico.callers.scopes import BALANCE, GENERATE, MODELS, USAGE
@@ -55,10 +54,11 @@ class Door:
     ) -> None:
         """also: routes of rooms that are not always open."""
         self._rooms = rooms
+        self.media = media = media_of(settings, rooms.routing)
         words = spoken(identity.seal, clock)
         self.routes = Routes(
             [
-                *_generating(words, settings, rooms, books, clock, identity),
+                *_generating(words, settings, rooms, books, clock, identity, media),
                 *_counting(words, settings, rooms, clock, media),
                 _compacting(words, settings, rooms, clock),
                 *_telling(words, rooms, books, readers, clock),
@@ -129,6 +129,7 @@ def _generating(
     books: Books,
     clock: Clock,
     identity: Identity,
+    media: Media,
 ) -> list[Route]:
     """What runs a model, by admission only, and what says how that would go."""
     size, compression = settings.edge.body_bytes_max, settings.edge.compression

@@ -92,10 +92,9 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
         who = identity(settings, readers, peppers, clock)
         rooms = journey.Rooms(who.callers, routing, books.admission, books.metering, books.counter)
         door = Door(settings, rooms, books, readers, metrics, clock, who, taking.routes)
-        stack.push_async_callback(door.media.close)
         door.add_gauges(metrics, fleet)
         tasks.start(follow(settings, fleet, registry, Drills(database, clock), clock))
-        for work in (who.presence.run, *books.follow, *taking.follow, *watched):
+        for work in (door.media.run, who.presence.run, *books.follow, *taking.follow, *watched):
             tasks.start(work())
         base_url = _base_url(listening)
         if lock.held:

@@ -1,7 +1,7 @@
 """One request to generate: what the journey knows as its Arrival and its Client."""
 
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import structlog
 
@@ -111,8 +111,10 @@ class Visit:
         self._prompt = prompt = dialect.parse(whole, hints)
         prompt.compatibility = caller.compatibility
         if prompt.media_characters and terms.media is not None:
-            parse = partial(dialect.parse, hints=hints)
-            self._prompt = prompt = await terms.media.fit(prompt, caller, parse, self.leaving)
+            prompt = await terms.media.fit(
+                prompt, caller, lambda said: dialect.parse(said, hints), self.leaving
+            )
+            self._prompt = prompt
         if terms.salts is not None:
             prompt.cache_salt = terms.salts.of(caller, prompt.model)
         if prompt.compatibility == "strict":

@@ -76,8 +76,8 @@ class Edge(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Media(Struct, frozen=True, forbid_unknown_fields=True):
-    """Files that a request names by URL.  Off, every such request is refused; an engine never
-    fetches anything in either case."""
+    """Files: those that a request names by URL (without `fetch` every such request is refused; an
+    engine never fetches anything in either case), and what is decoded of all of them."""
 
     fetch: Annotated[bool, Meta(description="Let Portico fetch them from the Internet.")] = False
     fetch_http: Annotated[bool, Meta(description="Also from http:// URLs.")] = False
@@ -94,6 +94,57 @@ class Media(Struct, frozen=True, forbid_unknown_fields=True):
             "all that are not on the Internet."
         ),
     ] = ()
+    pixels_max: Annotated[
+        int,
+        Meta(
+            ge=10_000,
+            le=100_000_000,
+            description="Of one image; with more it is refused before it is decoded.",
+        ),
+    ] = 25_000_000
+    pixels_sent_max: Annotated[
+        int,
+        Meta(ge=10_000, description="Of one image as an engine gets it; larger ones are shrunk."),
+    ] = 25_000_000
+    pdf_pages_max: Annotated[
+        int, Meta(ge=1, le=2_000, description="Of one PDF file; with more it is refused.")
+    ] = 100
+    pdf_characters_max: Annotated[
+        int, Meta(ge=1_000, description="Of the text of one PDF file; with more it is refused.")
+    ] = 1_000_000
+    pdf_images_max: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=100,
+            description="Pages of one PDF file that a model that sees is also shown as images.",
+        ),
+    ] = 20
+    pdf_images_for: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Models that are shown pages as images although their engine (vLLM, SGLang) "
+            "does not say that it sees."
+        ),
+    ] = ()
+    sound_s_max: Annotated[
+        int, Meta(ge=1, description="Length of one sound, by its header (WAV).")
+    ] = 3_600
+    workers: Annotated[
+        int, Meta(ge=1, le=16, description="Processes that decode images and PDF files at once.")
+    ] = 1
+    decode_timeout_s: Annotated[
+        float, Meta(gt=0, le=60, description="For one file; then its decoder is ended.")
+    ] = 10.0
+    decode_wait_s: Annotated[
+        float, Meta(gt=0, le=60, description="For a free decoder, before a 503.")
+    ] = 10.0
+    decode_bytes_max: Annotated[
+        int,
+        Meta(
+            ge=67_108_864, description="Memory for one file, besides what a decoder needs itself."
+        ),
+    ] = 314_572_800
 
 
 class Queue(Struct, frozen=True, forbid_unknown_fields=True):

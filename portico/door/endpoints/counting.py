@@ -17,6 +17,7 @@ from portico.door.dialect import Dialect
 from portico.door.endpoints.answering import UNCACHED, Verifier, identify
 from portico.door.exchange import Exchange
 from portico.door.intake.decoding import body_of
+from portico.door.intake.media import Media
 from portico.door.lines import JSON
 from portico.kit.leaving import Leaving, Left
 from portico.routing.service import Routes, Routing
@@ -40,7 +41,9 @@ class Counting:
         *,
         body_bytes_max: int,
         compression: bool,
+        media: Media | None = None,
     ) -> None:
+        """media: looks into the files of what is counted; None: nobody does."""
         self._dialect = dialect
         self._parse = parse
         self._told = told
@@ -49,13 +52,19 @@ class Counting:
         self._counts = counts
         self._body_bytes_max = body_bytes_max
         self._compression = compression
+        self._media = media
 
     async def handle(self, exchange: Exchange, rest: str) -> None:
         """Raises: Refusal; Left."""
         caller = await identify(self._callers, exchange)
         body = await body_of(exchange, self._body_bytes_max, compression=self._compression)
-        prompt = self._parse(body, {":rest": rest} if rest else {})
+        hints = {":rest": rest} if rest else {}
+        prompt = self._parse(body, hints)
         prompt.compatibility = caller.compatibility
+        if prompt.media_characters and self._media is not None:
+            prompt = await self._media.fit(
+                prompt, caller, lambda said: self._parse(said, hints), exchange.leaving
+            )
         routes = self._routing.choose(prompt, caller.data_use, caller.models)
         counted = await self._ask(caller, prompt, routes, exchange.leaving)
         lines = JSON + UNCACHED + self._dialect.named(exchange.request_id.encode("ascii"))

@@ -110,6 +110,8 @@ class Preflight:
         hints = {":rest": rest, ":query": exchange.query.decode("latin-1")} if rest else {}
         verdict = await self._judge(body, hints, exchange.leaving)
         case = _Case(self._endpoint.path.replace("{id}", rest), list(verdict.found), verdict.prompt)
+        if case.prompt is not None and case.prompt.media_characters:
+            await self._look_into(case, caller, hints, exchange.leaving)
         if case.prompt is not None:
             self._be_strict(case, caller, case.prompt)
             self._route(case, caller, case.prompt)
@@ -137,6 +139,22 @@ class Preflight:
             and (each.code, each.field) != (unfetched.code, unfetched.field)
         ]
         return Verdict((unfetched, *others), whole=False, prompt=verdict.prompt)
+
+    async def _look_into(
+        self, case: _Case, caller: Caller, hints: dict[str, str], leaving: Leaving
+    ) -> None:
+        """Its files, as a request's own would be."""
+        assert case.prompt is not None
+        if self._intake.media is None:
+            return
+        case.prompt.compatibility = caller.compatibility
+        parse = self._dialect.parse
+        try:
+            case.prompt = await self._intake.media.fit(
+                case.prompt, caller, lambda said: parse(said, hints), leaving
+            )
+        except errors.Refusal as refusal:
+            case.refusals.append(refusal)
 
     def _be_strict(self, case: _Case, caller: Caller, prompt: Prompt) -> None:
         prompt.compatibility = caller.compatibility

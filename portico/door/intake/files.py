@@ -99,6 +99,10 @@ class Files:
             return self._fitted(prompt, document, fitting, parse)
         raise Left(leaving.reason)
 
+    async def close(self) -> None:
+        """Returns when no decoder is left."""
+        await self._decoders.close()
+
     def _target(self, prompt: Prompt, caller: Caller) -> Target | None:
         """None: nobody serves it."""
         serving = self._serving(caller, prompt.model)

@@ -1,4 +1,5 @@
-"""Files named by URL, fetched here before the request is read: an engine never fetches anything."""
+"""What is done about the files of a request: those named by URL are fetched here before it is read,
+since an engine never fetches anything, and all are looked into before it is routed."""
 
 import asyncio
 from base64 import b64encode
@@ -6,10 +7,13 @@ from base64 import b64encode
 import msgspec
 
 from portico import errors
+from portico.callers.model import Caller
+from portico.canon.prompt import Prompt
 from portico.dialects import links
 from portico.dialects.body import json_object, without_bom
 from portico.dialects.diagnosis import brief, shown
 from portico.dialects.links import Link
+from portico.door.intake.files import Files, Parse
 from portico.kit.egress import Refused
 from portico.kit.fetch import Fetcher, FetchFailed
 from portico.kit.leaving import Leaving, Left
@@ -21,10 +25,12 @@ _AT_ONCE = 16
 
 
 class Media:
-    """bytes_max: of a request and its files together, once they stand in it."""
+    """fetcher: None: nothing is fetched.
+    bytes_max: of a request and its files together, once they stand in it."""
 
-    def __init__(self, fetcher: Fetcher, *, bytes_max: int) -> None:
+    def __init__(self, fetcher: Fetcher | None, files: Files, *, bytes_max: int) -> None:
         self._fetcher = fetcher
+        self._files = files
         self._bytes_max = bytes_max
         self._places = asyncio.Semaphore(_AT_ONCE)
 
@@ -33,7 +39,8 @@ class Media:
 
         Raises: Refusal: what is wrong with the body or with a URL; Left, when the client went.
         """
-        if not links.may_hold(body):
+        fetcher = self._fetcher
+        if fetcher is None or not links.may_hold(body):
             return body
         document = json_object(without_bom(body))
         found = list(links.links_in(document))
@@ -50,15 +57,26 @@ class Media:
         room = self._bytes_max - len(body)
         with leaving:
             for link in found:
-                room -= await self._fetch(link, room)
+                room -= await self._fetch(fetcher, link, room)
             return msgspec.json.encode(document)
         raise Left(leaving.reason)
 
-    async def _fetch(self, link: Link, room: int) -> int:
+    async def fit(self, prompt: Prompt, caller: Caller, parse: Parse, leaving: Leaving) -> Prompt:
+        """Of a `prompt` that holds files: see `Files.fit`."""
+        return await self._files.fit(prompt, caller, parse, leaving)
+
+    async def run(self) -> None:
+        """Until it is cancelled; then no decoder is left.  For the owner's task set."""
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await self._files.close()
+
+    async def _fetch(self, fetcher: Fetcher, link: Link, room: int) -> int:
         """Give the characters it takes in the body."""
         try:
             async with self._places:
-                data = await self._fetcher.get(link.url)
+                data = await fetcher.get(link.url)
         except Refused as refused:
             # Why exactly is not told: names and addresses inside are nobody's business.
             raise errors.MEDIA_URL_REFUSED(

@@ -20,10 +20,11 @@ _DEADLINES = Deadlines(connect_s=5.0, first_byte_s=10.0, idle_s=5.0, total_s=15.
 _KIND_BY_OWNER: dict[str, Kind] = {"llamacpp": "llamacpp", "vllm": "vllm", "sglang": "sglang"}
 
 # What a server gets when it does not say: the benefit of the doubt, because it refuses for itself
-# what it cannot do.
+# what it cannot do.  Not files: hardly any reads them, and all are given their text.
 _UNKNOWN_FEATURES: frozenset[Feature] = frozenset(
-    {"tools", "json_schema", "image", "audio", "file", "logprobs", "choices", "embeddings"}
+    {"tools", "json_schema", "image", "audio", "logprobs", "choices", "embeddings"}
 )
+_READS_FILES = "api.openai.com"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,13 @@ class Survey:
 
     def abilities(self, model: str, concurrency_max: int) -> Abilities:
         """concurrency_max: for a server that queues for itself and does not say its slots."""
-        context = self.model(model).context_tokens
-        return Abilities(self.features, context, self.slots or concurrency_max)
+        return Abilities(
+            self.features,
+            self.model(model).context_tokens,
+            self.slots or concurrency_max,
+            # Only llama.cpp says that it sees; of others it is only not known that they do not.
+            sees_pages=self.kind == "llamacpp" and "image" in self.features,
+        )
 
     def model(self, name: str) -> ModelFound:
         """The one called so, here or by the server itself; what it does not list may be there all
@@ -124,7 +130,10 @@ async def survey(transport: Transport, server: Server) -> Survey:
         return await _survey_llamacpp(transport, server, models)
     found = tuple(_found(model, kind, models) for model in models.data)
     problem = "" if found else "The server offers no model."
-    return Survey(kind, found, _UNKNOWN_FEATURES, None, problem)
+    features = _UNKNOWN_FEATURES
+    if server.origin.host == _READS_FILES:
+        features |= {"file"}
+    return Survey(kind, found, features, None, problem)
 
 
 def _found(model: _Model, kind: Kind, models: _Models) -> ModelFound:

@@ -38,6 +38,7 @@ class Outbound:
     """
     dialect: the word of `Prompt.dialect` for callers who speak it.
     features: what the models behind it can do; their provider refuses what one of them cannot.
+    image_types: media types of the pictures they take.
     credentials: headers that hold the key.
     target: of a model and whether to stream.  Paths begin behind the base path.
     passed: the body for a caller of this dialect; translated: for any other.
@@ -53,6 +54,7 @@ class Outbound:
 
     dialect: str
     features: frozenset[Feature]
+    image_types: frozenset[str]
     credentials: Callable[[str], dict[str, str]]
     target: Callable[[str, bool], str]
     passed: Callable[[Prompt, str, Losses], Body]
@@ -104,11 +106,13 @@ _NOT_COUNTED = (
     *("prompt_cache_key", "safety_identifier"),
 )
 _EVERY: frozenset[Feature] = frozenset({"tools", "json_schema", "image", "file"})
+_IMAGES = frozenset({"image/png", "image/jpeg", "image/webp"})
 
 OUTBOUND: dict[ProviderKind, Outbound] = {
     "anthropic": Outbound(
         dialect="anthropic_messages",
         features=_EVERY,
+        image_types=_IMAGES | {"image/gif"},
         credentials=_anthropic,
         target=lambda _, stream: "/v1/messages",
         passed=messages_upstream.passed,
@@ -125,6 +129,7 @@ OUTBOUND: dict[ProviderKind, Outbound] = {
     "gemini": Outbound(
         dialect="gemini",
         features=_EVERY | {"audio", "choices", "logprobs"},
+        image_types=_IMAGES,
         credentials=_google,
         target=_gemini_target,
         passed=gemini_upstream.passed,
@@ -141,6 +146,7 @@ OUTBOUND: dict[ProviderKind, Outbound] = {
     "openai-responses": Outbound(
         dialect="openai_responses",
         features=_EVERY | {"audio", "logprobs"},
+        image_types=_IMAGES | {"image/gif"},
         credentials=_bearer,
         target=lambda _, stream: "/v1/responses",
         passed=responses_upstream.passed,

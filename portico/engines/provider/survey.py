@@ -95,7 +95,9 @@ def provider_engine(
 ) -> ProviderEngine:
     """concurrency_max: requests at once; providers do not say."""
     outbound = OUTBOUND[kind]
-    abilities = Abilities(outbound.features, listed.context_tokens, concurrency_max)
+    abilities = Abilities(
+        outbound.features, listed.context_tokens, concurrency_max, outbound.image_types
+    )
     told = Told(listed.name, listed.output_tokens_max, listed.context_tokens)
     return ProviderEngine(server, outbound, told, abilities, transport, clock)
 

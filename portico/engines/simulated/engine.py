@@ -46,7 +46,7 @@ class SimulatedEngine:
         self._clock = clock
         self._sleep = sleep
         self.abilities = Abilities(
-            features=frozenset[Feature](get_args(Feature)) - {"embeddings"},
+            features=frozenset[Feature](get_args(Feature)) - {"embeddings", "file"},
             context_tokens=CONTEXT_TOKENS,
             concurrency_max=concurrency_max,
         )
