@@ -23,6 +23,7 @@ _SILENCE_S = 10.0
 Result = Literal["answered", "refused", "failed", "broke_off", "timed_out", "cut"]
 """answered.  refused: the request was wrong.  failed: before the first delta; broke_off: after it.
 timed_out.  cut: the caller left, or its money ran out."""
+_WORKED: tuple[bool, Result] = (True, "answered")
 
 
 class Observer(Protocol):
@@ -184,8 +185,8 @@ class Tries:
         name, as callers are told it."""
         breaker = self._breaker
         if breaker.state != "closed":
-            self._epoch = breaker.answered(self._epoch)
-            if breaker.state == "closed":
+            before, self._epoch = self._epoch, breaker.answered(self._epoch)
+            if self._epoch != before:
                 log.info("%s is asked for %s again", self._now.id, self._health.model)
         return self._now.told
 
@@ -200,7 +201,7 @@ class Tries:
     ) -> None:
         health, now, breaker = self._health, self._now, self._breaker
         breaker.running -= 1
-        works, result = (True, "answered") if error is None else self._verdict(error)
+        works, result = _WORKED if error is None else self._verdict(error)
         if works:
             if breaker.state != "closed":
                 self.began()

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from portico.dialects.openai_chat import failures
+from portico.dialects.openai_chat.usage import ChatUsage
 
 DONE = b"data: [DONE]\n\n"
 
@@ -60,7 +61,14 @@ class Answer(Struct):
     object: Any = None
 
 
+class _SoundAnswer(Answer):
+    """As most are: it need not be looked at again."""
+
+    usage: ChatUsage | None = None
+
+
 _chunk = msgspec.json.Decoder(Chunk)
+_sound_answer = msgspec.json.Decoder(_SoundAnswer)
 _answer = msgspec.json.Decoder(Answer)
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -79,7 +87,7 @@ def read_chunk(payload: bytes) -> Chunk:
 def read_whole(body: bytes) -> Answer:
     """Raises: BrokenAnswer: an error in place of the answer, or no answer at all."""
     try:
-        answer = _answer.decode(body)
+        answer = _answer_in(body)
     except (ValueError, RecursionError) as error:
         raise failures.malformed(f"an answer that cannot be read ({error})") from None
     if answer.error or answer.object == "error":
@@ -87,6 +95,13 @@ def read_whole(body: bytes) -> Answer:
     if not answer.choices:
         raise failures.malformed("an answer without choices")
     return answer
+
+
+def _answer_in(body: bytes) -> Answer:
+    try:
+        return _sound_answer.decode(body)
+    except msgspec.ValidationError:  # perhaps of figures alone, which are read with more patience
+        return _answer.decode(body)
 
 
 def read_untyped(payload: bytes | str) -> dict[str, Any]:

@@ -49,10 +49,17 @@ class Timings(Struct):
 
 
 def meters_of(usage: ChatUsage) -> Meters:
-    if usage.prompt_tokens_details is None and usage.completion_tokens_details is None:
-        return Meters(input_text=usage.prompt_tokens, output_text=usage.completion_tokens)
     inputs = usage.prompt_tokens_details or _NO_PROMPT_DETAILS
     outputs = usage.completion_tokens_details or _NO_COMPLETION_DETAILS
+    if not (
+        inputs.cached_tokens
+        or inputs.cache_write_tokens
+        or inputs.audio_tokens
+        or inputs.image_tokens
+        or outputs.reasoning_tokens
+        or outputs.audio_tokens
+    ):
+        return Meters(input_text=usage.prompt_tokens, output_text=usage.completion_tokens)
     # The parts may overlap (audio read from a cache); each takes what the ones before it left.
     fresh, (read, written, audio, image) = _split(
         usage.prompt_tokens,
@@ -99,7 +106,10 @@ def _split(total: int, *parts: int | None) -> tuple[int, list[int]]:
 
 
 def usage_in(value: Any) -> ChatUsage | None:
-    """The usage in an untyped `value`; None for nothing, and for figures that make no sense."""
+    """The usage in `value`, read already or untyped; None for nothing, and for figures that make no
+    sense."""
+    if isinstance(value, ChatUsage):
+        return value
     if not isinstance(value, dict):
         return None
     try:

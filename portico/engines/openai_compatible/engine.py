@@ -72,7 +72,12 @@ class OpenAICompatible:
             await one_by_one(salted, self.generate, relay)
             return
         asked = asking(prompt, self._profile, self._server, completes=self._completes)
-        answer = await self._send(asked)
+        try:
+            answer = await self._transport.send(self._call(asked))
+        except TransportFailed as failed:
+            self._note_failure()
+            raise refusals.broken(failed, began=False) from failed
+        self._failures = 0
         if answer.status in NOT_THERE and asked.target == self._server.completions_target:
             answer.close()
             self._completes = False
@@ -97,9 +102,9 @@ class OpenAICompatible:
 
     # --- one exchange --------------------------------------------------------------------------
 
-    async def _send(self, asked: Asking) -> Answer:
+    def _call(self, asked: Asking) -> Call:
         server = self._server
-        call = Call(
+        return Call(
             server.origin,
             "POST",
             asked.target,
@@ -108,13 +113,6 @@ class OpenAICompatible:
             server.deadlines,
             self._reuse,
         )
-        try:
-            answer = await self._transport.send(call)
-        except TransportFailed as failed:
-            self._note_failure()
-            raise refusals.broken(failed, began=False) from failed
-        self._failures = 0
-        return answer
 
     async def _relay_stream(self, answer: Answer, reader: Reader, relay: Relay) -> None:
         if not _is(answer, b"text/event-stream"):

@@ -23,10 +23,10 @@ class Server:
     base_path: str
     headers: Headers
     deadlines: Deadlines = field(default_factory=Deadlines)
+    chat_target: str = field(init=False, compare=False)
 
-    @property
-    def chat_target(self) -> str:
-        return f"{self.base_path}/v1/chat/completions"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "chat_target", f"{self.base_path}/v1/chat/completions")
 
     @property
     def embeddings_target(self) -> str:

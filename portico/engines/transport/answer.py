@@ -53,7 +53,7 @@ class NativeAnswer:
             while not self.status:
                 if self.failure is not None:
                     raise self.failure
-                await self._woken()
+                await self.woken()
         except asyncio.CancelledError:
             self.close()
             raise
@@ -64,7 +64,7 @@ class NativeAnswer:
                 raise self.failure
             if self.complete:
                 return b""
-            await self._woken()
+            await self.woken()
         return self._take()
 
     async def read(self, limit_bytes: int) -> bytes:
@@ -98,7 +98,8 @@ class NativeAnswer:
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    def _woken(self) -> "asyncio.Future[None]":
+    def woken(self) -> "asyncio.Future[None]":
+        """Resolved by the next thing that happens: the head, a piece of the body, the end."""
         self._waiter = waiter = self._loop.create_future()
         return waiter
 

@@ -1,7 +1,9 @@
 """What a transport does, whoever does it: one HTTP/1.1 exchange with an upstream."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
+
+import msgspec
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -54,8 +56,7 @@ class Limits:
     overshoot it by 64 KiB."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where connections are pooled: scheme ("http" or "https"), host and port."""
 
     scheme: str
@@ -66,10 +67,9 @@ class Origin:
         return f"{self.scheme}://{self.host}:{self.port}"
 
 
-@dataclass(slots=True)
-class Call:
+class Call(msgspec.Struct):
     """One request to an upstream.  `headers` are sent as they are; the transport adds Host,
-    Content-Length and Connection, nothing else."""
+    Content-Length and Connection, nothing else.  (A msgspec struct: made once per request.)"""
 
     origin: Origin
     method: str

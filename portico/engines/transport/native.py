@@ -38,13 +38,19 @@ class NativeTransport:
             connection = await pool.acquire(min(now + call.deadlines.connect_s, whole_until))
         reused = connection.used
         answer = connection.start(call, head, whole_until)
-        try:
-            await answer.head()
-        except TransportFailed as failed:
-            if failed.stage != "lost" or failed.answered or not reused:
+        if answer.failure is None:
+            try:
+                await answer.woken()
+            except asyncio.CancelledError:
+                answer.close()
                 raise
-        else:
+        failed = answer.failure
+        if (
+            answer.status or failed is None
+        ):  # the first thing that wakes us is the head, or a failure
             return answer
+        if failed.stage != "lost" or failed.answered or not reused:
+            raise failed
         # The upstream had closed the idle connection before our request reached it.
         connect_until = min(loop.time() + call.deadlines.connect_s, whole_until)
         connection = await pool.acquire(connect_until, fresh=True)

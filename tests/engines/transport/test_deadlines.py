@@ -39,7 +39,7 @@ async def _stage_reached(
 
 async def test_connect_includes_the_tls_handshake(world: World) -> None:
     upstream = await world.upstream(_silent)
-    upstream.origin = replace(upstream.origin, scheme="https")
+    upstream.origin = upstream.origin._replace(scheme="https")
     transport = world.transport(tls=tls.trusting_anyone())
     deadlines = replace(LONG, connect_s=0.1)
     assert await _stage_reached(transport, upstream, deadlines) == ("connect", False)
