@@ -608,6 +608,7 @@ CREATE TABLE subject (
 	email TEXT, 
 	project_id TEXT, 
 	created_at_ms INTEGER NOT NULL, 
+	disabled_at_ms INTEGER, 
 	PRIMARY KEY (id), 
 	UNIQUE (email), 
 	FOREIGN KEY(project_id) REFERENCES project (id)

@@ -17,6 +17,8 @@ subject = Table(
     # Of a service account, which belongs to one project; NULL for a person.
     Column("project_id", Text, ForeignKey("project.id")),
     Column("created_at_ms", Int64, nullable=False),
+    # Of a service account that was put out of use, for good.
+    Column("disabled_at_ms", Int64),
     sqlite_strict=True,
 )
 

@@ -59,6 +59,7 @@ def _people() -> None:
         sa.Column("email", sa.Text, unique=True),
         sa.Column("project_id", sa.Text, sa.ForeignKey("project.id")),
         int64("created_at_ms"),
+        sa.Column("disabled_at_ms", Int64),
         sqlite_strict=True,
     )
     op.create_table(
