@@ -38,16 +38,15 @@ class NativeTransport:
             connection = await pool.acquire(min(now + call.deadlines.connect_s, whole_until))
         reused = connection.used
         answer = connection.start(call, head, whole_until)
-        if answer.failure is None:
-            try:
+        try:
+            # As `head` does, without a coroutine of its own.
+            while not answer.status and answer.failure is None:
                 await answer.woken()
-            except asyncio.CancelledError:
-                answer.close()
-                raise
+        except asyncio.CancelledError:
+            answer.close()
+            raise
         failed = answer.failure
-        if (
-            answer.status or failed is None
-        ):  # the first thing that wakes us is the head, or a failure
+        if answer.status or failed is None:
             return answer
         if failed.stage != "lost" or failed.answered or not reused:
             raise failed
