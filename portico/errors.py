@@ -357,6 +357,14 @@ UPSTREAM_BUSY = _entry(
     kind="server_error",
     retryable=True,
 )
+SCHEMA_NOT_FOLLOWED = _entry(
+    "schema_not_followed",
+    502,
+    "Try again, say the shape in the prompt too, or choose a model whose engine has a grammar.",
+    fault="upstream",
+    kind="server_error",
+    retryable=True,
+)
 UPSTREAM_REFUSED = _entry(
     "upstream_refused",
     400,

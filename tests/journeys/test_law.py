@@ -110,6 +110,13 @@ def test_failover_before_the_first_delta() -> None:
     ]
 
 
+def test_an_answer_off_its_schema_is_not_made_again_and_is_paid_for() -> None:
+    world = World(
+        portico.journey, [Script(2, fails_at=2, how="off schema"), Script(1)], pays_for=9
+    ).live()
+    assert (world.ended, world.settled) == ("schema_not_followed", [("off_schema", 2)])
+
+
 def test_a_refusal_by_the_engine_is_not_tried_elsewhere() -> None:
     world = World(portico.journey, [Script(2, fails_at=0, how="caller"), Script(1)]).live()
     assert (world.ended, world.settled) == ("upstream_refused", [("refused", 0)])

@@ -38,7 +38,8 @@ PROMPT = Prompt(
 @dataclass(frozen=True)
 class Script:
     """deltas: pushed before the last one.  fails_at: raise before pushing this one (None: never).
-    how: "ours" fails over, "caller" is a refusal, "silent" returns without an end."""
+    how: "ours" fails over, "caller" is a refusal, "silent" returns without an end, "off schema" is
+    found when the answer is whole."""
 
     deltas: int
     fails_at: int | None = None
@@ -206,6 +207,8 @@ class ScriptedEngine:
     def _fail(self) -> None:
         if self.script.how == "caller":
             raise errors.UPSTREAM_REFUSED("no")
+        if self.script.how == "off schema":
+            raise errors.SCHEMA_NOT_FOLLOWED("no")
         if self.script.how == "ours":
             raise UpstreamFailed(errors.UPSTREAM_FAILED("broke"))
 

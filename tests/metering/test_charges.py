@@ -122,6 +122,7 @@ HALF = Delta(output_tokens=3)
         ("completed", COST),
         ("client_gone", 7 + 3 * 10),
         ("out_of_funds", 7 + 3 * 10),
+        ("off_schema", 7 + 3 * 10),
         ("refused", 0),
         ("upstream_failed", 0),
         ("drained", 0),

@@ -117,8 +117,6 @@ def _check(t: Translation, *, moved: bool) -> None:
     t.drop("verbosity", conversation.verbosity, "it has none")
     t.drop("prompt_cache_key", conversation.cache_key, "it has none")
     t.drop("user", conversation.user, "it has none")
-    if conversation.parallel_calls is False and conversation.tools:
-        t.losses.drop("parallel_tool_calls", "it calls as many tools at once as it likes")
     if moved:
         t.losses.map("messages", "later instructions are moved to the first ones")
 

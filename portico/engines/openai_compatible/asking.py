@@ -35,6 +35,7 @@ from portico.engines.openai_compatible.request import (
     vectors_body,
 )
 from portico.engines.openai_compatible.server import Server
+from portico.engines.promises.asked import NONE, Promises, of_chat, one_call_only
 
 _ANSWER_BYTES_MAX = 33_554_432
 _VECTORS_BYTES_MAX = 134_217_728
@@ -56,6 +57,7 @@ class Asking(msgspec.Struct, frozen=True):
 
     reader: of its stream; None: the answer comes whole, and `whole` reads it.
     optional: the server may not have this target.
+    promises: what the server may not keep by itself.
     """
 
     target: str
@@ -64,6 +66,7 @@ class Asking(msgspec.Struct, frozen=True):
     whole: Callable[[bytes], Delta]
     answer_bytes_max: int
     optional: bool = False
+    promises: Promises = NONE
 
 
 def asking(prompt: Prompt, profile: Profile, server: Server, *, completes: bool) -> Asking:
@@ -100,6 +103,8 @@ def told(prompt: Prompt, profile: Profile) -> tuple[Prompt, Reader | None]:
         return prompt, None
     if not prompt.stream:
         return prompt, Collecting(choices=prompt.choices, timings=timings)
+    if one_call_only(prompt):
+        return prompt, Collecting(choices=prompt.choices, timings=timings)
     # Several choices begin in any order, and no probe says which: they are put in theirs.
     clean = profile.clean and prompt.choices == 1
     kind = StreamReader if clean else RepairReader
@@ -126,8 +131,15 @@ def _for_chat(prompt: Prompt, profile: Profile, server: Server) -> Asking:
         losses.map("tool_choice", "it knows no choice by name; it is offered those tools alone")
         losses.tell(prompt)
     whole = read_answer if profile.clean else repair_answer
-    body = request_body(chat, profile)
-    return Asking(server.chat_target, body, reader, whole, _ANSWER_BYTES_MAX)
+    told_why = prompt.dialect != CHAT and "stop" in chat.fields
+    return Asking(
+        server.chat_target,
+        request_body(chat, profile, told_why=told_why),
+        reader,
+        whole,
+        _ANSWER_BYTES_MAX,
+        promises=of_chat(chat, prompt.dialect, grammar=profile.kind != "generic"),
+    )
 
 
 def _for_completions(prompt: Prompt, profile: Profile, server: Server) -> Asking:

@@ -157,7 +157,14 @@ def _events(chunk: dict[str, Any]) -> Iterator[Event]:
         for call in said.get("tool_calls") or ():
             yield from _call_events(call, index)
         if choice["finish_reason"] is not None:
-            yield Finished(choice["finish_reason"], index)
+            yield _finished(choice, index)
+
+
+def _finished(choice: dict[str, Any], index: int) -> Finished:
+    sequence = choice.get("stop_reason")
+    if choice["finish_reason"] == "stop" and sequence:
+        return Finished("stop_sequence", index, sequence)
+    return Finished(choice["finish_reason"], index)
 
 
 def _call_events(call: dict[str, Any], choice: int) -> Iterator[Event]:

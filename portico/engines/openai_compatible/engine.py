@@ -21,6 +21,8 @@ from portico.engines.openai_compatible.asking import Asking, Reader, asking, tol
 from portico.engines.openai_compatible.counting import count
 from portico.engines.openai_compatible.profile import Profile
 from portico.engines.openai_compatible.server import Server
+from portico.engines.promises.asked import NONE
+from portico.engines.promises.calls import Enough
 from portico.engines.transport.base import Answer, Call, Transport, TransportFailed
 from portico.kit.backoff import exponential_s
 from portico.kit.clock import Clock
@@ -83,6 +85,8 @@ class OpenAICompatible:
             self._completes = False
             await self.generate(prompt, relay)
             return
+        if asked.promises is not NONE:
+            relay = asked.promises.kept(relay, prompt.choices)
         try:
             if answer.status != 200:
                 raise await self._refused(answer, asked, prompt)
@@ -90,6 +94,8 @@ class OpenAICompatible:
                 await self._relay_stream(answer, asked.reader, relay)
             else:
                 await self._relay_whole(answer, asked, relay)
+        except Enough:
+            return
         finally:
             # Also when cancelled: the engine sees a closed socket and stops.
             answer.close()

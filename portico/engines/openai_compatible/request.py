@@ -35,12 +35,18 @@ _NOT_A_CALLERS = frozenset(
     }
 )
 """Fields with which llama.cpp, vLLM and SGLang let whoever asks reach beyond the one request."""
+_TELL_WHY: Members = {"verbose": b"true", "response_fields": b'["stopping_word"]'}
+"""llama.cpp adds these fields of its own answer to the last chunk, and no others."""
 _NOT_SAID_TO_STRANGERS = frozenset({_SALT})
 
 
-def request_body(prompt: Prompt, profile: Profile) -> bytes:
-    """What to send.  Raises: Refusal: this server cannot do what is asked."""
-    return body_for(prompt, profile.model, changes(prompt, profile))
+def request_body(prompt: Prompt, profile: Profile, *, told_why: bool = False) -> bytes:
+    """What to send.  told_why: the server shall say which stop sequence it met, where it can be
+    asked.  Raises: Refusal: this server cannot do what is asked."""
+    changed = changes(prompt, profile)
+    if told_why and profile.kind == "llamacpp":
+        changed |= _TELL_WHY
+    return body_for(prompt, profile.model, changed)
 
 
 def changes(prompt: Prompt, profile: Profile) -> Members:

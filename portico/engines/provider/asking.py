@@ -15,6 +15,7 @@ from portico.dialects.openai_chat.translation import custom_tools
 from portico.dialects.outbound.stream import ProviderStream
 from portico.dialects.outbound.translation import Translation
 from portico.engines.openai_compatible.collecting import Unwrapping
+from portico.engines.promises.asked import NONE, Promises, of_conversation
 from portico.engines.provider.outbound import Body, Outbound
 
 _MARGIN_TOKENS = 1_024
@@ -41,11 +42,13 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """reader: of its stream; None: the answer comes whole."""
+    """reader: of its stream; None: the answer comes whole.
+    promises: what the provider may not keep by itself."""
 
     target: str
     body: bytes
     reader: "Reader | None"
+    promises: Promises = NONE
 
 
 class Reader:
@@ -97,7 +100,12 @@ def asking(
         custom_tools(conversation) if outbound.dialect != "openai_responses" else frozenset()
     )
     reader = Reader(outbound.stream(False, keep), free_text)
-    return Asking(outbound.target(told.model, True), msgspec.json.encode(body), reader)
+    return Asking(
+        outbound.target(told.model, True),
+        msgspec.json.encode(body),
+        reader,
+        of_conversation(conversation, prompt.dialect),
+    )
 
 
 def counting(prompt: Prompt, told: Told, outbound: Outbound) -> bytes:

@@ -67,7 +67,6 @@ SOFT = [
     ("anthropic", "prompt_cache_key", {"cache_key": "k"}),
     ("gemini", "prompt_cache_key", {"cache_key": "k"}),
     ("gemini", "user", {"user": "u"}),
-    ("gemini", "parallel_tool_calls", {"tools": (LOOK,), "parallel_calls": False}),
     ("anthropic", "tools.strict", {"tools": (Tool("t", {}, strict=True),)}),
     ("gemini", "tools.strict", {"tools": (Tool("t", {}, strict=True),)}),
     ("anthropic", "temperature", {"sampling": {"temperature": 0.5}, "effort": "high"}),

@@ -9,11 +9,13 @@ import contextlib
 import http.client
 import json
 import socket
+from dataclasses import replace
 
 import pytest
 
 from engines.openai_compatible.prompts import HELLO, Heard, prompt_of
-from portico.canon.delta import Text
+from portico.canon.conversation import Conversation, Message, TextPart
+from portico.canon.delta import Finished, Text
 from portico.errors import Refusal
 
 from .conftest import CONTEXT, PARALLEL
@@ -263,6 +265,25 @@ async def test_what_was_made_until_a_hang_up_is_counted_to_the_token(real, strea
 def text_in_events(heard) -> str:
     events = (event for delta in heard.deltas for event in delta.events)
     return "".join(event.text for event in events if isinstance(event, Text))
+
+
+@pytest.mark.parametrize(
+    ("stop", "ended"),
+    [
+        (("never said", " is"), Finished("stop_sequence", sequence=" is")),
+        (("never said",), Finished("length")),
+    ],
+)
+async def test_it_tells_which_stop_sequence_it_met(real, stop, ended):
+    asked = Conversation((Message("user", (TextPart("What is Portico?"),)),), stop=stop)
+    prompt = replace(
+        prompt_of(),
+        dialect="anthropic_messages",
+        output_tokens_max=8,
+        conversation=lambda: asked,
+    )
+    found = await real.generate(prompt)
+    assert [event for delta in found.deltas for event in delta.events][-1] == ended
 
 
 async def test_a_cancelled_answer_stops_the_engine(real):

@@ -25,6 +25,8 @@ class _Choice:
     begun: bool = False
     said: Any = None
     """The first finish reason the engine gave."""
+    sequence: str = ""
+    """The stop sequence it met, where it says so."""
 
 
 class RepairReader:
@@ -96,6 +98,7 @@ class RepairReader:
             return b""
         self._identify(chunk)
         said_usage, said_timings = chunk.pop("usage", None), chunk.get("timings")
+        _take_stopping_word(chunk, choices[0])
         kept = [
             placed for said in choices if isinstance(said, dict) for placed in self._place(said)
         ]
@@ -136,6 +139,7 @@ class RepairReader:
             state = self._choices[index] = _Choice(ToolCalls(owner))
         if state.said is None:
             state.said = said.get("finish_reason")
+            state.sequence = _sequence_in(said)
         delta = self._delta(said.get("delta"), state)
         if not delta and not said.get("logprobs"):
             return None
@@ -175,8 +179,26 @@ class RepairReader:
             body = {"index": index, "delta": {}, "logprobs": None, "finish_reason": reason}
             if isinstance(choice.said, str) and choice.said != reason:
                 body["native_finish_reason"] = choice.said
+            if choice.sequence and reason == "stop":
+                body["stop_reason"] = choice.sequence
             written.append(frame(msgspec.json.encode({**self._identity, "choices": [body]})))
         return b"".join(written) + self._tally.ending()
+
+
+def _take_stopping_word(chunk: dict[str, Any], choice: Any) -> None:
+    """llama.cpp says it beside the choices, of which it then sends one at a time."""
+    told = chunk.pop("__verbose", None)
+    if isinstance(told, dict) and isinstance(choice, dict):
+        choice.setdefault("stop_reason", told.get("stopping_word"))
+
+
+def _sequence_in(choice: dict[str, Any]) -> str:
+    """vLLM and SGLang name the sequence, or the number of a token that is none of the caller's."""
+    for word in ("stop_reason", "matched_stop"):
+        said = choice.get(word)
+        if isinstance(said, str):
+            return said
+    return ""
 
 
 def _read(event: Event) -> dict[str, Any]:
