@@ -45,7 +45,7 @@ def check(caller: Caller, scope: str, address: str) -> None:
 
     Raises: Refusal: address_not_allowed, permission_denied.
     """
-    if caller.networks and not _within(address, caller.networks):
+    if caller.networks and not within(address, caller.networks):
         raise errors.ADDRESS_NOT_ALLOWED(
             f"This key may not be used from {address or 'an unknown address'}.", value=address
         )
@@ -72,7 +72,8 @@ def _check(head: str) -> str:
     return "".join(reversed(characters))
 
 
-def _within(address: str, networks: tuple[Network, ...]) -> bool:
+def within(address: str, networks: tuple[Network, ...]) -> bool:
+    """May it come from there?  address: "" when unknown."""
     try:
         found = ip_address(address)
     except ValueError:

@@ -19,17 +19,31 @@ class Rights:
 
     scopes: in every project of it.
     in_projects: besides, by project.
+    ends_at_ms, networks: of the credential they came with, which makes none that lasts longer or
+    comes from elsewhere; None and () for no such bound.
     """
 
     actor: Actor
     organisation_id: str | None
     scopes: frozenset[str]
     in_projects: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    ends_at_ms: int | None = None
+    networks: tuple[str, ...] = ()
 
     def within(self, project_id: str | None = None) -> frozenset[str]:
         """What counts in a project; None: in the organisation itself."""
         more = self.in_projects.get(project_id) if project_id is not None else None
         return self.scopes if more is None else self.scopes | more
+
+    def anywhere(self, scope: str) -> bool:
+        """In the organisation, or in one project at least."""
+        return scope in self.scopes or any(scope in each for each in self.in_projects.values())
+
+    def projects_with(self, scope: str) -> tuple[str, ...] | None:
+        """Where it counts; None: in every project there is for them."""
+        if scope in self.scopes:
+            return None
+        return tuple(sorted(id for id, each in self.in_projects.items() if scope in each))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +61,16 @@ class Errand:
     def require(self, scope: str, project_id: str | None = None) -> None:
         """Raises: Refusal: permission_denied."""
         if scope not in self.by.within(project_id):
-            raise errors.PERMISSION_DENIED(
-                f"This needs the scope {scope!r}, which these credentials do not have here.",
-                field="scope",
-                value=scope,
-            )
+            raise _denied(scope)
+
+    def require_anywhere(self, scope: str) -> None:
+        """Before anything is looked for: whoever has it nowhere is told so, whatever he asks about;
+        whoever has it elsewhere is told that there is no such thing.
+
+        Raises: Refusal: permission_denied.
+        """
+        if not self.by.anywhere(scope):
+            raise _denied(scope)
 
     def note(
         self,
@@ -78,6 +97,14 @@ def unknown(kind: str, id: str) -> errors.Refusal:
     """What is not there, and what is somebody else's: the two cannot be told apart."""
     return errors.RESOURCE_NOT_FOUND(
         f"There is no {kind} {id[:100]!r} here.", field="id", value=id[:100]
+    )
+
+
+def _denied(scope: str) -> errors.Refusal:
+    return errors.PERMISSION_DENIED(
+        f"This needs the scope {scope!r}, which these credentials do not have here.",
+        field="scope",
+        value=scope,
     )
 
 

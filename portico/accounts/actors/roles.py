@@ -32,6 +32,8 @@ ORGANISATION_SCOPES: Final = PROJECT_SCOPES | {
     "roles:write",
     "owners:write",
     "audit:read",
+    "admin_keys:read",
+    "admin_keys:write",
 }
 """What can be had in an organisation.  owners:write: make and unmake owners."""
 
@@ -54,7 +56,9 @@ ORGANISATION_ROLES: Final[dict[str, frozenset[str]]] = {
     "billing": frozenset(
         {"organisation:read", "projects:read", "usage:read", "costs:read", "balance:read"}
     ),
-    "auditor": frozenset(_READS | {"organisation:read", "roles:read", "audit:read"}),
+    "auditor": frozenset(
+        _READS | {"organisation:read", "roles:read", "audit:read", "admin_keys:read"}
+    ),
     "member": frozenset({"organisation:read"}),
 }
 """In an organisation: what counts in every project of it."""

@@ -53,10 +53,10 @@ def list_keys(errand: Errand, project_id: str | None = None) -> list[Key]:
 
 def key_of(errand: Errand, key_id: str) -> Key:
     """Raises: Refusal: resource_not_found, also of one that is not theirs."""
+    errand.require_anywhere("keys:read")
     key = store.key(errand.connection, errand.by.organisation_id, key_id)
-    if key is None:
+    if key is None or "keys:read" not in errand.by.within(key.project_id):
         raise unknown("key", key_id)
-    errand.require("keys:read", key.project_id)
     return key
 
 

@@ -88,10 +88,10 @@ def list_projects(errand: Errand, organisation_id: str | None = None) -> list[Pr
 
 def project_of(errand: Errand, project_id: str) -> Project:
     """Raises: Refusal: resource_not_found, also of one that is not theirs."""
+    errand.require_anywhere("projects:read")
     found = store.project_of(errand.connection, errand.by.organisation_id, project_id)
-    if found is None:
+    if found is None or "projects:read" not in errand.by.within(project_id):
         raise unknown("project", project_id)
-    errand.require("projects:read", project_id)
     return found
 
 
