@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
@@ -21,11 +22,14 @@ from portico.engines.transport.native import NativeTransport
 from portico.engines.transport.tls import trusting
 from portico.kit.clock import Clock
 from portico.kit.tasks import Tasks
+from portico.observe.metrics import Metrics
 from portico.routing.drills import Drills
 from portico.routing.fleet import Fleet, Wish
 from portico.routing.keys import KeyUnreadable, open_key, seal_of
+from portico.routing.loads import Loads
 from portico.routing.model import Deployment, Registration
 from portico.routing.registry import Registry
+from portico.routing.service import Routing
 from portico.settings import Settings
 
 DEMO_MODEL = Path(__file__).parents[1] / "engines" / "embedded" / "data" / "portico-demo-q8_0.gguf"
@@ -179,6 +183,15 @@ async def follow(
             await obey(drills, fleet, clock)
         except DBAPIError as error:
             log.warning("the registered models cannot be read now: %s", error.orig)
+
+
+def follow_load(
+    settings: Settings, routing: Routing, transport: Transport, metrics: Metrics
+) -> Callable[[], Coroutine[Any, Any, None]]:
+    """Ask how busy the servers are, for the metrics page."""
+    loads = Loads(routing, transport, settings.upstream.load_every_s)
+    metrics.loads = loads.all
+    return loads.run
 
 
 async def obey(drills: Drills, fleet: Fleet, clock: Clock) -> None:

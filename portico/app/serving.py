@@ -14,7 +14,14 @@ from functools import partial
 from portico import journey
 from portico.admission.service import Admission
 from portico.app.door import Door
-from portico.app.engines import deadlines, follow, follow_once, own_engines, transport_of
+from portico.app.engines import (
+    deadlines,
+    follow,
+    follow_load,
+    follow_once,
+    own_engines,
+    transport_of,
+)
 from portico.app.failure import CannotStart
 from portico.app.identity import identity
 from portico.app.payments import taking_payments
@@ -94,7 +101,14 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
         door = Door(settings, rooms, books, readers, metrics, clock, who, taking.routes)
         door.add_gauges(metrics, fleet)
         tasks.start(follow(settings, fleet, registry, Drills(database, clock), clock))
-        for work in (door.media.run, who.presence.run, *books.follow, *taking.follow, *watched):
+        for work in (
+            door.media.run,
+            who.presence.run,
+            follow_load(settings, routing, transport, metrics),
+            *books.follow,
+            *taking.follow,
+            *watched,
+        ):
             tasks.start(work())
         base_url = _base_url(listening)
         if lock.held:

@@ -8,6 +8,7 @@ request (bench/README.md); here it is well under 1.
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -26,6 +27,11 @@ from prometheus_client.core import (
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0)
+_SAID_BY_ENGINES = {
+    "requests_running": "Requests running at the deployment's server, whoever sent them.",
+    "requests_waiting": "Requests waiting there.",
+    "kv_cache_used_ratio": "Share of its key-value cache that is taken.",
+}
 _STATES = {"closed": 0, "half_open": 1, "open": 2}
 _EDGES = (*(f"{edge:g}" for edge in _SECONDS), "+Inf")
 
@@ -52,6 +58,19 @@ class _Spread:
         return buckets
 
 
+class Load(Protocol):
+    """What a server says of itself; None where it does not say."""
+
+    @property
+    def running(self) -> int | None: ...
+
+    @property
+    def waiting(self) -> int | None: ...
+
+    @property
+    def kv_used(self) -> float | None: ...
+
+
 class Metrics:
     """What an operator watches.  Emits, decides nothing.  Counted on the event loop only."""
 
@@ -69,6 +88,8 @@ class Metrics:
         self._tries: defaultdict[tuple[str, str, str], int] = defaultdict(int)
         self.breakers: Callable[[], Iterable[tuple[str, str, str]]] = tuple
         """(model, deployment, state of its breaker) of all there are; none until it is set."""
+        self.loads: Callable[[], Iterable[tuple[str, str, Load]]] = tuple
+        """(model, deployment, what its server says of itself), of those that say anything."""
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
@@ -147,6 +168,21 @@ class Metrics:
         for model, deployment, state in self.breakers():
             breakers.add_metric([model, deployment], _STATES[state])
         yield breakers
+        yield from _loads(self.loads())
+
+
+def _loads(told: Iterable[tuple[str, str, Load]]) -> Iterable[Metric]:
+    """What a server does not say has no sample: it is not 0."""
+    families = {
+        name: GaugeMetricFamily(f"portico_engine_{name}", says, labels=("model", "deployment"))
+        for name, says in _SAID_BY_ENGINES.items()
+    }
+    for model, deployment, load in told:
+        said = (load.running, load.waiting, load.kv_used)
+        for family, value in zip(families.values(), said, strict=True):
+            if value is not None:
+                family.add_metric([model, deployment], value)
+    return families.values()
 
 
 def _counter(

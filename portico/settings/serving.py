@@ -240,6 +240,15 @@ class Upstream(Struct, frozen=True, forbid_unknown_fields=True):
             "cache): all of an organisation, or of a project."
         ),
     ] = "organisation"
+    load_every_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=3600,
+            description="How often vLLM, SGLang and llama.cpp are asked for their load, which "
+            "/metrics shows; 0 never.",
+        ),
+    ] = 5.0
     transport: Annotated[
         Literal["native", "aiohttp"],
         Meta(description="The HTTP client; aiohttp is for HTTP proxies and odd TLS."),

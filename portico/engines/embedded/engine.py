@@ -17,7 +17,7 @@ from portico.engines.openai_compatible.engine import OpenAICompatible
 from portico.engines.openai_compatible.probe import probe
 from portico.engines.openai_compatible.profile import Profile
 from portico.engines.openai_compatible.refusals import EngineLost
-from portico.engines.openai_compatible.server import Server, server_at
+from portico.engines.openai_compatible.server import Kind, Server, server_at
 from portico.engines.transport.base import Call, Deadlines, Transport, TransportFailed
 from portico.kit.clock import Clock
 
@@ -61,6 +61,12 @@ class EmbeddedEngine:
     def why(self) -> str:
         """Why it is not ready, "" when it is."""
         return self._supervisor.why
+
+    @property
+    def measured(self) -> tuple[Server, Kind] | None:
+        """See `load.Measured`."""
+        child = self._supervisor.child
+        return None if child is None else (_server(child, _HEALTH_DEADLINES), self.profile.kind)
 
     async def run(self) -> None:
         """Restart the child whenever it dies, until close().  For the owner's task set."""

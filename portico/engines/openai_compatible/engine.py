@@ -20,7 +20,7 @@ from portico.engines.openai_compatible import refusals
 from portico.engines.openai_compatible.asking import Asking, Reader, asking, told
 from portico.engines.openai_compatible.counting import count
 from portico.engines.openai_compatible.profile import Profile
-from portico.engines.openai_compatible.server import Server
+from portico.engines.openai_compatible.server import Kind, Server
 from portico.engines.promises.asked import NONE
 from portico.engines.promises.calls import Enough
 from portico.engines.transport.base import Answer, Call, Transport, TransportFailed
@@ -59,6 +59,11 @@ class OpenAICompatible:
     @property
     def ready(self) -> bool:
         return not self._failures or self._clock.monotonic_s() >= self._resting_until_s
+
+    @property
+    def measured(self) -> tuple[Server, Kind] | None:
+        """See `load.Measured`."""
+        return self._server, self._profile.kind
 
     @property
     def _takes_several(self) -> bool:
