@@ -13,6 +13,7 @@ from functools import partial
 
 from portico import journey
 from portico.admission.service import Admission
+from portico.app.administering import administering
 from portico.app.door import Door
 from portico.app.engines import (
     deadlines,
@@ -96,14 +97,17 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
         # Last of all: a key made by a start that then failed would never have been seen.
         peppers, first_key = await asyncio.to_thread(opened_accounts, settings, database, clock)
         await books.prices.refresh()
-        who = identity(settings, readers, peppers, clock)
+        who = identity(settings, readers, books.writer, peppers, clock)
         rooms = journey.Rooms(who.callers, routing, books.admission, books.metering, books.counter)
-        door = Door(settings, rooms, books, readers, metrics, clock, who, taking.routes)
+        door = Door(
+            *(settings, rooms, books, readers, metrics, clock, who),
+            also=(*administering(who, books, clock), *taking.routes),
+        )
         door.add_gauges(metrics, fleet)
         tasks.start(follow(settings, fleet, registry, Drills(database, clock), clock))
         for work in (
             door.media.run,
-            who.presence.run,
+            *who.follow,
             follow_load(settings, routing, transport, metrics),
             *books.follow,
             *taking.follow,

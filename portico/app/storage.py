@@ -117,6 +117,7 @@ class Books:
     counter: Counter
     prices: Prices
     standings: Standings
+    writer: Writer
     follow: tuple[Callable[[], Coroutine[Any, Any, None]], ...]
     """Work beside the road, to be started once the door opens."""
 
@@ -166,7 +167,14 @@ async def recording(
             )
         follow = (metering.run, budgets.run, prices.run, sweeper.run)
         yield Books(
-            admission, metering, claims, counter, prices, Standings(readers, budgets, clock), follow
+            admission,
+            metering,
+            claims,
+            counter,
+            prices,
+            Standings(readers, budgets, clock),
+            writer,
+            follow,
         )
         await sweeper.leave()
     finally:

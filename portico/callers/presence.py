@@ -6,6 +6,8 @@ seconds one query asks which of the keys being served have ended since.
 
 import asyncio
 import logging
+from collections.abc import Callable, Collection
+from functools import partial
 
 from sqlalchemy.exc import DBAPIError
 
@@ -23,9 +25,13 @@ log = logging.getLogger(__name__)
 class Presence:
     """One event loop owns this object."""
 
-    def __init__(self, readers: Readers, clock: Clock) -> None:
+    def __init__(
+        self, readers: Readers, clock: Clock, forget: Callable[[Collection[str]], None]
+    ) -> None:
+        """forget: told which keys have ended, so that none of them is taken for good any more."""
         self._readers = readers
         self._clock = clock
+        self._forget = forget
         self._here: dict[str, set[Leaving]] = {}
 
     def enter(self, credential_id: str, leaving: Leaving) -> None:
@@ -53,9 +59,9 @@ class Presence:
         cut = 0
         for start in range(0, len(ids), _ASKED_AT_ONCE):
             some, now_ms = ids[start : start + _ASKED_AT_ONCE], self._clock.wall_ms()
-            ended = await self._readers.run(
-                lambda connection, some=some, now_ms=now_ms: store.ended(connection, some, now_ms)
-            )
+            ended = await self._readers.run(partial(store.ended, ids=some, now_ms=now_ms))
+            if ended:
+                self._forget(ended)
             for credential_id in ended:
                 for leaving in tuple(self._here.get(credential_id, ())):
                     leaving.leave(REVOKED)

@@ -8,6 +8,7 @@ seconds.
 """
 
 import asyncio
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 
@@ -48,12 +49,15 @@ class Callers:
         readers: Readers,
         peppers: tuple[Pepper, ...],
         clock: Clock,
+        noted: Callable[[str], None] = lambda _: None,
         *,
         keys_max: int = 50_000,
         refused_max: int = 10_000,
     ) -> None:
-        """keys_max, refused_max: answers remembered; apart, so that made-up keys cannot push out
+        """noted: told the id of a key that is in use, every few seconds.
+        keys_max, refused_max: answers remembered; apart, so that made-up keys cannot push out
         real ones."""
+        self._noted = noted
         self._readers = readers
         self._peppers = peppers
         self._clock = clock
@@ -92,6 +96,16 @@ class Callers:
             check(caller, scope, address)
         return caller
 
+    def forget(self, credential_ids: Collection[str]) -> None:
+        """These have ended: ask again, whatever was remembered."""
+        gone = [
+            credential
+            for credential, answer in self._known.items()
+            if answer.caller is not None and answer.caller.credential_id in credential_ids
+        ]
+        for credential in gone:
+            del self._known[credential]
+
     async def _ask(self, credential: str) -> _Answer:
         if not credential:
             raise errors.MISSING_KEY("The request has no API key.")
@@ -124,6 +138,7 @@ class Callers:
         answer = self._judge(looking.result(), asked_s)
         self._known.pop(credential, None)
         if answer.caller is not None:
+            self._noted(answer.caller.credential_id)
             _keep(self._known, credential, answer, self._keys_max)
         else:
             _keep(self._refused, credential, answer, self._refused_max)

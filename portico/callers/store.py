@@ -1,12 +1,12 @@
 """One key, found by its digest, and those that were taken away."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, func, or_, select
+from sqlalchemy import Connection, bindparam, func, or_, select, update
 
 from portico.callers.model import Caller, KnownKey
 from portico.callers.scopes import KEY_SCOPES
@@ -24,10 +24,13 @@ _BY_DIGEST = (
         api_key.c.mode,
         api_key.c.concurrency_max,
         api_key.c.expires_at_ms,
+        _parent.c.expires_at_ms.label("parent_expires_at_ms"),
         func.coalesce(api_key.c.revoked_at_ms, _parent.c.revoked_at_ms).label("revoked_at_ms"),
         api_key.c.scopes,
+        _parent.c.scopes.label("parent_scopes"),
         api_key.c.models,
-        api_key.c.networks,
+        _parent.c.models.label("parent_models"),
+        func.coalesce(api_key.c.networks, _parent.c.networks).label("networks"),
         api_key.c.successor_id,
         project.c.data_use,
         project.c.models.label("project_models"),
@@ -54,6 +57,7 @@ _ENDED = (
             api_key.c.revoked_at_ms.is_not(None),
             _parent.c.revoked_at_ms.is_not(None),
             api_key.c.expires_at_ms <= bindparam("now_ms"),
+            _parent.c.expires_at_ms <= bindparam("now_ms"),
             project.c.archived_at_ms.is_not(None),
             organisation.c.suspended_at_ms.is_not(None),
         ),
@@ -75,7 +79,7 @@ def find(connection: Connection, digests: tuple[bytes, ...]) -> KnownKey | None:
         compatibility=row.compatibility,
         data_use=row.data_use,
         credential_id=row.id,
-        scopes=KEY_SCOPES if row.scopes is None else KEY_SCOPES & frozenset(row.scopes.split()),
+        scopes=_scopes(row),
         models=_models(row),
         networks=tuple(ip_network(text) for text in (row.networks or "").split()),
         retention=row.retention,
@@ -83,7 +87,7 @@ def find(connection: Connection, digests: tuple[bytes, ...]) -> KnownKey | None:
     )
     suspended = None if row.suspended_at_ms is None else row.suspended_reason or ""
     archived = row.archived_at_ms is not None
-    return KnownKey(caller, row.expires_at_ms, row.revoked_at_ms, suspended, archived)
+    return KnownKey(caller, _ends_ms(row), row.revoked_at_ms, suspended, archived)
 
 
 def ended(connection: Connection, ids: Iterable[str], now_ms: int) -> set[str]:
@@ -92,11 +96,40 @@ def ended(connection: Connection, ids: Iterable[str], now_ms: int) -> set[str]:
     return set(found.scalars())
 
 
+def note_use(connection: Connection, used: Mapping[str, int]) -> None:
+    """used: by key, when (wall clock, milliseconds).  A later time that stands there stays."""
+    connection.execute(
+        update(api_key)
+        .where(
+            api_key.c.id == bindparam("used_id"),
+            or_(
+                api_key.c.last_used_at_ms.is_(None),
+                api_key.c.last_used_at_ms < bindparam("used_at_ms"),
+            ),
+        )
+        .values(last_used_at_ms=bindparam("used_at_ms")),
+        [{"used_id": key_id, "used_at_ms": at_ms} for key_id, at_ms in used.items()],
+    )
+
+
+def _ends_ms(row: Any) -> int | None:
+    """Its own end, or that of the key it was made with: whichever comes first."""
+    return min(filter(None, (row.expires_at_ms, row.parent_expires_at_ms)), default=None)
+
+
+def _scopes(row: Any) -> frozenset[str]:
+    """What the key AND the key it was made with may do."""
+    scopes = KEY_SCOPES
+    for words in (row.scopes, row.parent_scopes):
+        if words is not None:
+            scopes &= frozenset(words.split())
+    return scopes
+
+
 def _models(row: Any) -> frozenset[str] | None:
     """Those that the key AND its project allow."""
-    lists = [
-        frozenset(msgspec.json.decode(text)) for text in (row.models, row.project_models) if text
-    ]
+    texts = (row.models, row.parent_models, row.project_models)
+    lists = [frozenset(msgspec.json.decode(text)) for text in texts if text]
     return frozenset.intersection(*lists) if lists else None
 
 

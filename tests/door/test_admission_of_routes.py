@@ -9,9 +9,12 @@ import pytest
 
 import portico
 from portico import errors, journey
+from portico.app.administering import administering
 from portico.app.dialects import spoken
 from portico.app.door import Door
+from portico.app.identity import Identity
 from portico.callers.model import Caller
+from portico.callers.presence import Presence
 from portico.callers.salts import Salts
 from portico.canon.prompt import Feature
 from portico.engines.base import Abilities
@@ -85,6 +88,13 @@ class Rooms:
     def __init__(self) -> None:
         self.asked = 0
 
+    @property
+    def writer(self) -> "Rooms":
+        return self
+
+    async def run(self, change: Any) -> Any:
+        raise AssertionError("nothing is written here")
+
     async def verify(self, credential: str, scope: str, address: str) -> Caller:
         return CALLER
 
@@ -104,7 +114,10 @@ def door(rooms: Rooms) -> Door:
     behind: Any = rooms
     made = journey.Rooms(behind, routing, behind, behind, behind)
     salts = Salts(b"s" * 32, "organisation")
-    return Door(load(environment={}), made, behind, behind, Metrics(), SystemClock(), SEAL, salts)
+    clock = SystemClock()
+    who = Identity((), behind, Presence(behind, clock, behind), behind, salts, SEAL)
+    also = administering(who, behind, clock)
+    return Door(load(environment={}), made, behind, behind, Metrics(), clock, who, also)
 
 
 def routes() -> list[tuple[str, str]]:

@@ -9,12 +9,14 @@ from dataclasses import asdict, fields, replace
 from typing import Any
 
 from portico import errors
-from portico.accounts.actors.model import Errand, unknown
+from portico.accounts.actors.model import Errand, Rights, unknown
 from portico.accounts.keys import rules, store
 from portico.accounts.keys.model import IssuedKey, Key, KeyChange, KeyWish
+from portico.accounts.keys.owners import check_replacing, owner_for, owner_rights
 from portico.accounts.projects.service import first_project, project_of
 from portico.callers.pepper import Pepper
 from portico.callers.rules import digest, new_key
+from portico.callers.scopes import KEY_SCOPES
 from portico.kit.ids import new_id
 
 _PREFIX_CHARACTERS = 12
@@ -40,6 +42,8 @@ def create_key(
     rules.check(wish, now_ms)
     rules.check_subset(wish.scopes, errand.by.within(project.id))
     facts = {each.name: getattr(wish, each.name) for each in fields(wish)}
+    facts["owner_id"] = owner_for(errand, project, wish.owner_id)
+    _check_owner(errand, project.organisation_id, project.id, facts["owner_id"], wish.scopes)
     return _issue(errand, peppers, project.id, project.organisation_id, facts)
 
 
@@ -116,6 +120,7 @@ def replace_key(
         if wrong:
             raise errors.CONFLICT(f"The key {key_id!r} {why}; it cannot be replaced.", field="id")
     rules.check_subset(before.scopes, errand.by.within(before.project_id))
+    check_replacing(errand, before.project_id, before.owner_id)
     facts = {each.name: getattr(before, each.name) for each in fields(KeyWish)}
     facts["expires_at_ms"] = None
     organisation_id = store.organisation_of(errand.connection, key_id)
@@ -126,6 +131,26 @@ def replace_key(
     after = replace(before, successor_id=issued.key.id, expires_at_ms=ends_ms)
     _changed(errand, before, after, "replace")
     return issued
+
+
+def narrow_owned(errand: Errand, organisation_id: str, owner_id: str, rights: Rights) -> list[Key]:
+    """Take from somebody's keys what he cannot do himself any more; one that could do nothing is
+    revoked.  Gives those that changed.
+
+    No scope is asked for: it follows from a change that was allowed, in the same transaction.
+    """
+    narrowed = []
+    for before in store.owned(errand.connection, organisation_id, owner_id):
+        had = KEY_SCOPES if before.scopes is None else frozenset(before.scopes)
+        left = had & rights.within(before.project_id)
+        why = "its owner may do less here now"
+        if not left:
+            gone = replace(before, revoked_at_ms=errand.clock.wall_ms())
+            narrowed.append(_changed(errand, before, gone, "revoke", why))
+        elif left != had:
+            less = replace(before, scopes=tuple(sorted(left)))
+            narrowed.append(_changed(errand, before, less, "update", why))
+    return narrowed
 
 
 def _issue(
@@ -157,6 +182,21 @@ def _check_change(errand: Errand, before: Key, after: Key) -> None:
     rules.check(replace(wish, expires_at_ms=None), errand.clock.wall_ms())
     if after.scopes != before.scopes:
         rules.check_subset(after.scopes, errand.by.within(before.project_id))
+        organisation_id = store.organisation_of(errand.connection, before.id)
+        _check_owner(errand, organisation_id, before.project_id, before.owner_id, after.scopes)
+
+
+def _check_owner(
+    errand: Errand,
+    organisation_id: str,
+    project_id: str,
+    owner_id: str | None,
+    scopes: tuple[str, ...] | None,
+) -> None:
+    """Nor can a key do what its owner cannot."""
+    if owner_id is not None:
+        rights = owner_rights(errand, organisation_id, owner_id)
+        rules.check_subset(scopes, rights.within(project_id))
 
 
 def _changed(errand: Errand, before: Key, after: Key, verb: str, reason: str = "") -> Key:

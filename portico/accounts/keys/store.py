@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
 from portico.accounts.keys.model import Key
 from portico.db.tables import api_key
@@ -62,6 +62,14 @@ def owned(connection: Connection, organisation_id: str, owner_id: str) -> list[K
 
 def change(connection: Connection, key_id: str, values: dict[str, Any]) -> None:
     connection.execute(update(api_key).where(api_key.c.id == key_id).values(**stored(values)))
+
+
+def forget_ephemeral(connection: Connection, ended_before_ms: int) -> None:
+    connection.execute(
+        delete(api_key).where(
+            api_key.c.kind == "ephemeral", api_key.c.expires_at_ms < ended_before_ms
+        )
+    )
 
 
 def stored(facts: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,12 @@
+"""What changes who may ask: routes of the cold rooms."""
+
+from portico.admin.minting import Minting
+from portico.app.identity import Identity
+from portico.app.storage import Books
+from portico.door.routes import Route
+from portico.kit.clock import Clock
+
+
+def administering(who: Identity, books: Books, clock: Clock) -> list[Route]:
+    minting = Minting(who.callers, who.peppers, books.writer.run, clock)
+    return [minting.route()]

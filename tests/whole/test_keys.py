@@ -1,0 +1,126 @@
+"""Keys that are limited, replaced, made for minutes and taken away, at a served Portico."""
+
+import json
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from http.client import HTTPConnection
+from typing import Any
+
+import pytest
+
+from tests.whole.conftest import Served
+from tests.whole.wire import Wire, question
+
+ENDLESS = {
+    "model": "sim-slow",
+    "messages": question("[[sim tokens=100000 delay_ms=50]]"),
+    "stream": True,
+}
+
+
+def make(served: Served, *words: str) -> dict[str, Any]:
+    made: dict[str, Any] = served.cli("key", "create", "--name", "test", *words)
+    return made
+
+
+def ask(
+    served: Served, key: str, path: str = "/v1/chat/completions", body: Any = None, **headers: str
+) -> tuple[int, dict[str, Any], dict[str, str]]:
+    """A POST where there is a body, else a GET: status, body, headers."""
+    with closing(HTTPConnection(*served.host_port, timeout=20)) as connection:
+        sent = {"authorization": f"Bearer {key}", **headers}
+        method = "GET" if body is None else "POST"
+        connection.request(method, path, None if body is None else json.dumps(body), sent)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read()), dict(answer.getheaders())
+
+
+def chat(model: str = "sim-echo") -> dict[str, Any]:
+    return {"model": model, "messages": question("Hello")}
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda served, key: served.cli("key", "revoke", key["id"]),
+        lambda served, key: served.cli("key", "replace", key["id"], "--overlap", "0m"),
+    ],
+    ids=["revoked", "replaced at once"],
+)
+def test_a_stream_is_cut_when_its_key_ends(
+    served: Served, end: Callable[[Served, dict[str, Any]], Any]
+) -> None:
+    key = make(served)
+    wire = Wire(replace(served, api_key=key["api_key"])).ask(**ENDLESS)
+    wire.read_until(b"data: ", 2)
+    end(served, key)
+    assert b"api_key_revoked" in wire.read_until(b"api_key_revoked")
+    (newest,) = served.cli("usage", "--list", "1")["records"]
+    assert newest["outcome"] == "revoked"
+    assert ask(served, key["api_key"], body=chat())[0] == 401
+
+
+def test_a_key_does_what_its_scopes_say_and_nothing_else(served: Served) -> None:
+    key = make(served, "--scopes", "models:read,usage:read")["api_key"]
+    assert ask(served, key, "/v1/models")[0] == 200
+    assert ask(served, key, "/v1/usage")[0] == 200
+    for status, body, _ in (ask(served, key, body=chat()), ask(served, key, "/v1/balance")):
+        assert (status, body["error"]["code"]) == (403, "permission_denied")
+    assert body["error"]["value"] == "balance:read"
+
+
+def test_a_model_that_a_key_may_not_name_is_one_that_does_not_exist(served: Served) -> None:
+    key = make(served, "--models", "sim-echo")["api_key"]
+    assert [model["id"] for model in ask(served, key, "/v1/models")[1]["data"]] == ["sim-echo"]
+    assert ask(served, key, body=chat())[0] == 200
+    there, nowhere = (ask(served, key, body=chat(model)) for model in ("sim-tool", "sim-nono"))
+    assert there[0] == nowhere[0] == 404
+    told = [json.dumps(answer[1]) for answer in (there, nowhere)]
+    assert told[0].replace("sim-tool", "MODEL") == told[1].replace("sim-nono", "MODEL")
+
+
+def test_a_key_may_be_bound_to_networks(served: Served) -> None:
+    here = make(served, "--networks", "127.0.0.0/8,2001:db8::/32")["api_key"]
+    elsewhere = make(served, "--networks", "203.0.113.0/24")["api_key"]
+    assert ask(served, here, "/v1/models")[0] == 200
+    status, body, _ = ask(served, elsewhere, "/v1/models")
+    assert (status, body["error"]["code"]) == (403, "address_not_allowed")
+
+
+def test_a_replaced_key_works_on_and_says_so(served: Served) -> None:
+    old = make(served, "--scopes", "generate", "--models", "sim-echo")
+    new = served.cli("key", "replace", old["id"], "--overlap", "1h")
+    for key, marked in ((old, True), (new, False)):
+        status, _, headers = ask(served, key["api_key"], body=chat())
+        assert status == 200
+        assert ("sunset" in headers) is marked
+    _, _, headers = ask(served, old["api_key"], body=chat())
+    assert headers["portico-key-successor"] == new["id"]
+    assert (new["scopes"], new["models"]) == (["generate"], ["sim-echo"])
+
+
+def test_a_key_makes_keys_for_minutes_which_are_less_than_itself(served: Served) -> None:
+    maker = make(served, "--models", "sim-echo,sim-tool")
+    wish = {"expires_in": 60, "models": ["sim-echo"], "scopes": ["generate"]}
+    status, made, _ = ask(served, maker["api_key"], "/v1/ephemeral_keys", wish)
+    assert status == 200
+    key = made["value"]
+    assert key.startswith("pk_ephemeral_")
+    assert ask(served, key, body=chat())[0] == 200
+    (newest,) = served.cli("usage", "--list", "1")["records"]
+    assert newest["key_id"] == maker["id"]  # who pays, and whose limits count
+    assert ask(served, key, body=chat("sim-tool"))[0] == 404
+    assert ask(served, key, "/v1/models")[0] == 403
+    assert ask(served, key, "/v1/ephemeral_keys", {})[0] == 403
+    for more in ({"scopes": ["ephemeral:create"]}, {"models": ["sim-json"]}):
+        status, body, _ = ask(served, maker["api_key"], "/v1/ephemeral_keys", more)
+        assert (status, body["error"]["code"]) == (403, "rights_exceeded")
+    for wrong in ({"expires_in": 0}, {"expires_in": 3_601}, {"scopes": ["owners:write"]}):
+        assert ask(served, maker["api_key"], "/v1/ephemeral_keys", wrong)[0] == 400
+    wire = Wire(replace(served, api_key=key)).ask(
+        model="sim-echo", messages=question("[[sim tokens=100000 delay_ms=50]]"), stream=True
+    )
+    wire.read_until(b"data: ", 2)
+    served.cli("key", "revoke", maker["id"])
+    assert b"api_key_revoked" in wire.read_until(b"api_key_revoked")
