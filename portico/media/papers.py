@@ -1,6 +1,7 @@
 """One PDF file: the text of its pages, and pictures of them.  Runs in the decoder only."""
 
 from base64 import b64decode, b64encode
+from contextlib import closing
 from io import BytesIO
 
 from pypdfium2 import PdfDocument, PdfiumError, PdfPage  # type: ignore[import-untyped]  # ships no types
@@ -53,7 +54,7 @@ def _text(page: PdfPage, characters_max: int) -> str:
 
     Of a page with more than `characters_max` only so many blanks: nobody will read it.
     """
-    with page.get_textpage() as words:
+    with closing(page.get_textpage()) as words:
         characters: int = words.count_chars()
         if characters > characters_max:
             return " " * characters
@@ -66,7 +67,7 @@ def _image(page: PdfPage, pixels_max: int) -> str:
     scale = page_scale(width, height, pixels_max)
     if not scale:
         return ""
-    with page.render(scale=scale, may_draw_forms=False) as bitmap:
+    with closing(page.render(scale=scale, may_draw_forms=False)) as bitmap:
         file = BytesIO()
         bitmap.to_pil().convert("RGB").save(file, "JPEG", quality=_QUALITY)
     return b64encode(file.getbuffer()).decode()

@@ -83,7 +83,7 @@ def page_scale(width: float, height: float, pixels_max: int) -> float:
 _SAID: dict[Problem, str] = {
     "broken": "is not whole, or not what it says it is: it cannot be decoded",
     "characters": "holds {value} characters of text; at most {limit} are read",
-    "crashed": "cannot be decoded: whoever reads it breaks",
+    "crashed": "cannot be decoded: its decoder broke, or ran out of memory",
     "encrypted": "is encrypted, and opens only with a password",
     "memory": "takes more than {limit} bytes of memory to decode",
     "page_broken": "cannot be read: its page {value} is damaged",

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 from portico.dialects.openai_chat.parse import parse
+from portico.door.intake.files import Files
 from portico.door.intake.media import LINKS_MAX, Media
 from portico.errors import Refusal
 from portico.kit.leaving import Leaving, Left
+from portico.media.model import Limits
+from portico.media.service import Decoders
 from tests.dialects.openai_chat.bodies import PNG
 from tests.kit.test_fetch import Net, answer, outside, saying
 
@@ -22,7 +25,12 @@ DATA = base64.b64encode(PNG).decode()
 
 
 def media(net: Net, bytes_max: int = 100_000, **limits: Any) -> Media:
-    return Media(net.fetcher(**limits), bytes_max=bytes_max)
+    return Media(net.fetcher(**limits), nobody_looks(), bytes_max=bytes_max)
+
+
+def nobody_looks() -> Files:
+    """Nothing is served, so nothing is looked into."""
+    return Files(Decoders(Limits()), lambda _, __: (), bytes_max=0)
 
 
 async def inlined(document: Any, file: bytes = PNG) -> dict[str, Any]:
