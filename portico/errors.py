@@ -178,6 +178,12 @@ RESOURCE_NOT_FOUND = _entry(
 )
 CONFLICT = _entry("conflict", 409, "Read the object again; what was asked does not fit its state.")
 RIGHTS_EXCEEDED = _entry("rights_exceeded", 403, "Ask for no more than you have yourself.")
+LAST_OWNER = _entry("last_owner", 409, "Make somebody else an owner first.")
+INVITATION_INVALID = _entry(
+    "invitation_invalid",
+    403,
+    "Give the address it was sent to, or ask for a new one: it counts once, and not for ever.",
+)
 
 # The body
 INVALID_JSON = _entry("invalid_json", 400, "Send a valid JSON document in UTF-8.", says_all=True)

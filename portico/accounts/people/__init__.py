@@ -1,0 +1,1 @@
+"""People and service accounts: what they are in an organisation and in its projects."""
