@@ -11,10 +11,9 @@ from PIL import Image
 from portico.callers.model import Caller
 from portico.canon.conversation import FilePart, ImagePart, Message, TextPart, ToolResult
 from portico.canon.prompt import Compatibility, Feature, Prompt
-from portico.dialects.anthropic_messages.parse import parse as parse_messages
+from portico.dialects.anthropic_messages.parse import parse as parse_with
 from portico.dialects.gemini.parse import parse as parse_gemini
 from portico.dialects.openai_chat.parse import parse as parse_chat
-from portico.dialects.openai_responses.parse import parse as parse_responses
 from portico.door.intake.files import Files, Parse
 from portico.engines.base import Abilities
 from portico.errors import Refusal
@@ -22,6 +21,8 @@ from portico.kit.leaving import Leaving
 from portico.media.service import Decoders
 from portico.pricing.media import IMAGE_TOKENS_MIN, image_bound, media_bounds
 from portico.routing.model import Deployment
+from tests.dialects.anthropic_messages.bodies import SIGNATURES
+from tests.dialects.openai_responses.bodies import PARSER
 from tests.door.rooms import Scripted, says
 from tests.media.corpus import base64, blank_png, locked_pdf, moving, pdf, picture, wav
 
@@ -43,13 +44,13 @@ def chat(*parts: Any, **more: Any) -> tuple[Any, Parse]:
 
 def responses(*parts: Any) -> tuple[Any, Parse]:
     document = {"model": "m", "input": [{"role": "user", "content": list(parts)}]}
-    return document, lambda body: parse_responses(body, {})
+    return document, lambda body: PARSER.create(body, {})
 
 
 def messages(*parts: Any) -> tuple[Any, Parse]:
     said = [{"role": "user", "content": list(parts)}]
     document = {"model": "m", "max_tokens": 9, "messages": said}
-    return document, lambda body: parse_messages(body, {})
+    return document, lambda body: parse_with(body, {}, SIGNATURES)
 
 
 def gemini(*parts: Any) -> tuple[Any, Parse]:
@@ -141,8 +142,7 @@ def texts_of(prompt: Prompt) -> list[str]:
 @pytest.mark.parametrize("way", PAPERS)
 async def test_a_paper_is_text_to_an_engine_that_reads_none(decoders: Decoders, way: str) -> None:
     prompt = await fitted(decoders, PAPERS[way], Abilities(BLIND, None, 1))
-    name = "file" if way.startswith("gemini, in snakes") and False else "paper.pdf"
-    assert texts_of(prompt) == [each.replace("paper.pdf", name) for each in WRITTEN]
+    assert texts_of(prompt) == list(WRITTEN)
     assert prompt.needs == frozenset()
     assert prompt.media_characters == {}
     assert any("mapped" in each for each in prompt.warnings)
@@ -216,7 +216,7 @@ async def test_files_in_the_results_of_tools(decoders: Decoders) -> None:
         {"role": "user", "content": [result]},
     ]
     document = {"model": "m", "max_tokens": 9, "messages": said}
-    prompt = await fitted(decoders, (document, lambda body: parse_messages(body, {})), SEES)
+    prompt = await fitted(decoders, (document, lambda body: parse_with(body, {}, SIGNATURES)), SEES)
     found = prompt.conversation().items[-1]
     assert isinstance(found, ToolResult)
     assert found.text.startswith("From the shelf\n[ab, page 1 of 2]\nOne of two")
@@ -237,7 +237,7 @@ async def test_a_paper_in_the_answer_of_geminis_function(decoders: Decoders) -> 
     found = prompt.conversation().items[-1]
     assert isinstance(found, ToolResult)
     assert "One of two" in found.text
-    assert prompt.needs == frozenset({"tools"}) or prompt.needs == frozenset()
+    assert "file" not in prompt.needs
 
 
 @pytest.mark.parametrize(
