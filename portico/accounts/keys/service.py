@@ -10,6 +10,7 @@ from typing import Any
 
 from portico import errors
 from portico.accounts.actors.model import Errand, Rights, unknown
+from portico.accounts.actors.paging import ALL, Window
 from portico.accounts.keys import rules, store
 from portico.accounts.keys.model import IssuedKey, Key, KeyChange, KeyWish
 from portico.accounts.keys.owners import check_replacing, owner_for, owner_rights
@@ -47,12 +48,12 @@ def create_key(
     return _issue(errand, peppers, project.id, project.organisation_id, facts)
 
 
-def list_keys(errand: Errand, project_id: str | None = None) -> list[Key]:
+def list_keys(errand: Errand, project_id: str | None = None, window: Window = ALL) -> list[Key]:
     """Those that whoever asks may read, oldest first, revoked ones included."""
     if project_id is not None:
         project_of(errand, project_id)
-    found = store.keys(errand.connection, errand.by.organisation_id, project_id)
-    return [key for key in found if "keys:read" in errand.by.within(key.project_id)]
+    among = errand.by.projects_with("keys:read")
+    return store.keys(errand.connection, errand.by.organisation_id, project_id, window, among)
 
 
 def key_of(errand: Errand, key_id: str) -> Key:

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
+from portico.accounts.actors.paging import ALL, Window, paged
 from portico.accounts.keys.model import Key
 from portico.db.tables import api_key
 
@@ -25,10 +26,17 @@ def add(
 
 
 def keys(
-    connection: Connection, organisation_id: str | None, project_id: str | None = None
+    connection: Connection,
+    organisation_id: str | None,
+    project_id: str | None = None,
+    window: Window = ALL,
+    among: tuple[str, ...] | None = None,
 ) -> list[Key]:
-    """Oldest first.  organisation_id: None for every organisation.  project_id: that one only."""
-    query = select(*_SHOWN).order_by(api_key.c.created_at_ms, api_key.c.id)
+    """Oldest first.  organisation_id: None for every organisation.  project_id: that one only.
+    among: of these projects only; None: of all."""
+    query = paged(select(*_SHOWN), api_key.c.id, window)
+    if among is not None:
+        query = query.where(api_key.c.project_id.in_(among))
     if project_id is not None:
         query = query.where(api_key.c.project_id == project_id)
     return [_key(row) for row in connection.execute(_of(query, organisation_id))]

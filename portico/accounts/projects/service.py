@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from portico import errors
 from portico.accounts.actors.model import Errand, unknown
+from portico.accounts.actors.paging import ALL, Window
 from portico.accounts.projects import store
 from portico.accounts.projects.model import Organisation, Project, ProjectWish
 from portico.kit.ids import new_id
@@ -28,9 +29,9 @@ def create_organisation(errand: Errand, name: str) -> Organisation:
     return made
 
 
-def list_organisations(errand: Errand) -> list[Organisation]:
+def list_organisations(errand: Errand, window: Window = ALL) -> list[Organisation]:
     """Those that exist for whoever asks, oldest first."""
-    return store.organisations(errand.connection, errand.by.organisation_id)
+    return store.organisations(errand.connection, errand.by.organisation_id, window)
 
 
 def organisation_of(errand: Errand, organisation_id: str) -> Organisation:
@@ -78,12 +79,15 @@ def create_project(errand: Errand, organisation_id: str, name: str) -> Project:
     return made
 
 
-def list_projects(errand: Errand, organisation_id: str | None = None) -> list[Project]:
+def list_projects(
+    errand: Errand, organisation_id: str | None = None, window: Window = ALL
+) -> list[Project]:
     """Those that whoever asks may read, oldest first.  organisation_id: of that one only."""
     if organisation_id is not None:
         organisation_of(errand, organisation_id)
-    found = store.projects(errand.connection, organisation_id or errand.by.organisation_id)
-    return [each for each in found if "projects:read" in errand.by.within(each.id)]
+    among = errand.by.projects_with("projects:read")
+    whose = organisation_id or errand.by.organisation_id
+    return store.projects(errand.connection, whose, window, among)
 
 
 def project_of(errand: Errand, project_id: str) -> Project:

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, Select, insert, select, update
 
+from portico.accounts.actors.paging import ALL, Window, paged
 from portico.accounts.projects.model import Organisation, Project
 from portico.db.tables import organisation, project
 
@@ -15,9 +16,11 @@ def add_organisation(connection: Connection, made: Organisation) -> None:
     )
 
 
-def organisations(connection: Connection, organisation_id: str | None = None) -> list[Organisation]:
+def organisations(
+    connection: Connection, organisation_id: str | None = None, window: Window = ALL
+) -> list[Organisation]:
     """Oldest first.  organisation_id: that one only."""
-    query = select(organisation).order_by(organisation.c.created_at_ms, organisation.c.id)
+    query = paged(select(organisation), organisation.c.id, window)
     if organisation_id is not None:
         query = query.where(organisation.c.id == organisation_id)
     return [Organisation(**row._mapping) for row in connection.execute(query)]
@@ -42,9 +45,17 @@ def add_project(connection: Connection, made: Project) -> None:
     )
 
 
-def projects(connection: Connection, organisation_id: str | None) -> list[Project]:
-    """Oldest first, archived ones included.  organisation_id: None for every organisation."""
-    query = select(project).order_by(project.c.created_at_ms, project.c.id)
+def projects(
+    connection: Connection,
+    organisation_id: str | None,
+    window: Window = ALL,
+    among: tuple[str, ...] | None = None,
+) -> list[Project]:
+    """Oldest first, archived ones included.  organisation_id: None for every organisation.
+    among: of these only; None: of all."""
+    query = paged(select(project), project.c.id, window)
+    if among is not None:
+        query = query.where(project.c.id.in_(among))
     return [_project(row) for row in connection.execute(_of(query, organisation_id))]
 
 

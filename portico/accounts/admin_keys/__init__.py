@@ -1,0 +1,1 @@
+"""Keys of the admin API: issued, listed, revoked, and what they open."""
