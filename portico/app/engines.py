@@ -129,6 +129,7 @@ def wishes(settings: Settings, registered: Sequence[Registration]) -> list[Wish]
             among=upstream.models,
             alias=f"upstream-{number}",
             data_use=upstream.data_use,
+            efforts=frozenset(upstream.efforts),
         )
         for number, url in enumerate(upstream.urls, 1)
     ]

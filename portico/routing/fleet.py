@@ -39,6 +39,7 @@ class Wish:
       the first ones it lists.
     alias: what callers and metrics are told, who need not know where it is.
     data_use: what whoever runs it does with prompts.
+    efforts: the reasoning efforts its models take; empty leaves that to the server.
     kind: what it speaks; a provider's models are not taken from its list but named.
     trouble: why it cannot even be asked (its key cannot be read), "" where nothing is in the way.
     """
@@ -50,6 +51,7 @@ class Wish:
     among: tuple[str, ...] = ()
     alias: str = ""
     data_use: DataUse = "no_training"
+    efforts: frozenset[str] = frozenset()
     kind: EngineKind = "openai_compatible"
     trouble: str = ""
 
@@ -215,6 +217,7 @@ class Fleet:
             surveyed,
             upstream_model,
             concurrency_max=self._concurrency_max,
+            efforts=wish.efforts or None,
         )
         if profile.problem:
             return profile.problem

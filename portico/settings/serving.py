@@ -40,6 +40,10 @@ class Edge(Struct, frozen=True, forbid_unknown_fields=True):
     body_bytes_max: Annotated[
         int, Meta(ge=1024, description="Request body, as sent and as decoded.")
     ] = 33_554_432
+    bodies_bytes_max: Annotated[
+        int,
+        Meta(ge=1024, description="All bodies of more than 64 KiB that are being answered."),
+    ] = 268_435_456
     body_read_s: Annotated[
         float, Meta(gt=0, description="From the end of the headers to the end of the body.")
     ] = 60.0
@@ -233,6 +237,13 @@ class Upstream(Struct, frozen=True, forbid_unknown_fields=True):
             "no_training, may_train.  Projects say how much they allow."
         ),
     ] = "no_training"
+    efforts: Annotated[
+        tuple[Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"], ...],
+        Meta(
+            description="Reasoning efforts that the models of the `urls` take; empty leaves it to "
+            "the server, whose first refusal of one is remembered."
+        ),
+    ] = ()
     cache_scope: Annotated[
         Literal["organisation", "project"],
         Meta(

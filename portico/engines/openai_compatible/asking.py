@@ -26,6 +26,7 @@ from portico.dialects.openai_completions.parse import DIALECT as COMPLETIONS
 from portico.dialects.openai_embeddings import upstream as embeddings
 from portico.dialects.writing import encode
 from portico.engines.openai_compatible.collecting import Collecting, FromCompletions
+from portico.engines.openai_compatible.efforts import in_known_effort
 from portico.engines.openai_compatible.profile import Profile
 from portico.engines.openai_compatible.request import (
     check_media,
@@ -125,6 +126,7 @@ def _fitting(prompt: Prompt, profile: Profile) -> Conversation:
 
 def _for_chat(prompt: Prompt, profile: Profile, server: Server) -> Asking:
     chat, reader = told(prompt, profile)
+    chat = in_known_effort(chat, profile.efforts)
     check_media(chat)
     if profile.kind == "llamacpp" and names_tools(chat):
         losses = Losses(prompt.compatibility)

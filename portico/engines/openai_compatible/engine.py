@@ -19,6 +19,7 @@ from portico.engines.base import Relay, UpstreamFailed
 from portico.engines.openai_compatible import refusals
 from portico.engines.openai_compatible.asking import Asking, Reader, asking, told
 from portico.engines.openai_compatible.counting import count
+from portico.engines.openai_compatible.efforts import efforts_told
 from portico.engines.openai_compatible.profile import Profile
 from portico.engines.openai_compatible.server import Kind, Server
 from portico.engines.promises.asked import NONE
@@ -85,16 +86,13 @@ class OpenAICompatible:
             self._note_failure()
             raise refusals.broken(failed, began=False) from failed
         self._failures = 0
-        if answer.status in NOT_THERE and asked.target == self._server.completions_target:
-            answer.close()
-            self._completes = False
+        if answer.status != 200:
+            await self._learn(answer, asked, prompt)
             await self.generate(prompt, relay)
             return
         if asked.promises is not NONE:
             relay = asked.promises.kept(relay, prompt.choices)
         try:
-            if answer.status != 200:
-                raise await self._refused(answer, asked, prompt)
             if asked.reader is not None:
                 await self._relay_stream(answer, asked.reader, relay)
             else:
@@ -181,16 +179,32 @@ class OpenAICompatible:
 
     # --- what went wrong -----------------------------------------------------------------------
 
-    async def _refused(
-        self, answer: Answer, asked: Asking, prompt: Prompt
-    ) -> errors.Refusal | UpstreamFailed:
-        if asked.optional and answer.status in NOT_THERE:
-            return refusals.lacking(prompt)
+    async def _learn(self, answer: Answer, asked: Asking, prompt: Prompt) -> None:
+        """It did not answer.  Returns where that taught us to ask in another way, which happens once
+        for each thing there is to know.  Raises: Refusal, UpstreamFailed, where it did not."""
         try:
-            said = await answer.read(_ERROR_BYTES_MAX)
-        except TransportFailed:
-            said = b""  # the status alone says enough
-        return refusals.refused(answer.status, answer.headers, said, prompt, self._server)
+            if answer.status in NOT_THERE and asked.target == self._server.completions_target:
+                self._completes = False
+                return
+            if asked.optional and answer.status in NOT_THERE:
+                raise refusals.lacking(prompt)
+            try:
+                said = await answer.read(_ERROR_BYTES_MAX)
+            except TransportFailed:
+                said = b""  # the status alone says enough
+        finally:
+            answer.close()
+        if not self._learns_efforts(answer.status, said, asked):
+            raise refusals.refused(answer.status, answer.headers, said, prompt, self._server)
+
+    def _learns_efforts(self, status: int, said: bytes, asked: Asking) -> bool:
+        if status not in (400, 422) or self._profile.efforts is not None:
+            return False
+        efforts = efforts_told(refusals.Said(said, self._server).message, asked.body)
+        if efforts is None:
+            return False
+        self._profile = replace(self._profile, efforts=efforts)
+        return True
 
     async def _not_a_stream(self, answer: Answer) -> Exception:
         """A stream was asked for and something else came: an error object, or a stranger."""

@@ -65,10 +65,12 @@ async def try_stream(
     *,
     share_prefix_cache: bool = False,
     concurrency_max: int = _CONCURRENCY_UNKNOWN,
+    efforts: frozenset[str] | None = None,
 ) -> Profile:
     """The same after a survey, for each of several models at one server.
 
     model: the server's name for it, or one of the survey's.
+    efforts: the reasoning efforts it takes, where the operator says; else the survey may.
     """
     listed = found.model(model)
     clean, running_usage, remark, problem, refused = False, False, "", found.problem, False
@@ -97,6 +99,7 @@ async def try_stream(
         running_usage=running_usage,
         share_prefix_cache=share_prefix_cache,
         adapter=listed.adapter,
+        efforts=found.efforts if efforts is None else efforts,
         remark=remark,
         problem=problem,
     )

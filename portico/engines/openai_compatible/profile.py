@@ -16,6 +16,7 @@ class Profile:
       are told by a salt whose prompts may.)
     adapter: the LoRA adapter to answer with, by the server's number for it; None for its own way.
       (llama.cpp only; the others know adapters by their names.)
+    efforts: the reasoning efforts it takes; None where that is not known, and all are passed on.
     remark: what the operator should know about its streams, "" when nothing.
     problem: why it cannot be served now, in a sentence, "" when it can.
     """
@@ -27,5 +28,6 @@ class Profile:
     running_usage: bool = False
     share_prefix_cache: bool = False
     adapter: int | None = None
+    efforts: frozenset[str] | None = None
     remark: str = ""
     problem: str = ""

@@ -48,13 +48,15 @@ class ModelFound:
 @dataclass(frozen=True, slots=True)
 class Survey:
     """slots: requests it runs at once, None when it does not say.
-    problem: why there is nothing to know, "" when all is well."""
+    problem: why there is nothing to know, "" when all is well.
+    efforts: the reasoning efforts its models take; None where it does not say."""
 
     kind: Kind
     models: tuple[ModelFound, ...]
     features: frozenset[Feature]
     slots: int | None
     problem: str = ""
+    efforts: frozenset[str] | None = None
 
     def abilities(self, model: str, concurrency_max: int) -> Abilities:
         """concurrency_max: for a server that queues for itself and does not say its slots."""
@@ -174,7 +176,10 @@ async def _survey_llamacpp(transport: Transport, server: Server, models: _Models
         features.add("image")
     if props.modalities.audio:
         features.add("audio")
-    return Survey("llamacpp", tuple(found), frozenset(features), slots)
+    # A template that reads an effort takes any word; one that does not takes none.
+    thinks = props.chat_template_caps.get("supports_reasoning_effort", True)
+    efforts = None if thinks else frozenset[str]()
+    return Survey("llamacpp", tuple(found), frozenset(features), slots, efforts=efforts)
 
 
 async def _adapters(transport: Transport, server: Server, base: ModelFound) -> list[ModelFound]:
