@@ -16,6 +16,7 @@ from portico.dialects.anthropic_messages.answers.writer import writer_for as mes
 from portico.dialects.anthropic_messages.request import CountRequest, MessagesRequest
 from portico.dialects.anthropic_messages.signatures import Signatures
 from portico.dialects.gemini import counting as gemini_counting
+from portico.dialects.gemini.contents.signatures import Signatures as ThoughtSignatures
 from portico.dialects.gemini.request import CountRequest as GeminiCountRequest
 from portico.dialects.openai_chat import errors as chat_errors
 from portico.dialects.openai_chat import strictness as chat_strictness
@@ -119,17 +120,19 @@ def spoken(seal: Seal, clock: Clock) -> Spoken:
     signatures = Signatures(seal)
     anthropic = _anthropic(signatures)
     counting = partial(messages.parse_count, signatures=signatures)
+    thoughts = ThoughtSignatures(seal)
+    google = gemini.gemini(thoughts)
     return Spoken(
         generating={
             **GENERATING,
-            **gemini.GENERATING,
+            **gemini.generating(thoughts),
             "/v1/responses": openai_responses,
             "/v1/messages": anthropic,
         },
         others={
             "responses": openai_responses,
             "anthropic": anthropic,
-            "gemini": gemini.GEMINI,
+            "gemini": google,
         },
         shapes={"anthropic": AnthropicShape(), "gemini": GeminiShape()},
         compact=Compactor(seals).compact,
@@ -151,8 +154,8 @@ def spoken(seal: Seal, clock: Clock) -> Spoken:
             *(
                 Question(
                     path,
-                    gemini.GEMINI,
-                    gemini_counting.parse_count,
+                    google,
+                    partial(gemini_counting.parse_count, signatures=thoughts),
                     gemini_counting.counted,
                     GeminiCountRequest,
                 )

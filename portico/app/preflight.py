@@ -4,14 +4,13 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 
 from portico.app.dialects import OPENAI_CHAT, Spoken
-from portico.app.gemini import VERBS
 from portico.dialects.anthropic_messages import errors as messages
 from portico.dialects.gemini import errors as gemini
 from portico.dialects.openai_chat.errors import error_of
 from portico.dialects.openai_responses import errors as responses
 from portico.door.endpoints.preflight import Desks, Endpoint, Intake, Preflight, Told
 from portico.door.routes import Route
-from portico.door.speech import Speech, speech_of
+from portico.door.speech import VERBS, Speech, speech_of
 from portico.kit.clock import Clock
 
 _AT = "/v1/preflight"

@@ -46,6 +46,7 @@ class Prompt:
     file_tokens_max: of the files that an engine gets as they are, by their pages and their text; None
       where nobody has looked into them.
     thoughts_shown: may the answer show what the model thought?  It is counted either way.
+    project_id: whose it is; what is sealed for its caller opens for no other project.
     cache_salt: keeps the caller's prompts apart in an engine's prefix cache; "" where none is made.
     """
 
@@ -70,4 +71,5 @@ class Prompt:
     apart: "Callable[[], tuple[Prompt, ...]] | None" = None
     thoughts_shown: bool = True
     file_tokens_max: int | None = None
+    project_id: str = ""
     cache_salt: str = ""

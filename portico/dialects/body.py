@@ -84,3 +84,12 @@ def checked(document: dict[str, Any], shape: type[Shape]) -> Shape:
         return msgspec.convert(document, shape)
     except msgspec.ValidationError as error:
         raise diagnosis.explained(str(error), document, shape) from None
+
+
+PROJECT = ":project"
+"""Among the hints of a request: whose it is."""
+
+
+def obeyed(hints: dict[str, str]) -> dict[str, str]:
+    """Those that came as headers; the rest is what the door says of the request, for parsers only."""
+    return {name: said for name, said in hints.items() if not name.startswith(":")}

@@ -11,6 +11,7 @@ from portico.callers.presence import Presence
 from portico.callers.salts import Salts
 from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
+from portico.dialects.body import PROJECT
 from portico.dialects.losses import header
 from portico.door.credentials import credential_of
 from portico.door.dialect import Breaking, Dialect, Writer
@@ -104,9 +105,9 @@ class Visit:
             terms.presence.enter(caller.credential_id, self.leaving)
         dialect = terms.dialect
         body = await body_of(exchange, terms.body_bytes_max, compression=terms.compression)
-        hints = _hints(exchange.headers)
+        hints = {**_hints(exchange.headers), PROJECT: caller.project_id}
         if self._rest:
-            hints = {**hints, ":rest": self._rest, ":query": exchange.query.decode("latin-1")}
+            hints |= {":rest": self._rest, ":query": exchange.query.decode("latin-1")}
         whole = body if terms.media is None else await terms.media.inline(body, self.leaving)
         self._prompt = prompt = dialect.parse(whole, hints)
         prompt.compatibility = caller.compatibility

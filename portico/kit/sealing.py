@@ -23,15 +23,16 @@ class Seal:
     def __init__(self, secrets: Sequence[bytes]) -> None:
         self._ciphers = [AESSIV(_key(secret)) for secret in reversed(secrets)]
 
-    def close(self, text: str, purpose: str) -> str:
-        """`text`, sealed: ASCII, `pt1.` and base64url.  Opens for the same purpose only."""
+    def close(self, text: str, purpose: str, owner: str = "") -> str:
+        """`text`, sealed: ASCII, `pt1.` and base64url.  Opens for the same purpose only, and where
+        it has an owner, for nobody else's."""
         # A byte ahead of it: the cipher takes no empty text.
         plain = b"\0" + text.encode("utf-8", "surrogatepass")
-        sealed = self._ciphers[0].encrypt(plain, [purpose.encode()])
+        sealed = self._ciphers[0].encrypt(plain, _bound(purpose, owner))
         return MARK + base64.urlsafe_b64encode(sealed).decode()
 
-    def open(self, sealed: str, purpose: str) -> str | None:
-        """None where this server did not seal it for `purpose`, or somebody changed it."""
+    def open(self, sealed: str, purpose: str, owner: str = "") -> str | None:
+        """None where this server did not seal it for `purpose` and `owner`, or somebody changed it."""
         if not sealed.startswith(MARK):
             return None
         try:
@@ -40,11 +41,16 @@ class Seal:
             return None
         for cipher in self._ciphers:
             try:
-                plain = cipher.decrypt(data, [purpose.encode()])
+                plain = cipher.decrypt(data, _bound(purpose, owner))
             except (InvalidTag, ValueError):
                 continue
             return plain[1:].decode("utf-8", "surrogatepass")
         return None
+
+
+def _bound(purpose: str, owner: str) -> list[bytes]:
+    """Data that the seal is made with, and that does not stand in it."""
+    return [purpose.encode(), owner.encode()] if owner else [purpose.encode()]
 
 
 def _key(secret: bytes) -> bytes:

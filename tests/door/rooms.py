@@ -13,6 +13,7 @@ from portico.callers.model import Caller
 from portico.canon.conversation import Conversation
 from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
+from portico.dialects.body import PROJECT, obeyed
 from portico.door.dialect import Dialect
 from portico.engines.base import Abilities, Relay
 from portico.journey import Rooms
@@ -43,7 +44,8 @@ def parse(body: bytes, hints: dict[str, str]) -> Prompt:
         input_tokens_guess=1,
         needs=frozenset(),
         conversation=lambda: Conversation(()),
-        hints=hints,
+        hints=obeyed(hints),
+        project_id=hints.get(PROJECT, ""),
         warnings=asked.get("warnings", []),
     )
 

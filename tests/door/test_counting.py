@@ -47,6 +47,7 @@ class Teller(Scripted):
     questions: int = 0
 
     async def count(self, prompt: Prompt) -> int | None:
+        assert prompt.project_id == "proj_a"
         self.questions += 1
         return await self.counts()
 

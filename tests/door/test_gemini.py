@@ -11,10 +11,11 @@ from google.genai import errors as sdk_errors
 from google.genai import types
 
 from portico import errors
-from portico.app.gemini import GEMINI, GENERATING, ROOTS
+from portico.app.gemini import ROOTS, gemini, generating
 from portico.canon.delta import Delta, Finished, Text
 from portico.canon.prompt import Prompt
 from portico.canon.usage import Meters
+from portico.dialects.gemini.contents.signatures import Signatures
 from portico.door.dispatch import Dispatch
 from portico.door.endpoints import Models
 from portico.door.endpoints.gemini_models import GeminiShape
@@ -23,6 +24,7 @@ from portico.door.generation import Generation
 from portico.door.routes import Route, Routes
 from portico.engines.base import Relay, UpstreamFailed
 from portico.kit.clock import SystemClock
+from portico.kit.sealing import Seal
 from portico.routing.model import Deployment
 from tests.dialects.gemini.streams import check, events
 from tests.door.rooms import NO_KEYS, Books, Entry, Script, Scripted
@@ -37,6 +39,10 @@ pytestmark = [
 WORDS = ("Hello", " from", " the", " door")
 ASKED = b'{"contents":[{"parts":[{"text":"Hi"}]}]}'
 STREAM = "/v1beta/models/m:streamGenerateContent"
+
+
+SIGNATURES = Signatures(Seal([b"s" * 32]))
+GEMINI = gemini(SIGNATURES)
 
 
 class GeminiHouse(House):
@@ -63,7 +69,7 @@ class GeminiHouse(House):
                 ).handle,
                 scope="generate",
             )
-            for path, dialect in GENERATING.items()
+            for path, dialect in generating(SIGNATURES).items()
         ]
         routes += [Route("GET", f"{root}/models", models.all, scope="generate") for root in ROOTS]
         self.dispatch = Dispatch(Routes(routes), GEMINI.render, self.watching)

@@ -203,6 +203,7 @@ async def test_a_compressed_body_and_the_hints_reach_the_engine() -> None:
         )
         assert answer.status == 200
         assert house.engine.asked[0].hints == {"x-portico-sim": "slow"}
+        assert house.engine.asked[0].project_id == "proj_a"
 
 
 async def hang_up_after(scene: Scene, house: House, chunks_seen: int, *, stream: bool) -> None:

@@ -39,3 +39,13 @@ def test_a_changed_one_does_not_open(at: int) -> None:
 @pytest.mark.parametrize("text", ["", "pt1.", "pt1.AAAA", "pt1.é", "EqQBCgIYAhIM1gbcDa", "pt1.A"])
 def test_what_was_never_sealed_does_not_open(text: str) -> None:
     assert Seal([NEW]).open(text, "a") is None
+
+
+def test_it_opens_for_its_owner_alone() -> None:
+    seal = Seal([NEW])
+    sealed = seal.close("hello", "a", "proj_a")
+    assert seal.open(sealed, "a", "proj_a") == "hello"
+    assert seal.open(sealed, "a", "proj_b") is None
+    assert seal.open(sealed, "a") is None
+    assert seal.open(seal.close("hello", "a"), "a", "proj_a") is None
+    assert seal.open(seal.close("hello", "aproj_a"), "a", "proj_a") is None

@@ -9,10 +9,13 @@ from portico.dialects.anthropic_messages import rules
 from portico.dialects.anthropic_messages.conversation import conversation_of
 from portico.dialects.anthropic_messages.request import CountRequest, MessagesRequest
 from portico.dialects.anthropic_messages.signatures import Signatures
-from portico.dialects.body import checked, json_object, without_bom
+from portico.dialects.body import PROJECT, checked, json_object, obeyed, without_bom
 from portico.dialects.openai_chat.plain import fields_of
+from portico.kit.sealing import MARK
 
 DIALECT = "anthropic_messages"
+
+_MARK = MARK.encode("ascii")
 
 SPECIMEN: dict[str, Any] = {
     "model": "-",
@@ -50,7 +53,10 @@ def _read(body: bytes, shape: type[CountRequest]) -> Any:
 def _prompt(
     body: bytes, request: CountRequest, hints: dict[str, str], signatures: Signatures
 ) -> Prompt:
+    signatures = signatures.of(hints.get(PROJECT, ""))
     media_characters = rules.check_messages(request.messages)
+    if _MARK in body:
+        signatures.check(request.messages)
     needs: set[Feature] = set(media_characters)
     if any(tool.own for tool in request.tools or ()):
         needs.add("tools")
@@ -70,7 +76,8 @@ def _prompt(
         input_tokens_guess=(len(body) - sum(media_characters.values())) // 4,
         needs=frozenset(needs),
         conversation=partial(_converse, body, type(request), signatures),
-        hints=hints,
+        hints=obeyed(hints),
+        project_id=hints.get(PROJECT, ""),
         media_characters=media_characters,
     )
 

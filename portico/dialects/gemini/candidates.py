@@ -16,7 +16,7 @@ from portico.canon.delta import (
     ToolArguments,
     ToolCallBegan,
 )
-from portico.dialects.gemini.contents import signatures
+from portico.dialects.gemini.contents.signatures import Signatures
 
 _REASONS: dict[FinishReason, str] = {
     "stop": "STOP",
@@ -80,13 +80,15 @@ class Candidate:
         "_parts",
         "_refused",
         "_signature",
+        "_signatures",
         "_sum",
         "_thoughts_shown",
         "_tokens",
         "_top",
     )
 
-    def __init__(self, *, thoughts_shown: bool) -> None:
+    def __init__(self, signatures: Signatures, *, thoughts_shown: bool) -> None:
+        self._signatures = signatures
         self._thoughts_shown = thoughts_shown
         self._parts: list[dict[str, Any]] = []
         self._calls: dict[int, _Call] = {}
@@ -109,7 +111,7 @@ class Candidate:
                 if self._thoughts_shown:
                     self._say(event.text, thought=True)
             case Sealed():
-                self._signature = signatures.written(event.blob, event.issuer)
+                self._signature = self._signatures.written(event.blob, event.issuer)
             case Refused():
                 self._refused = True
                 self._say(event.text)

@@ -11,7 +11,7 @@ from portico.canon.conversation import Conversation, Message, TextPart
 from portico.canon.delta import Delta
 from portico.canon.embedding import Embedded, ToEmbed
 from portico.canon.prompt import Prompt
-from portico.dialects.body import json_object, without_bom
+from portico.dialects.body import PROJECT, json_object, obeyed, without_bom
 from portico.dialects.diagnosis import brief, shown
 from portico.dialects.gemini.keys import in_camel_case
 from portico.dialects.gemini.parse import DIALECT, model_of, typed
@@ -88,7 +88,8 @@ def _prompt(
         input_tokens_guess=len(body) // 4,
         needs=frozenset({"embeddings"}),
         conversation=partial(_converse, texts),
-        hints={name: said for name, said in hints.items() if not name.startswith(":")},
+        hints=obeyed(hints),
+        project_id=hints.get(PROJECT, ""),
         warnings=list(dict.fromkeys(_dropped(requests))),
         to_embed=lambda: asked,
     )

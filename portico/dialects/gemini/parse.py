@@ -9,10 +9,12 @@ import msgspec
 from portico import errors
 from portico.canon.conversation import Conversation
 from portico.canon.prompt import Feature, Prompt
-from portico.dialects.body import json_object, without_bom
+from portico.dialects.body import PROJECT, json_object, obeyed, without_bom
 from portico.dialects.diagnosis import explained, not_one_of
+from portico.dialects.gemini import request as wire
 from portico.dialects.gemini import rules
 from portico.dialects.gemini.contents.conversation import conversation_of
+from portico.dialects.gemini.contents.signatures import MARKED, Signatures
 from portico.dialects.gemini.keys import in_camel_case
 from portico.dialects.gemini.request import GenerateRequest, GenerationConfig
 from portico.dialects.openai_chat.plain import fields_of
@@ -29,7 +31,7 @@ Shape = TypeVar("Shape")
 _NO_CONFIG = GenerationConfig()
 
 
-def parse(body: bytes, hints: dict[str, str]) -> Prompt:
+def parse(body: bytes, hints: dict[str, str], signatures: Signatures) -> Prompt:
     """Read and check the body of `generateContent`.  `hints`: headers engines may obey, lower-case
     names; ":rest" is the model the path names.  A body that comes without one names it itself.
 
@@ -37,24 +39,29 @@ def parse(body: bytes, hints: dict[str, str]) -> Prompt:
     """
     body = without_bom(body)
     document = in_camel_case(json_object(body), body)
-    return prompt_of(document, body, hints)
+    return prompt_of(document, body, hints, signatures)
 
 
-def parse_streamed(body: bytes, hints: dict[str, str]) -> Prompt:
+def parse_streamed(body: bytes, hints: dict[str, str], signatures: Signatures) -> Prompt:
     """The same for `streamGenerateContent`: events with `?alt=sse`, else one JSON array."""
-    prompt = parse(body, hints)
+    prompt = parse(body, hints, signatures)
     prompt.stream = True
     prompt.framing = "events" if _wants_events(hints.get(QUERY, "")) else "array"
     return prompt
 
 
-def prompt_of(document: dict[str, Any], body: bytes, hints: dict[str, str]) -> Prompt:
+def prompt_of(
+    document: dict[str, Any], body: bytes, hints: dict[str, str], signatures: Signatures
+) -> Prompt:
     """Of a `document` in camelCase.  Raises: Refusal."""
     request = typed(document, GenerateRequest)
     model = model_of(request.model, hints)
     rules.check_cache(request)
     needs: set[Feature] = set()
+    signatures = signatures.of(hints.get(PROJECT, ""))
     media_characters = rules.check_contents(request)
+    if MARKED in body:
+        signatures.check(wire.listed(request.contents))
     needs.update(media_characters)
     if rules.check_tools(request):
         needs.add("tools")
@@ -73,8 +80,9 @@ def prompt_of(document: dict[str, Any], body: bytes, hints: dict[str, str]) -> P
         output_tokens_max=config.max_output_tokens,
         input_tokens_guess=(len(body) - sum(media_characters.values())) // 4,
         needs=frozenset(needs),
-        conversation=partial(_converse, body),
-        hints={name: said for name, said in hints.items() if not name.startswith(":")},
+        conversation=partial(_converse, body, signatures),
+        hints=obeyed(hints),
+        project_id=hints.get(PROJECT, ""),
         service_tier=rules.tier_of(request),
         media_characters=media_characters,
         thoughts_shown=thinking is not None and thinking.include_thoughts is True,
@@ -109,7 +117,7 @@ def _wants_events(query: str) -> bool:
     return False
 
 
-def _converse(body: bytes) -> Conversation:
+def _converse(body: bytes, signatures: Signatures) -> Conversation:
     # Read again instead of kept: a 20 MB image is not held twice.
     document = in_camel_case(json_object(body), body)
-    return conversation_of(typed(document, GenerateRequest), document)
+    return conversation_of(typed(document, GenerateRequest), document, signatures)

@@ -8,6 +8,7 @@ from typing import Any
 from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
 from portico.dialects.gemini.candidates import Candidate
+from portico.dialects.gemini.contents.signatures import Signatures
 from portico.dialects.gemini.usage import usage_of
 from portico.dialects.writing import Running, encode
 from portico.kit.sse import frame
@@ -24,7 +25,8 @@ class StreamWriter:
     """One stream: an object for every delta that has something to show.  Nothing marks its end but
     the last object, which alone says why each candidate ended and what was used."""
 
-    def __init__(self, prompt: Prompt, request_id: str, _created_s: int) -> None:
+    def __init__(self, prompt: Prompt, request_id: str, signatures: Signatures) -> None:
+        self._signatures = signatures
         self._end = b"," + encode(_named(prompt, request_id))[1:]
         self._events = prompt.framing == "events"
         self._thoughts_shown = prompt.thoughts_shown
@@ -56,7 +58,7 @@ class StreamWriter:
     def _candidate(self, index: int) -> Candidate:
         candidate = self._candidates.get(index)
         if candidate is None:
-            candidate = Candidate(thoughts_shown=self._thoughts_shown)
+            candidate = Candidate(self._signatures, thoughts_shown=self._thoughts_shown)
             self._candidates[index] = candidate
         return candidate
 
@@ -78,10 +80,11 @@ class StreamWriter:
 class AnswerWriter:
     """One whole answer, written with the last delta.  Made like a StreamWriter."""
 
-    def __init__(self, prompt: Prompt, request_id: str, _created_s: int) -> None:
+    def __init__(self, prompt: Prompt, request_id: str, signatures: Signatures) -> None:
+        self._signatures = signatures
         self._named = _named(prompt, request_id)
         self._candidates = {
-            index: Candidate(thoughts_shown=prompt.thoughts_shown)
+            index: Candidate(signatures, thoughts_shown=prompt.thoughts_shown)
             for index in range(prompt.choices)
         }
         self._thoughts_shown = prompt.thoughts_shown
@@ -94,7 +97,9 @@ class AnswerWriter:
         self._running.count(delta)
         for event in delta.events:
             if event.choice not in self._candidates:
-                self._candidates[event.choice] = Candidate(thoughts_shown=self._thoughts_shown)
+                self._candidates[event.choice] = Candidate(
+                    self._signatures, thoughts_shown=self._thoughts_shown
+                )
             self._candidates[event.choice].add(event)
         if not delta.last:
             return b""
@@ -109,7 +114,9 @@ class AnswerWriter:
         return b""
 
 
-def writer_for(prompt: Prompt, request_id: str, created_s: int) -> StreamWriter | AnswerWriter:
+def writer_for(
+    prompt: Prompt, request_id: str, _created_s: int, signatures: Signatures
+) -> StreamWriter | AnswerWriter:
     """The writer of one answer, streamed or whole as `prompt` asks."""
     kind = StreamWriter if prompt.stream else AnswerWriter
-    return kind(prompt, request_id, created_s)
+    return kind(prompt, request_id, signatures.of(prompt.project_id))

@@ -5,7 +5,7 @@ from typing import Any
 
 from portico import errors
 from portico.canon.prompt import Feature, Prompt
-from portico.dialects.body import checked, json_object, without_bom
+from portico.dialects.body import PROJECT, checked, json_object, obeyed, without_bom
 from portico.dialects.openai_chat import rules
 from portico.dialects.openai_chat.conversation import conversation_of
 from portico.dialects.openai_chat.plain import PlainChat, fields_of, plain_chat
@@ -54,7 +54,8 @@ def parse(body: bytes, hints: dict[str, str]) -> Prompt:
         input_tokens_guess=(len(body) - sum(media_characters.values())) // 4,
         needs=frozenset(needs),
         conversation=partial(_converse, body),
-        hints=hints,
+        hints=obeyed(hints),
+        project_id=hints.get(PROJECT, ""),
         service_tier=_tier(request),
         warnings=warnings,
         media_characters=media_characters,

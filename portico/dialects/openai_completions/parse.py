@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from portico import errors
 from portico.canon.conversation import Conversation, Message, Sampling, TextPart
 from portico.canon.prompt import Feature, Prompt
-from portico.dialects.body import checked, json_object, without_bom
+from portico.dialects.body import PROJECT, checked, json_object, obeyed, without_bom
 from portico.dialects.diagnosis import out_of_range, wrong_type
 from portico.dialects.losses import unknown
 from portico.dialects.openai_chat.plain import fields_of
@@ -101,7 +101,8 @@ def parse(body: bytes, hints: dict[str, str]) -> Prompt:
         input_tokens_guess=len(body) // 4,
         needs=_needs(request),
         conversation=partial(_converse, body),
-        hints=hints,
+        hints=obeyed(hints),
+        project_id=hints.get(PROJECT, ""),
     )
     if isinstance(request.prompt, list) and len(prompts) > 1:
         prompt.apart = partial(_apart, prompt)

@@ -10,7 +10,7 @@ from portico import errors
 from portico.canon.conversation import Conversation, Message, TextPart
 from portico.canon.embedding import Input, ToEmbed
 from portico.canon.prompt import Prompt
-from portico.dialects.body import checked, json_object, without_bom
+from portico.dialects.body import PROJECT, checked, json_object, obeyed, without_bom
 from portico.dialects.diagnosis import out_of_range, wrong_type
 from portico.dialects.losses import unknown
 from portico.dialects.openai_chat.plain import fields_of
@@ -57,7 +57,8 @@ def parse(body: bytes, hints: dict[str, str]) -> Prompt:
         input_tokens_guess=len(body) // 4,
         needs=frozenset({"embeddings"}),
         conversation=partial(_converse, body),
-        hints=hints,
+        hints=obeyed(hints),
+        project_id=hints.get(PROJECT, ""),
         to_embed=partial(_read, body),
     )
 

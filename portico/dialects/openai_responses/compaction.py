@@ -55,8 +55,9 @@ class Compactor:
         if left_out:
             note = f"({left_out} earlier items of this conversation were left out.)"
             items.insert(_behind_instructions(items), _message("developer", note))
-        expires_s = self._seals.expiry_s()
-        sealed = self._seals.close("compaction", {"items": items}, expires_s)
+        seals = self._seals.of(prompt.project_id)
+        expires_s = seals.expiry_s()
+        sealed = seals.close("compaction", {"items": items}, expires_s)
         name = request_id.removeprefix("req_")
         return {
             "id": f"resp_{name}",

@@ -34,11 +34,16 @@ _RESEND = {
 
 
 class Seals:
-    """Items with an issuer and a date of expiry, closed for one purpose each."""
+    """Items with an issuer and a date of expiry, closed for one purpose each, and for one project."""
 
-    def __init__(self, seal: Seal, clock: Clock) -> None:
+    def __init__(self, seal: Seal, clock: Clock, project_id: str = "") -> None:
         self._seal = seal
         self._clock = clock
+        self._project_id = project_id
+
+    def of(self, project_id: str) -> "Seals":
+        """For its callers; what they bring back opens for no other's."""
+        return Seals(self._seal, self._clock, project_id)
 
     def expiry_s(self) -> int:
         """Unix seconds: of what is closed now."""
@@ -46,14 +51,14 @@ class Seals:
 
     def close(self, purpose: Purpose, content: Any, expires_s: int) -> str:
         told = {"issuer": ISSUER, "expires": expires_s, "content": content}
-        return self._seal.close(msgspec.json.encode(told).decode(), purpose)
+        return self._seal.close(msgspec.json.encode(told).decode(), purpose, self._project_id)
 
     def open(self, path: str, purpose: Purpose, sealed: str) -> Any:
         """Raises: Refusal: sealed_item_invalid, sealed_item_expired, naming what to resend."""
-        text = self._seal.open(sealed, purpose)
+        text = self._seal.open(sealed, purpose, self._project_id)
         if text is None:
             raise errors.SEALED_ITEM_INVALID(
-                f"{path!r} was not sealed by this server, or was changed since.",
+                f"{path!r} was not sealed by this server for this project, or was changed since.",
                 field=path,
                 value=brief(sealed),
                 limit="the text as it was given, unchanged",

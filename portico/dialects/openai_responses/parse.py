@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from portico.canon.prompt import Feature, Prompt
-from portico.dialects.body import checked, json_object, without_bom
+from portico.dialects.body import PROJECT, checked, json_object, obeyed, without_bom
 from portico.dialects.openai_chat.plain import fields_of
 from portico.dialects.openai_chat.rules import check_metadata
 from portico.dialects.openai_responses import rules
@@ -42,7 +42,7 @@ class Parser:
 
     def _prompt(self, body: bytes, hints: dict[str, str], *, input_required: bool) -> Prompt:
         body = without_bom(body)
-        opened = Opened(json_object(body), self._seals)
+        opened = Opened(json_object(body), self._seals.of(hints.get(PROJECT, "")))
         try:
             request = checked(opened.document, ResponsesRequest)
             needs, media_characters = _check(request, input_required=input_required)
@@ -62,7 +62,8 @@ class Parser:
             input_tokens_guess=(len(body) - sum(media_characters.values())) // 4,
             needs=frozenset(needs),
             conversation=partial(_converse, body),
-            hints=hints,
+            hints=obeyed(hints),
+            project_id=hints.get(PROJECT, ""),
             service_tier=_tier(request),
             warnings=[NOT_STORED] if request.store else [],
             media_characters=media_characters,

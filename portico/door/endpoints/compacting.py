@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from portico.canon.prompt import Prompt
+from portico.dialects.body import PROJECT
 from portico.door.dialect import Dialect
 from portico.door.endpoints.answering import Verifier, answer_json, identify
 from portico.door.exchange import Exchange
@@ -40,7 +41,7 @@ class Compacting:
         """Raises: Refusal."""
         caller = await identify(self._callers, exchange)
         body = await body_of(exchange, self._body_bytes_max, compression=self._compression)
-        prompt = self._dialect.parse(body, {})
+        prompt = self._dialect.parse(body, {PROJECT: caller.project_id})
         routes = self._routing.choose(prompt, caller.data_use, caller.models)
         now_s = self._clock.wall_ms() // 1000
         answer = self._compact(prompt, routes.context_tokens, exchange.request_id, now_s)

@@ -13,6 +13,7 @@ import msgspec
 from portico.admission.counts import Counts
 from portico.callers.model import Caller
 from portico.canon.prompt import Prompt
+from portico.dialects.body import PROJECT
 from portico.door.dialect import Dialect
 from portico.door.endpoints.answering import UNCACHED, Verifier, identify
 from portico.door.exchange import Exchange
@@ -58,7 +59,7 @@ class Counting:
         """Raises: Refusal; Left."""
         caller = await identify(self._callers, exchange)
         body = await body_of(exchange, self._body_bytes_max, compression=self._compression)
-        hints = {":rest": rest} if rest else {}
+        hints = {PROJECT: caller.project_id, **({":rest": rest} if rest else {})}
         prompt = self._parse(body, hints)
         prompt.compatibility = caller.compatibility
         if prompt.media_characters and self._media is not None:

@@ -14,6 +14,7 @@ from portico.admission.standing import Standing
 from portico.callers.model import Caller
 from portico.canon.data_use import DataUse
 from portico.canon.prompt import Prompt
+from portico.dialects.body import PROJECT
 from portico.dialects.violations import Verdict, violations
 from portico.door.dialect import Dialect
 from portico.door.endpoints.answering import Verifier, answer_json, identify
@@ -107,7 +108,9 @@ class Preflight:
         caller = await identify(self._desks.callers, exchange)
         intake = self._intake
         body = await body_of(exchange, intake.body_bytes_max, compression=intake.compression)
-        hints = {":rest": rest, ":query": exchange.query.decode("latin-1")} if rest else {}
+        hints = {PROJECT: caller.project_id}
+        if rest:
+            hints |= {":rest": rest, ":query": exchange.query.decode("latin-1")}
         verdict = await self._judge(body, hints, exchange.leaving)
         case = _Case(self._endpoint.path.replace("{id}", rest), list(verdict.found), verdict.prompt)
         if case.prompt is not None and case.prompt.media_characters:

@@ -5,6 +5,7 @@ translated, the provider asked to stream, and its events read into canon.
 """
 
 import asyncio
+from functools import partial
 
 import msgspec
 
@@ -62,8 +63,14 @@ class ProviderEngine:
     async def generate(self, prompt: Prompt, relay: Relay) -> None:
         if prompt.to_embed is not None:
             raise refusals.lacking(prompt)
-        kept = self._signatures
-        asked = asking(prompt, self._told, self._outbound, kept.keep, kept.find)
+        kept, whose = self._signatures, prompt.project_id
+        asked = asking(
+            prompt,
+            self._told,
+            self._outbound,
+            partial(kept.keep, whose),
+            partial(kept.find, whose),
+        )
         answer = await self._send(asked)
         relay = asked.promises.kept(relay, prompt.choices)
         try:

@@ -2,18 +2,26 @@
 
 import base64
 import json
+from functools import partial
 from typing import Any
 
 import pytest
 
 from portico.canon.conversation import Conversation
 from portico.canon.prompt import Prompt
-from portico.dialects.gemini.parse import parse
+from portico.dialects.gemini import counting
+from portico.dialects.gemini import parse as parsing
+from portico.dialects.gemini.contents.signatures import Signatures
 from portico.errors import Refusal
+from portico.kit.sealing import Seal
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
 WAV = b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(30)
 PDF = b"%PDF-1.4 " + bytes(30)
+SIGNATURES = Signatures(Seal([b"s" * 32]))
+parse = partial(parsing.parse, signatures=SIGNATURES)
+parse_streamed = partial(parsing.parse_streamed, signatures=SIGNATURES)
+parse_count = partial(counting.parse_count, signatures=SIGNATURES)
 HINTS = {":rest": "m", ":query": ""}
 WEATHER: dict[str, Any] = {
     "name": "get_weather",

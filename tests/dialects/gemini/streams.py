@@ -8,7 +8,7 @@ from portico.canon.delta import Delta, Event
 from portico.canon.prompt import Prompt
 from portico.dialects.gemini.writer import writer_for
 
-from .bodies import parsed
+from .bodies import SIGNATURES, parsed
 
 
 def streamed(prompt: Prompt, framing: str = "events") -> Prompt:
@@ -19,7 +19,7 @@ def streamed(prompt: Prompt, framing: str = "events") -> Prompt:
 
 def said(prompt: Prompt, deltas: Iterable[Delta]) -> bytes:
     """All that is written for `deltas`, checked."""
-    writer = writer_for(prompt, "req_1", 0)
+    writer = writer_for(prompt, "req_1", 0, SIGNATURES)
     writes = [writer.write(delta) for delta in deltas]
     if prompt.stream and prompt.framing == "events":
         for write in writes:

@@ -19,7 +19,7 @@ from portico.canon.conversation import (
     ToolCall,
     ToolResult,
 )
-from portico.dialects.gemini.parse import SPECIMEN, parse, parse_streamed
+from portico.dialects.gemini.parse import SPECIMEN
 
 from .bodies import (
     HINTS,
@@ -32,6 +32,8 @@ from .bodies import (
     call,
     conversed,
     model,
+    parse,
+    parse_streamed,
     parsed,
     request,
     response,

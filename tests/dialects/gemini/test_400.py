@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from portico.dialects.gemini.embedding import parse_embed
-from portico.dialects.gemini.parse import parse, parse_streamed
 from portico.dialects.gemini.strictness import check, check_embedding
 from portico.errors import Refusal
 
@@ -18,6 +17,8 @@ from .bodies import (
     blob,
     call,
     model,
+    parse,
+    parse_streamed,
     parsed,
     refused,
     request,

@@ -11,14 +11,25 @@ from hypothesis import strategies as st
 
 from portico.canon.conversation import Conversation
 from portico.canon.prompt import Prompt
-from portico.dialects.gemini.counting import parse_count
 from portico.dialects.gemini.embedding import parse_batch, parse_embed
 from portico.dialects.gemini.errors import render
-from portico.dialects.gemini.parse import parse, parse_streamed
 from portico.dialects.openai_chat.translation import as_chat
 from portico.errors import Refusal
 
-from .bodies import HINTS, PNG, TOOLS, blob, call, model, request, response, user
+from .bodies import (
+    HINTS,
+    PNG,
+    TOOLS,
+    blob,
+    call,
+    model,
+    parse,
+    parse_count,
+    parse_streamed,
+    request,
+    response,
+    user,
+)
 
 Parse = Callable[[bytes, dict[str, str]], Prompt]
 PARSERS: tuple[Parse, ...] = (parse, parse_streamed, parse_count, parse_embed, parse_batch)
@@ -87,7 +98,7 @@ def outcome(parse: Parse, body: bytes) -> Prompt | Refusal:
     return prompt
 
 
-EVERY = pytest.mark.parametrize("parse", PARSERS, ids=lambda parse: parse.__name__)
+EVERY = pytest.mark.parametrize("parse", PARSERS, ids=range(len(PARSERS)))
 
 
 @EVERY

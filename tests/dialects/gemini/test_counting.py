@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from portico.canon.prompt import Prompt
-from portico.dialects.gemini.counting import counted, parse_count
+from portico.dialects.gemini.counting import counted
 from portico.errors import Refusal
 
-from .bodies import HINTS, parsed, request, user
+from .bodies import HINTS, parse_count, parsed, request, user
 
 
 def asked(**body: Any) -> Prompt:

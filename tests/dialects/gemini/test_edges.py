@@ -7,10 +7,21 @@ import pytest
 
 from portico.canon.conversation import Message, TextPart, ToolCall, ToolResult
 from portico.canon.delta import Delta, Finished, FinishReason, Text, ToolArguments, ToolCallBegan
-from portico.dialects.gemini.parse import parse
 from portico.errors import Refusal
 
-from .bodies import HINTS, b64, call, conversed, model, parsed, refused, request, response, user
+from .bodies import (
+    HINTS,
+    b64,
+    call,
+    conversed,
+    model,
+    parse,
+    parsed,
+    refused,
+    request,
+    response,
+    user,
+)
 from .streams import deltas, objects, streamed, whole
 
 

@@ -23,7 +23,7 @@ from portico.canon.delta import (
 from portico.canon.usage import Meters
 from portico.dialects.gemini.writer import writer_for
 
-from .bodies import parsed
+from .bodies import SIGNATURES, parsed
 from .streams import deltas, objects, parts, said, streamed, whole
 
 METERS = Meters(input_text=3, input_cache_read=2, output_text=4, output_reasoning=5)
@@ -89,14 +89,17 @@ def test_an_answer_without_a_word_is_one_object(framing: str) -> None:
 
 
 def test_silence_is_said_by_a_blank_line_and_in_an_array_not_at_all() -> None:
-    assert writer_for(streamed(parsed()), "req_1", 0).ping() == b"\n"
-    assert writer_for(streamed(parsed(), "array"), "req_1", 0).ping() == b""
-    assert writer_for(parsed(), "req_1", 0).ping() == b""
+    assert writer_for(streamed(parsed()), "req_1", 0, SIGNATURES).ping() == b"\n"
+    assert writer_for(streamed(parsed(), "array"), "req_1", 0, SIGNATURES).ping() == b""
+    assert writer_for(parsed(), "req_1", 0, SIGNATURES).ping() == b""
 
 
 def test_bytes_of_an_engine_that_speaks_it_pass() -> None:
     for prompt in (parsed(), streamed(parsed())):
-        assert writer_for(prompt, "req_1", 0).write(Delta(raw=b"data: {}\n\n")) == b"data: {}\n\n"
+        assert (
+            writer_for(prompt, "req_1", 0, SIGNATURES).write(Delta(raw=b"data: {}\n\n"))
+            == b"data: {}\n\n"
+        )
 
 
 def called(index: int, *arguments: str, name: str = "f", choice: int = 0) -> list[Event]:

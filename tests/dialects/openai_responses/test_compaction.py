@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from openai.types.responses import CompactedResponse
 
 from portico.canon.conversation import Item, Message, ToolCall, ToolResult
+from portico.dialects.body import PROJECT
 from portico.dialects.openai_responses.compaction import Compactor
 from portico.errors import Refusal
 
@@ -17,8 +18,10 @@ from .bodies import CLOCK, PARSER, SEALS, call, encoded, result, says
 COMPACTOR = Compactor(SEALS)
 
 
-def compacted(items: Any, context_tokens: int | None = None) -> dict[str, Any]:
-    prompt = PARSER.create(encoded(input=items), {})
+def compacted(
+    items: Any, context_tokens: int | None = None, project_id: str = ""
+) -> dict[str, Any]:
+    prompt = PARSER.create(encoded(input=items), {PROJECT: project_id})
     answer = COMPACTOR.compact(prompt, context_tokens, "req_7", CLOCK.now_s)
     CompactedResponse.model_validate(answer)
     assert answer["object"] == "response.compaction"
@@ -47,6 +50,18 @@ def test_what_fits_stays_as_it_is() -> None:
 
 def test_a_text_is_a_conversation_too() -> None:
     assert texts(heard(compacted("Hello"))) == ["Hello"]
+
+
+def test_it_opens_for_its_own_project_alone() -> None:
+    item = compacted("Hello", project_id="proj_a")
+    body = encoded(input=[item])
+    assert PARSER.create(body, {PROJECT: "proj_a"}).conversation().items
+    with pytest.raises(Refusal) as caught:
+        PARSER.create(body, {PROJECT: "proj_b"})
+    assert (caught.value.code, caught.value.field) == (
+        "sealed_item_invalid",
+        "input[0].encrypted_content",
+    )
 
 
 def test_old_turns_are_left_out_and_said_to_be() -> None:

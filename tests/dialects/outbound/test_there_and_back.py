@@ -26,6 +26,7 @@ from portico.canon.conversation import (
 from portico.canon.prompt import Prompt
 from portico.dialects.anthropic_messages.parse import parse as parse_messages
 from portico.dialects.anthropic_messages.signatures import Signatures
+from portico.dialects.gemini.contents.signatures import Signatures as ThoughtSignatures
 from portico.dialects.gemini.parse import parse as parse_gemini
 from portico.dialects.gemini.upstream import NO_SIGNATURE
 from portico.dialects.openai_responses.opening import Seals
@@ -39,7 +40,7 @@ from .asked import TARGETS, asked
 SEAL = Seal([b"s" * 32])
 PARSE: dict[str, Callable[[bytes], Prompt]] = {
     "anthropic": lambda body: parse_messages(body, {}, Signatures(SEAL)),
-    "gemini": lambda body: parse_gemini(body, {":rest": "big"}),
+    "gemini": lambda body: parse_gemini(body, {":rest": "big"}, ThoughtSignatures(SEAL)),
     "responses": lambda body: Parser(Seals(SEAL, SystemClock())).create(body, {}),
 }
 ISSUERS = {"anthropic": "anthropic", "gemini": "gemini", "responses": "openai"}

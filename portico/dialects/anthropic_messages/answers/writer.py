@@ -212,4 +212,4 @@ def writer_for(
 ) -> StreamWriter | AnswerWriter:
     """The writer of one answer, streamed or whole as `prompt` asks."""
     kind = StreamWriter if prompt.stream else AnswerWriter
-    return kind(prompt, request_id, signatures)
+    return kind(prompt, request_id, signatures.of(prompt.project_id))

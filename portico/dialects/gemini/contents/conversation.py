@@ -19,10 +19,10 @@ from portico.canon.conversation import (
 from portico.dialects.effort import effort_of
 from portico.dialects.gemini import request as wire
 from portico.dialects.gemini import rules
-from portico.dialects.gemini.contents import signatures
 from portico.dialects.gemini.contents.inline import part_of
 from portico.dialects.gemini.contents.pairing import Calls
 from portico.dialects.gemini.contents.schema import json_schema
+from portico.dialects.gemini.contents.signatures import Signatures
 
 _FAILED = "error"
 _SAID = ("output", "result", _FAILED)
@@ -36,7 +36,9 @@ _KNOWN = frozenset({*wire.GenerateRequest.__struct_encode_fields__, "labels", "s
 _HAVE_A_PLACE = frozenset(wire.GenerationConfig.__struct_encode_fields__)
 
 
-def conversation_of(request: wire.GenerateRequest, document: dict[str, Any]) -> Conversation:
+def conversation_of(
+    request: wire.GenerateRequest, document: dict[str, Any], signatures: Signatures
+) -> Conversation:
     """document: what `request` was read from, for what it has that no canon word is for."""
     config = request.generation_config or _NO_CONFIG
     thinking = config.thinking_config or _NO_THINKING
@@ -47,7 +49,7 @@ def conversation_of(request: wire.GenerateRequest, document: dict[str, Any]) -> 
         effort = effort_of(budget)
     functions = [function for _, function in rules.declared(request)]
     return Conversation(
-        items=tuple(_items(request)),
+        items=tuple(_items(request, signatures)),
         tools=tuple(_tool(f) for f in functions if allowed is None or f.name in allowed),
         tool_choice=choice,
         output_schema=rules.schema_of(config),
@@ -68,7 +70,7 @@ def conversation_of(request: wire.GenerateRequest, document: dict[str, Any]) -> 
     )
 
 
-def _items(request: wire.GenerateRequest) -> Iterator[Item]:
+def _items(request: wire.GenerateRequest, signatures: Signatures) -> Iterator[Item]:
     if request.system_instruction is not None:
         told = tuple(_parts(wire.listed(request.system_instruction.parts)))
         if told:
@@ -80,10 +82,10 @@ def _items(request: wire.GenerateRequest) -> Iterator[Item]:
         if content.role == "model":
             said += parts  # clients keep a streamed answer as one content for each chunk
             continue
-        yield from _said(said, calls)
+        yield from _said(said, calls, signatures)
         said = []
         yield from _asked(parts, calls)
-    yield from _said(said, calls)
+    yield from _said(said, calls, signatures)
 
 
 def _asked(parts: list[wire.Part], calls: Calls) -> Iterator[Item]:
@@ -95,7 +97,7 @@ def _asked(parts: list[wire.Part], calls: Calls) -> Iterator[Item]:
         yield Message("user", words)
 
 
-def _said(parts: list[wire.Part], calls: Calls) -> Iterator[Item]:
+def _said(parts: list[wire.Part], calls: Calls, signatures: Signatures) -> Iterator[Item]:
     """A turn of the model: neighbouring words are one message, thoughts and calls are items."""
     words: list[Part] = []
     thought = ""
@@ -106,7 +108,7 @@ def _said(parts: list[wire.Part], calls: Calls) -> Iterator[Item]:
         if part.thought:
             thought += part.text or ""
         if part.thought_signature or (thought and not part.thought):
-            yield _thought(thought, part.thought_signature)
+            yield _thought(thought, part.thought_signature, signatures)
             thought = ""
         yield from _exchanged(part, calls)
         if not part.thought:
@@ -137,7 +139,7 @@ def _exchanged(part: wire.Part, calls: Calls) -> Iterator[ToolCall | ToolResult]
         yield _result(part.function_response, calls)
 
 
-def _thought(text: str, signature: str | None) -> Thought:
+def _thought(text: str, signature: str | None, signatures: Signatures) -> Thought:
     if not signature:
         return Thought(text)
     return Thought(text, *signatures.read(signature))

@@ -114,6 +114,6 @@ class Writers:
         self._clock = clock
 
     def of(self, prompt: Prompt, request_id: str, created_s: int) -> StreamWriter | WholeWriter:
-        answer = Answer(prompt, request_id, created_s, self._seals)
+        answer = Answer(prompt, request_id, created_s, self._seals.of(prompt.project_id))
         kind = StreamWriter if prompt.stream else WholeWriter
         return kind(answer, self._clock)
