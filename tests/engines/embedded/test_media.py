@@ -12,8 +12,17 @@ from typing import Any
 import pytest
 
 from engines.openai_compatible.prompts import Heard, prompt_of
+from portico.callers.model import Caller
+from portico.canon.prompt import Prompt
 from portico.dialects.openai_chat.parse import parse
+from portico.door.intake.files import Files
 from portico.errors import Refusal
+from portico.kit.leaving import Leaving
+from portico.media.model import Limits
+from portico.media.service import Decoders
+from portico.routing.model import Deployment
+from tests.media.corpus import base64 as in_base64
+from tests.media.corpus import moving, pdf, picture
 
 from .tower import IMAGE_TOKENS
 
@@ -64,6 +73,30 @@ async def asked(seeing: Any, *parts: dict[str, Any]) -> Heard:
     return heard
 
 
+async def asked_at_the_door(seeing: Any, *parts: dict[str, Any]) -> Heard:
+    """The same, once the door has made of the files what this engine takes."""
+    prompt = prompt_of(
+        messages=[{"role": "user", "content": [{"type": "text", "text": "Hi"}, *parts]}],
+        max_tokens=8,
+        temperature=0,
+    )
+    fitted = await at_the_door(seeing, parse(prompt.body, {}))
+    heard = Heard(fitted)
+    await seeing.engine.generate(fitted, heard.relay)
+    return heard
+
+
+async def at_the_door(seeing: Any, prompt: Prompt) -> Prompt:
+    decoders = Decoders(Limits())
+    serving = [Deployment("d", prompt.model, seeing.engine, "us", 0)]
+    files = Files(decoders, lambda _, __: serving, bytes_max=10_000_000)
+    caller = Caller("key_a", "proj_a", "org_a", "live", 10)
+    try:
+        return await files.fit(prompt, caller, lambda body: parse(body, {}), Leaving())
+    finally:
+        await decoders.close()
+
+
 def text_of(heard: Heard) -> str:
     return "".join(getattr(e, "text", "") for delta in heard.deltas for e in delta.events)
 
@@ -96,3 +129,34 @@ async def test_a_broken_picture_is_the_callers_fault_and_the_engine_lives_on(see
         await asked(seeing, image(b"\x89PNG\r\n\x1a\n" + bytes(30)))
     assert caught.value.status == 400
     assert (await asked(seeing)).over
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        picture("RGB", form="WEBP"),
+        picture("CMYK", form="JPEG"),
+        picture("I;16"),
+        moving(5),
+        moving(3, "WEBP"),
+    ],
+    ids=["webp", "cmyk", "sixteen bits", "moving gif", "moving webp"],
+)
+async def test_the_door_makes_of_a_picture_what_the_engine_takes(seeing: Any, data: bytes) -> None:
+    none = (await asked(seeing)).meters.input_tokens
+    heard = await asked_at_the_door(seeing, image(data))
+    assert heard.over
+    assert heard.meters.input_tokens - none == IMAGE_TOKENS
+
+
+async def test_without_the_door_the_engine_refuses_a_webp(seeing: Any) -> None:
+    with pytest.raises(Refusal):
+        await asked(seeing, image(picture("RGB", form="WEBP")))
+
+
+async def test_a_paper_reaches_the_engine_as_text_and_pages(seeing: Any) -> None:
+    none = (await asked(seeing)).meters.input_tokens
+    file = {"file_data": in_base64(pdf("one", "two")), "filename": "a.pdf"}
+    heard = await asked_at_the_door(seeing, {"type": "file", "file": file})
+    words = heard.meters.input_tokens - none - 2 * IMAGE_TOKENS
+    assert 0 < words < 2 * len("[a.pdf, page 1 of 2]\none") + 10
