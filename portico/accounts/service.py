@@ -5,11 +5,12 @@ from pathlib import Path
 from portico.accounts.actors.model import Errand, operator
 from portico.accounts.keys.model import IssuedKey, KeyWish
 from portico.accounts.keys.service import create_key
+from portico.accounts.projects.model import Organisation
 from portico.accounts.projects.service import create_organisation, create_project, first_project
 from portico.callers.pepper import Pepper, make_pepper, read_peppers
 from portico.db.database import Database
 from portico.kit.clock import Clock
-from portico.pricing.model import TermsWish
+from portico.pricing.model import TermsKind, TermsWish
 from portico.pricing.service import set_terms
 
 FIRST_KEY = KeyWish("First key")
@@ -43,8 +44,18 @@ def first_start(
     """
     if first_project(errand.connection) is not None:
         return None
-    organisation_id = create_organisation(errand, "Default organisation").id
-    own = TermsWish(organisation_id=organisation_id, kind="internal")
-    set_terms(errand.connection, own, "first start", errand.clock)
+    organisation_id = establish(errand, "Default organisation", "internal").id
     project_id = create_project(errand, organisation_id, "Default project").id
     return create_key(errand, peppers, first_key, project_id)
+
+
+def establish(errand: Errand, name: str, terms: TermsKind = "prepaid") -> Organisation:
+    """An organisation, and how it pays from now on: without terms it could buy nothing.
+
+    Raises: Refusal: permission_denied, out_of_range.
+    """
+    made = create_organisation(errand, name)
+    wish = TermsWish(organisation_id=made.id, kind=terms)
+    agreed = set_terms(errand.connection, wish, errand.by.actor.id, errand.clock)
+    errand.note(made.id, "terms.set", agreed.id, after={"kind": terms})
+    return made

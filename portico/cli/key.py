@@ -75,6 +75,10 @@ def create(
     scopes: Scopes = None,
     models: Models = None,
     networks: Networks = None,
+    owner: Annotated[
+        str | None,
+        Parameter(help="The member or service account it goes with; its id."),
+    ] = None,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
@@ -95,6 +99,7 @@ def create(
         scopes=scopes,
         models=models,
         networks=networks,
+        owner_id=owner,
     )
     with refusals():
         peppers = _peppers(settings)

@@ -19,9 +19,29 @@ COMMANDS = {
         "Stream an answer from the running server, then say what it took.",
     ),
     "key": ("portico.cli.key:app", "Create, change, list and revoke API keys."),
+    "organisation": (
+        "portico.cli.tenants.organisation:app",
+        "Create, list, rename, suspend and resume organisations.",
+    ),
     "project": (
-        "portico.cli.project:app",
-        "List projects, and say whose engines may see their prompts.",
+        "portico.cli.tenants.project:app",
+        "Create, list and archive projects, and say what they allow and keep.",
+    ),
+    "member": (
+        "portico.cli.tenants.member:app",
+        "List, add, change and remove members and their roles.",
+    ),
+    "invitation": (
+        "portico.cli.tenants.invitation:app",
+        "Ask people to join an organisation.",
+    ),
+    "role": (
+        "portico.cli.tenants.role:app",
+        "List roles; create, change and delete an organisation's own.",
+    ),
+    "service-account": (
+        "portico.cli.tenants.service_account:app",
+        "Create, list, change and disable service accounts.",
     ),
     "model": (
         "portico.cli.model:app",
@@ -74,13 +94,15 @@ COMMANDS = {
 """Where each command is, and its help: said here as well as there, so that `portico --help` loads
 none of them."""
 
+ALIASES = {"organisation": ("organization",)}
+
 app = App(
     name="portico",
     help="The front door to a model: an API that SDKs speak, with keys, limits and metering.",
     version=lambda: version("portico"),
 )
 for name, (place, says) in COMMANDS.items():
-    app.command(place, name=name, help=says)
+    app.command(place, name=(name, *ALIASES.get(name, ())), help=says)
 
 
 def main() -> None:

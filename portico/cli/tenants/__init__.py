@@ -1,0 +1,1 @@
+"""Commands about organisations, projects and who belongs to them."""
