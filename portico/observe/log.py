@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import structlog
 
-_KEY_SHAPED = re.compile(r"\b(pk_(?:live|test)_|sk-|Bearer\s+)[A-Za-z0-9_\-]{8,}")
+_KEY_SHAPED = re.compile(r"\b(pk_[a-z]+_|sk-|Bearer\s+)[A-Za-z0-9_\-]{8,}")
 
 
 def redact(text: str) -> str:
