@@ -4,6 +4,8 @@ One event loop owns this object.  The fast path (a free place) neither waits nor
 future.  Overload therefore ends in 429 or 503 with Retry-After, never in growing memory.
 """
 
+from functools import lru_cache
+
 from portico import errors
 from portico.admission.holds import Holds, Purse
 from portico.admission.line import FIRST_GUESS_RUN_MS, Destination, Line, QueueLimits, Shares
@@ -102,11 +104,7 @@ class Admission:
     def places_lines(self, caller: Caller) -> bytes:
         """Header lines about requests at once."""
         limit = caller.concurrency_max
-        left = self._shares.left(caller.key_id, limit)
-        return b"portico-concurrency-limit: %d\r\nportico-concurrency-remaining: %d\r\n" % (
-            limit,
-            left,
-        )
+        return _places_lines(limit, self._shares.left(caller.key_id, limit))
 
     async def _place(self, caller: Caller, to: Destination, leaving: Leaving) -> Permit:
         self._check_open()
@@ -143,3 +141,9 @@ class Admission:
         if self.storage_refusal is not None:
             # The same object every time: without this it would collect the frames of them all.
             raise self.storage_refusal.with_traceback(None)
+
+
+@lru_cache(maxsize=1_024)
+def _places_lines(limit: int, left: int) -> bytes:
+    """Of small numbers, which come again and again."""
+    return b"portico-concurrency-limit: %d\r\nportico-concurrency-remaining: %d\r\n" % (limit, left)

@@ -1,7 +1,6 @@
 """What was asked, whoever's dialect asked it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
@@ -18,9 +17,9 @@ Compatibility = Literal["strict", "warn", "adapt"]
 """What becomes of what a target cannot do: see `dialects.losses`."""
 
 
-@dataclass(slots=True)
-class Prompt:
-    """One request to generate, checked.
+class Prompt(msgspec.Struct):
+    """One request to generate, checked.  (A msgspec struct: made once per request, three times as
+    fast.)
 
     dialect: the wire protocol it came in, such as "openai_chat".
     model: the name the developer used.
@@ -62,11 +61,11 @@ class Prompt:
     needs: frozenset[Feature]
     conversation: Callable[[], Conversation]
     service_tier: str = "standard"
-    hints: dict[str, str] = field(default_factory=dict)
+    hints: dict[str, str] = {}
     framing: Literal["events", "array"] = "events"
     compatibility: Compatibility = "warn"
-    warnings: list[str] = field(default_factory=list)
-    media_characters: dict[Feature, int] = field(default_factory=dict)
+    warnings: list[str] = []
+    media_characters: dict[Feature, int] = {}
     to_embed: Callable[[], ToEmbed] | None = None
     apart: "Callable[[], tuple[Prompt, ...]] | None" = None
     thoughts_shown: bool = True

@@ -41,22 +41,19 @@ class Meters(msgspec.Struct, frozen=True, omit_defaults=True):
 NOTHING = Meters()
 
 
-class Usage:
+class Usage(msgspec.Struct):
     """The running count of one answer: the engine's own figures where it gives any, else ours.
 
     `told` is the engine's latest total and always wins; tokens counted after it are added.
+    input_bound: tokens of prompt assumed if the engine never says (bytes / 4).
     """
 
-    __slots__ = ("completed", "counted_output", "finish", "input_bound", "started", "told")
-
-    def __init__(self, input_bound: int = 0) -> None:
-        self.input_bound = input_bound
-        """Tokens of prompt assumed if the engine never says (bytes / 4)."""
-        self.told: Meters | None = None
-        self.counted_output = 0
-        self.started = False
-        self.completed = False
-        self.finish = ""
+    input_bound: int = 0
+    told: Meters | None = None
+    counted_output: int = 0
+    started: bool = False
+    completed: bool = False
+    finish: str = ""
 
     @property
     def estimated(self) -> bool:

@@ -238,9 +238,9 @@ class Connection(HttpToolsProtocol):
             head.method.decode("ascii"),
             guard.target_of(head),
             head.fields,
-            http_1_0=http_1_0,
-            closes=http_1_0 or not self.parser.should_keep_alive(),
-            arrived_s=self.edge.clock.monotonic_s(),
+            http_1_0,
+            http_1_0 or not self.parser.should_keep_alive(),
+            self.edge.clock.monotonic_s(),
         )
 
     def _start(self, exchange: Exchange) -> None:

@@ -34,14 +34,15 @@ class Exchange:
     leaving: set when the client hangs up or stops reading.
     route: what metrics and the access log call it; set by whoever serves it.
     scope: what its caller needs; "" where no key is asked for.
-    status: what was answered, 0 before that.
+    status: what was answered, 0 before that.  started: has an answer begun?  Its status can then
+      no longer change.  (An attribute, as is all that is asked often: a property costs a call.)
+    received_whole: has the request arrived to its last byte?
     also: header lines to add to whatever is answered.
     on_silence: called whenever a stream has said nothing for `limits.ping_s`; None: nobody minds.
     received_bytes: of the body, so far.
     """
 
     __slots__ = (
-        "_complete",
         "_connection",
         "_declared_bytes",
         "_fault",
@@ -61,12 +62,15 @@ class Exchange:
         "method",
         "on_silence",
         "path",
+        "peer",
         "query",
         "raw_path",
         "received_bytes",
+        "received_whole",
         "request_id",
         "route",
         "scope",
+        "started",
         "status",
         "task",
     )
@@ -77,7 +81,6 @@ class Exchange:
         method: str,
         target: tuple[bytes, bytes],
         headers: dict[bytes, bytes],
-        *,
         http_1_0: bool,
         closes: bool,
         arrived_s: float,
@@ -92,17 +95,19 @@ class Exchange:
         self.route = "unknown"
         self.scope = ""
         self.status = 0
+        self.started = False
         self.also = b""
         self.ended = False
         self.closes = closes
         self.task: asyncio.Task[None] | None = None
+        self.peer = connection.peer
         self._connection = connection
         self._http_1_0 = http_1_0
         self._head = b""
         self._parts: list[bytes] = []
         self.received_bytes = 0
         self._declared_bytes = int(headers.get(b"content-length", b"0"))
-        self._complete = False
+        self.received_whole = False
         self._fault: Exception | None = None
         self._limit_bytes = _UNASKED
         self._waiter: asyncio.Future[None] | None = None
@@ -120,7 +125,7 @@ class Exchange:
         """
         if self._declared_bytes > limit_bytes or self.received_bytes > limit_bytes:
             raise _too_large(max(self._declared_bytes, self.received_bytes), limit_bytes)
-        if not self._complete:
+        if not self.received_whole:
             await self._rest(limit_bytes)
         parts, self._parts = self._parts, []
         return parts[0] if len(parts) == 1 else b"".join(parts)
@@ -170,26 +175,13 @@ class Exchange:
             data = b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else _LAST_CHUNK
         self._connection.transport.write(head + data)
 
-    @property
-    def peer(self) -> str:
-        return self._connection.peer
-
-    @property
-    def received_whole(self) -> bool:
-        """Has the request arrived to its last byte?"""
-        return self._complete
-
-    @property
-    def started(self) -> bool:
-        """Has an answer begun?  Its status can then no longer change."""
-        return self.status != 0
-
     def _started(self, status: int, headers: bytes) -> bytes:
-        if self.status:
+        if self.started:
             raise RuntimeError("this exchange has been answered already")
+        self.started = True
         self.status = status
         connection = self._connection
-        self.closes = self.closes or not self._complete or connection.edge.draining
+        self.closes = self.closes or not self.received_whole or connection.edge.draining
         closing = _CLOSE if self.closes else b""
         return b"".join(
             (STATUS_LINE[status], connection.edge.date_line(), headers, self.also, closing)
@@ -236,13 +228,13 @@ class Exchange:
             self.fail(_too_large(self.received_bytes, self._limit_bytes))
 
     def complete(self) -> None:
-        self._complete = True
+        self.received_whole = True
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     def fail(self, fault: Exception) -> None:
         """The body will never be whole.  Whoever waits for it, or will, is told why."""
-        if self._complete or self._fault is not None:
+        if self.received_whole or self._fault is not None:
             return
         self._fault = fault
         self._parts.clear()

@@ -112,10 +112,7 @@ class Visit:
         self._prompt = prompt = dialect.parse(whole, hints)
         prompt.compatibility = caller.compatibility
         if prompt.media_characters and terms.media is not None:
-            prompt = await terms.media.fit(
-                prompt, caller, lambda said: dialect.parse(said, hints), self.leaving
-            )
-            self._prompt = prompt
+            self._prompt = prompt = await self._fitted(terms.media, prompt, caller)
         if terms.salts is not None:
             prompt.cache_salt = terms.salts.of(caller, prompt.model)
         if prompt.compatibility == "strict":
@@ -133,6 +130,12 @@ class Visit:
                 self.request_id, caller.project_id, key, target, body
             )
         return prompt
+
+    async def _fitted(self, media: Media, prompt: Prompt, caller: Caller) -> Prompt:
+        dialect = self._terms.dialect
+        return await media.fit(
+            prompt, caller, lambda said: dialect.parse(said, prompt.hints), self.leaving
+        )
 
     def admitted(self, lines: bytes) -> None:
         self._exchange.also += lines

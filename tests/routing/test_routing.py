@@ -1,8 +1,7 @@
 """The model decides where a prompt may go; what it needs decides who is able."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from portico import errors
 from portico.canon.data_use import DATA_USES

@@ -1,10 +1,10 @@
 """A request of another dialect, as Chat: the way to the engines that speak it."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from portico.canon.conversation import (
     AudioPart,

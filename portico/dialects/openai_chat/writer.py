@@ -6,6 +6,8 @@ Bytes that an engine of this dialect did give (`Delta.raw`) go through untouched
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from portico.canon.delta import (
     Delta,
     Event,
@@ -221,15 +223,14 @@ class _Choice:
         return message
 
 
-class AnswerWriter:
+class AnswerWriter(msgspec.Struct):
     """One `chat.completion` body, written with the last delta.  Made like a StreamWriter."""
 
-    def __init__(self, prompt: Prompt, request_id: str, created_s: int) -> None:
-        self._prompt = prompt
-        self._request_id = request_id
-        self._created_s = created_s
-        self._choices: dict[int, _Choice] = {}
-        self._running: Running | None = None
+    _prompt: Prompt
+    _request_id: str
+    _created_s: int
+    _choices: dict[int, _Choice] = {}
+    _running: Running | None = None
 
     def write(self, delta: Delta) -> bytes:
         """b"" until the last delta, then the whole body."""

@@ -1,11 +1,11 @@
 """A Completions body becomes a Prompt."""
 
-from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from portico import errors
 from portico.canon.conversation import Conversation, Message, Sampling, TextPart

@@ -1,11 +1,11 @@
 """The request for an engine with Completions of its own, and its answer, passed through as bytes
 and read only as far as metering needs."""
 
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt

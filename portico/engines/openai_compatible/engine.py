@@ -7,7 +7,8 @@ read into events.  The rest of this room says what is changed
 """
 
 import asyncio
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from portico import errors
 from portico.canon.delta import Delta

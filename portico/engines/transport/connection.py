@@ -72,8 +72,7 @@ class Connection(asyncio.BufferedProtocol):
 
     # --- what the pool asks ---------------------------------------------------------------
 
-    @property
-    def open(self) -> bool:
+    def is_open(self) -> bool:
         return self._transport is not None and not self._transport.is_closing()
 
     def start(self, call: Call, head: bytes, whole_until: float) -> NativeAnswer:
@@ -232,7 +231,7 @@ class Connection(asyncio.BufferedProtocol):
     def _let_go(self, answer: NativeAnswer) -> None:
         """The response is complete: back to the pool, if both sides are fit for another."""
         self._answer = None
-        if self._reusable and not self._unsent and not self._write_paused and self.open:
+        if self._reusable and not self._unsent and not self._write_paused and self.is_open():
             self._home.take_back(self)
         else:
             self._unsent = memoryview(b"")

@@ -47,7 +47,7 @@ class Pool:
         """An idle connection, the warmest first."""
         while self._idle:
             connection = self._idle.pop()
-            if connection.open:
+            if connection.is_open():
                 return connection
         return None
 
@@ -166,7 +166,7 @@ class Pool:
                 ssl=self._tls,
                 server_hostname=self._origin.host if self._tls else None,
             )
-            if not connection.open or self._closed:
+            if not connection.is_open() or self._closed:
                 connection.abort()
                 raise TransportFailed("connect", f"{self._origin} closed the connection at once")
             self._all.add(connection)

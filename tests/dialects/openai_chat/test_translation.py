@@ -1,13 +1,13 @@
 """Chat to canon and back: nothing that both sides know gets lost, and what is lost is said."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
+from msgspec.structs import replace
 
 from portico.canon.conversation import (
     Conversation,

@@ -1,13 +1,13 @@
 """Answers written from canon events."""
 
 import json
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
+from msgspec.structs import replace
 from openai.types.chat import ChatCompletion
 
 from portico.canon.delta import (

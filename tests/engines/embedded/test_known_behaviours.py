@@ -9,9 +9,9 @@ import contextlib
 import http.client
 import json
 import socket
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from engines.openai_compatible.prompts import HELLO, Heard, prompt_of
 from portico.canon.conversation import Conversation, Message, TextPart

@@ -2,12 +2,12 @@
 
 import itertools
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from portico.canon.conversation import Conversation, Message, TextPart, Tool
 from portico.canon.delta import Event, Finished, Text, ToolArguments, ToolCallBegan

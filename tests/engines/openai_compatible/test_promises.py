@@ -3,9 +3,9 @@ sequence it met."""
 
 import asyncio
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from portico.canon.conversation import Conversation, Message, TextPart, Tool
 from portico.canon.delta import Finished, Text, ToolArguments, ToolCallBegan

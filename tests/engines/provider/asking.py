@@ -24,7 +24,7 @@ def foreign(
 ) -> Prompt:
     """Of a caller who speaks none of the providers' dialects.  said: of its conversation."""
     conversation = Conversation(items or HI, **said)
-    return replace(
+    return msgspec.structs.replace(
         native("other", {}),
         choices=choices,
         output_tokens_max=output_tokens_max,
@@ -49,7 +49,7 @@ def native(dialect: str, body: dict[str, Any], *, stream: bool = True, **changed
         needs=frozenset(),
         conversation=lambda: Conversation(HI),
     )
-    return replace(prompt, **changed)
+    return msgspec.structs.replace(prompt, **changed)
 
 
 class Heard:

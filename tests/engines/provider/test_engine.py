@@ -1,9 +1,9 @@
 """An engine of each kind against a provider over real sockets: what is sent, what comes of it."""
 
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from portico import errors
 from portico.canon.conversation import Message, TextPart, Thought, Tool, ToolCall, ToolResult
