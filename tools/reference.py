@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from portico.cli.main import app
+from portico.engines.load.model import Load
 from portico.errors import CATALOGUE
 from portico.observe.metrics import Metrics
 from portico.settings import SECTIONS, environment_name
@@ -142,6 +143,7 @@ def counted() -> Iterator[tuple[str, str, tuple[str, ...], str]]:
     metrics.keyed("ran")
     metrics.not_stored("no_room")
     metrics.breakers = lambda: [("model", "deployment", "closed")]
+    metrics.loads = lambda: [("model", "deployment", Load(1, 1, 1.0))]
     for family in metrics.collect():
         suffix = "_total" if family.type == "counter" else ""
         labels = tuple(label for label in family.samples[0].labels if label != "le")

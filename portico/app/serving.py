@@ -91,7 +91,7 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
             concurrency_max=settings.upstream.connections_max,
             models_max=settings.upstream.models_max,
         )
-        metrics.breakers = routing.states
+        metrics.breakers, load = routing.states, follow_load(settings, routing, transport, metrics)
         notes = await own_engines(settings, simulated, fleet, transport, clock, tasks, stack)
         notes += await follow_once(settings, fleet, registry, _UPSTREAM_PATIENCE_S)
         # Last of all: a key made by a start that then failed would never have been seen.
@@ -105,14 +105,7 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
         )
         door.add_gauges(metrics, fleet)
         tasks.start(follow(settings, fleet, registry, Drills(database, clock), clock))
-        for work in (
-            door.media.run,
-            *who.follow,
-            follow_load(settings, routing, transport, metrics),
-            *books.follow,
-            *taking.follow,
-            *watched,
-        ):
+        for work in (door.media.run, load, *who.follow, *books.follow, *taking.follow, *watched):
             tasks.start(work())
         base_url = _base_url(listening)
         if lock.held:
