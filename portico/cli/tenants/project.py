@@ -111,6 +111,7 @@ def set_one(
         tuple[str, ...] | None,
         Parameter(
             help='Models its keys may name, with commas; "" for all.',
+            negative="",
             converter=_words,
             n_tokens=1,
             accepts_keys=False,

@@ -24,6 +24,7 @@ Scopes = Annotated[
     tuple[str, ...],
     Parameter(
         help="With commas, such as keys:read,keys:write; keys:* for all of a kind, * for everything.",
+        negative="",
         converter=_words,
         n_tokens=1,
         accepts_keys=False,
