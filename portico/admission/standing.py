@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from portico.admission.budgets import Budgets
+from portico.admission.rules import headroom_lines
 from portico.callers.model import Caller
 from portico.db.readers import Readers
 from portico.db.transaction import Transaction
 from portico.kit.clock import Clock
 from portico.ledger import service as ledger
-from portico.ledger.model import Account, Limit, Short
+from portico.ledger.model import Account, Headroom, Limit, Short
 from portico.ledger.rules import in_order
 
 FUNDING = ("promo", "prepaid")
@@ -45,6 +46,14 @@ class Standing:
             held_nano = sum(account.held_nano for account in self.accounts)
             found.append(Short(None, available_nano, held_nano))
         return found
+
+    def lines(self) -> bytes:
+        """Header lines: what can be spent, and what is left of the tightest budget."""
+        tightest = min(self.windows, key=lambda window: window.remaining_nano, default=None)
+        if tightest is None:
+            return headroom_lines(Headroom(self.available_nano))
+        left_nano = tightest.remaining_nano
+        return headroom_lines(Headroom(self.available_nano, tightest.limit, left_nano))
 
     @property
     def available_nano(self) -> int | None:

@@ -18,6 +18,7 @@ from portico.db.readers import Readers
 from portico.door.dispatch import Dispatch
 from portico.door.edge import Edge
 from portico.door.endpoints import Health, MetricsPage, Models, Usage
+from portico.door.endpoints.answering import Reception
 from portico.door.endpoints.compacting import Compacting
 from portico.door.endpoints.counting import Counting
 from portico.door.endpoints.description import Description
@@ -154,9 +155,14 @@ def _generating(
         )
         for path, dialect in words.generating.items()
     ]
-    desks = Desks(rooms.callers, rooms.routing, rooms.counter, books.standings)
+    desks = Desks(_reception(rooms), rooms.routing, rooms.counter, books.standings)
     intake = Intake(size, compression, media)
     return [*generating, *preflights(words, desks, intake, clock)]
+
+
+def _reception(rooms: journey.Rooms) -> Reception:
+    """Of all that runs nothing."""
+    return Reception(rooms.callers, rooms.admission)
 
 
 def _counting(
@@ -175,7 +181,7 @@ def _counting(
                 question.dialect,
                 question.parse,
                 question.told,
-                rooms.callers,
+                _reception(rooms),
                 rooms.routing,
                 counts,
                 body_bytes_max=size,
@@ -195,7 +201,7 @@ def _compacting(words: Spoken, settings: Settings, rooms: journey.Rooms, clock: 
     compacting = Compacting(
         dialect,
         words.compact,
-        rooms.callers,
+        _reception(rooms),
         rooms.routing,
         clock,
         body_bytes_max=settings.edge.body_bytes_max,
@@ -215,11 +221,12 @@ def _telling(
     async def ask_usage(question: Question, by: GroupBy) -> dict[str, Totals]:
         return await readers.run(lambda connection: reports.groups(connection, question, by))
 
+    reception = _reception(rooms)
     offered = offered_by(rooms.routing, rooms.counter)
-    models = Models(rooms.callers, offered, words.shapes, words.others)
-    usage = Usage(rooms.callers, ask_usage, clock)
+    models = Models(reception, offered, words.shapes, words.others)
+    usage = Usage(reception, ask_usage, clock)
     money = Money(
-        rooms.callers,
+        reception,
         books.standings,
         lambda caller: books.prices.terms_of(caller.organisation_id).kind,
         lambda caller: books.prices.in_force(caller.organisation_id),

@@ -1,5 +1,6 @@
 """What all endpoints share: who may ask, and answers in JSON."""
 
+from dataclasses import replace
 from typing import Any, Protocol
 
 import msgspec
@@ -17,6 +18,24 @@ class Verifier(Protocol):
     async def verify(self, credential: str, scope: str, address: str) -> Caller:
         """Raises: Refusal."""
         ...
+
+
+class Places(Protocol):
+    def places_lines(self, caller: Caller) -> bytes: ...
+
+
+class Reception:
+    """A `Verifier` for what runs nothing: its answers, refusals too, say what is left of the limits
+    that are known without asking the database."""
+
+    def __init__(self, callers: Verifier, places: Places) -> None:
+        self._callers = callers
+        self._places = places
+
+    async def verify(self, credential: str, scope: str, address: str) -> Caller:
+        """Raises: Refusal."""
+        caller = await self._callers.verify(credential, scope, address)
+        return replace(caller, lines=caller.lines + self._places.places_lines(caller))
 
 
 async def identify(callers: Verifier, exchange: Exchange) -> Caller:

@@ -36,7 +36,7 @@ class Money:
 
     async def balance(self, exchange: Exchange, _: str) -> None:
         caller = await self._caller(exchange)
-        standing = await self._standings.of(caller)
+        standing = await self._standing(exchange, caller)
         terms = self._terms_of(caller)
         available_nano = None if terms == "internal" else standing.available_nano
         answer_json(
@@ -55,7 +55,7 @@ class Money:
 
     async def limits(self, exchange: Exchange, _: str) -> None:
         caller = await self._caller(exchange)
-        standing = await self._standings.of(caller)
+        standing = await self._standing(exchange, caller)
         answer_json(
             exchange,
             200,
@@ -74,6 +74,12 @@ class Money:
             200,
             {"object": "list", "currency": "USD", "data": [_price(p) for p in prices]},
         )
+
+    async def _standing(self, exchange: Exchange, caller: Caller) -> Standing:
+        standing = await self._standings.of(caller)
+        if self._terms_of(caller) != "internal":  # nothing is set aside for those who never pay
+            exchange.also += standing.lines()
+        return standing
 
     async def _caller(self, exchange: Exchange) -> Caller:
         return await identify(self._callers, exchange)
