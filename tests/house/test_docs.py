@@ -97,10 +97,11 @@ def test_every_command_and_flag_is_documented() -> None:
 
 
 def commands(title: str, group: App) -> Iterator[tuple[str, App]]:
-    """Every command as it is typed, and what it is; `--help` and its like are left out."""
+    """Every command as it is typed, and what it is; `--help` and its like are left out, and second
+    names."""
     for name in group:
-        if not name.startswith("-"):
-            command = group[name]
+        command = group[name]
+        if not name.startswith("-") and name == command.name[0]:
             yield f"{title} {name}", command
             yield from commands(f"{title} {name}", command)
 
