@@ -5,9 +5,9 @@ not), or by the first refusal of one that it does not take.
 """
 
 import re
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from portico.canon.prompt import Prompt
 from portico.dialects.effort import EFFORTS, in_order, nearest_effort
