@@ -14,6 +14,7 @@ import pytest
 
 from portico.db.database import Database, open_database
 from tests.db.databases import PostgresServer, postgres_server
+from tests.warm.commands import warm
 
 # What is compiled is kept, whatever this machine is told: or each of the many processes that tests
 # start compiles everything it loads.
@@ -24,6 +25,13 @@ sys.dont_write_bytecode = False
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _warm_process_ends() -> Iterator[None]:
+    yield
+    if warm.cache_info().currsize:
+        warm().close()
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from openai import OpenAI
 
 from tests.docs.blocks import Block, printed_by, steps_of
 from tests.docs.likeness import Words
+from tests.warm.commands import warm
 
 _SERVES = re.compile(r"\bportico (?:serve|fake-stripe)\b")
 _LAST_OF_BANNER = "Ctrl-C stops it"
@@ -25,7 +26,8 @@ _ENDS_WITHIN_S = 30
 class Stage:
     """One page, from top to bottom, as a reader with one terminal per server would do it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, cold: bool) -> None:
+        """cold: every command starts Python, as it does for a reader."""
         self._folder = folder
         self._words = Words()
         self._servers: list[subprocess.Popen[str]] = []
@@ -39,6 +41,9 @@ class Stage:
             "COLUMNS": "120",
             "UV_RUN_RECURSION_DEPTH": "1",  # pages type `uv run portico`, and are told to
         }
+        if not cold:
+            self._env |= {"WARM_PORTICO": warm().address, "WARM_FOLLOWS_S": "0.02"}
+            self._env["PATH"] = f"{warm().folder}{os.pathsep}{self._env['PATH']}"
 
     def console(self, block: Block) -> str:
         """Run every command of `block`; the first difference, "" when there is none."""

@@ -20,7 +20,7 @@ def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     if any("$ curl " in block.text for block in blocks) and shutil.which("curl") is None:
         pytest.skip("curl is not installed")
     monkeypatch.chdir(tmp_path)
-    stage = Stage(tmp_path)
+    stage = Stage(tmp_path, cold=page.stem == "README")
     try:
         for block in blocks:
             if block.language == "console":

@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+from tests.warm.commands import Command, run
+from tests.warm.commands import start as begin
+
 START_S_MAX = 30
 
 
@@ -20,7 +23,7 @@ START_S_MAX = 30
 class Served:
     """A running `portico serve`."""
 
-    process: "subprocess.Popen[str]"
+    process: "subprocess.Popen[str] | Command"
     base_url: str
     api_key: str
     data_dir: Path
@@ -42,37 +45,43 @@ class Served:
         return self.process.wait(30)
 
 
-CLI = ("-m", "portico.cli.main")
+def portico(
+    *words: str, cwd: Path | None = None, typed: str = ""
+) -> "subprocess.CompletedProcess[str]":
+    return run(*words, folder=cwd, typed=typed)
 
 
-def command(*words: str, program: tuple[str, ...] = CLI) -> list[str]:
-    return [sys.executable, *program, *words]
-
-
-def portico(*words: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        command(*words), capture_output=True, text=True, check=False, timeout=60, cwd=cwd
+def started(
+    words: tuple[str, ...], env: dict[str, str], program: tuple[str, ...]
+) -> "subprocess.Popen[str] | Command":
+    if not program:
+        return begin(*words, env=env)
+    return subprocess.Popen(
+        [sys.executable, *program, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=env,
     )
+
+
+COLD = ("-m", "portico.cli.main")
+"""A `program` for `start`: Python from the beginning, as a user starts it."""
 
 
 def start(
     data_dir: Path,
     *words: str,
     env: dict[str, str] | None = None,
-    program: tuple[str, ...] = CLI,
+    program: tuple[str, ...] = (),
     port: int = 0,
 ) -> Served:
-    """Start a server, on a free port or this one, and wait for its banner."""
-    process = subprocess.Popen(
-        command(
-            *("serve", "--port", str(port), "--data-dir", str(data_dir), "--json", *words),
-            program=program,
-        ),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **(env or {})},
-    )
+    """Start a server, on a free port or this one, and wait for its banner.
+
+    program: what Python is to run, from the beginning; left out, Portico in the warm process.
+    """
+    place = ("--port", str(port), "--data-dir", str(data_dir))
+    process = started(("serve", *place, "--json", *words), {**os.environ, **(env or {})}, program)
     assert process.stdout is not None
     readable, _, _ = select.select([process.stdout], [], [], START_S_MAX)
     line = process.stdout.readline() if readable else ""
@@ -89,12 +98,12 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
     """Starts servers; whatever still runs at the end is stopped."""
     running: list[Served] = []
 
-    def begin(*words: str, data_dir: Path | None = None, **more: Any) -> Served:
+    def serving(*words: str, data_dir: Path | None = None, **more: Any) -> Served:
         served = start(data_dir or tmp_path / "data", *words, **more)
         running.append(served)
         return served
 
-    yield begin
+    yield serving
     for served in running:
         end(served)
 

@@ -6,7 +6,6 @@ dialect's callers are read, and the answer comes back the same way.
 """
 
 import json
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +24,7 @@ from portico.db.database import connect_database
 from portico.kit.clock import SystemClock
 from portico.routing.keys import seal_of, sealed_key
 from portico.routing.registry import Registry
-from tests.whole.conftest import Served, command, end, start
+from tests.whole.conftest import Served, end, portico, start
 from tests.whole.wire import eventually, get, metric
 
 LIGHT = {"PORTICO_ENGINE_ENABLED": "false", "PORTICO_SERVER_DRAIN_S": "0"}
@@ -56,17 +55,12 @@ class Estate:
 def add(front: Served, name: str, kind: str, provider: Served, key: str, *words: str) -> str:
     """Register a model whose key comes over standard input; its deployment id."""
     url = provider.base_url if "openai" in kind else provider.base_url.removesuffix("/v1")
-    done = subprocess.run(
-        command(
-            *("model", "add", name, "--kind", kind, "--url", url, "--api-key-stdin"),
-            *("--data-dir", str(front.data_dir), "--json", *words),
-        ),
-        input=key + "\n",
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
+    done = portico(
+        *("model", "add", name, "--kind", kind, "--url", url, "--api-key-stdin"),
+        *("--data-dir", str(front.data_dir), "--json", *words),
+        typed=key + "\n",
     )
+    assert done.returncode == 0, done.stderr
     assert key not in done.stdout + done.stderr
     id = json.loads(done.stdout)["id"]
     assert isinstance(id, str)
@@ -377,19 +371,13 @@ def test_a_kept_key_is_nowhere_to_be_read(estate: Estate) -> None:
             assert key.encode() not in file.read_bytes(), file
     for path in ("/v1/models", "/metrics"):
         assert key.encode() not in get(front, path)[2]
-    examined = json.dumps(subprocess_doctor(front.data_dir))
+    examined = json.dumps(examined_by_doctor(front.data_dir))
     assert key not in examined
     assert "pt1." not in examined
 
 
-def subprocess_doctor(data_dir: Path) -> Any:
-    done = subprocess.run(
-        command("doctor", "--data-dir", str(data_dir), "--json"),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+def examined_by_doctor(data_dir: Path) -> Any:
+    done = portico("doctor", "--data-dir", str(data_dir), "--json")
     assert "pt1." not in done.stderr
     return json.loads(done.stdout)
 
@@ -400,13 +388,9 @@ def test_a_key_is_rotated_while_the_server_runs(
     front = serve(data_dir=tmp_path / "front", env=LIGHT)
     said = ("--upstream-model", "sim-echo")
     add(front, "mine", "anthropic", estate.provider, "a-wrong-key", *said)
-    done = subprocess.run(
-        command("model", "rotate-key", "mine", "--data-dir", str(front.data_dir)),
-        input=estate.provider.api_key,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
+    done = portico(
+        *("model", "rotate-key", "mine", "--data-dir", str(front.data_dir)),
+        typed=estate.provider.api_key,
     )
     assert done.returncode == 0, done.stderr
     eventually(lambda: metric(front, "portico_deployments_ready") == 1)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from portico.app import DEMO_MODEL
-from tests.whole.conftest import Served, portico
+from tests.whole.conftest import COLD, Served, portico
 from tests.whole.wire import ask, eventually, get, question
 
 Serve = Callable[..., Served]
@@ -71,7 +71,7 @@ def test_a_database_that_is_none(tmp_path: Path) -> None:
 
 
 def test_the_key_is_shown_once(serve: Serve) -> None:
-    first = serve("--simulated")
+    first = serve("--simulated", program=COLD)
     assert first.api_key.startswith("pk_live_")
     assert first.stop() == 0
     again = serve("--simulated", data_dir=first.data_dir)
@@ -191,7 +191,9 @@ def test_a_model_file_of_ones_own(serve: Serve, tmp_path: Path) -> None:
     own = tmp_path / "my-model.gguf"
     own.write_bytes(DEMO_MODEL.read_bytes())
     served = serve("--model", str(own))
-    status, _, body = ask(served, model="my-model", messages=question("Hello"))
+    status, _, body = ask(
+        served, model="my-model", messages=question("Hello"), max_completion_tokens=8
+    )
     assert status == 200
     assert json.loads(body)["choices"][0]["message"]["content"]
 
