@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, insert, select, update
 
+from portico.accounts.actors.paging import Window, paged
 from portico.accounts.people.model import Invitation
 from portico.db.tables import invitation
 
@@ -16,10 +17,10 @@ def add(connection: Connection, made: Invitation, pepper_id: str, digest: bytes)
     connection.execute(insert(invitation).values(**facts, pepper_id=pepper_id, digest=digest))
 
 
-def invitations(connection: Connection, organisation_id: str) -> list[Invitation]:
+def invitations(connection: Connection, organisation_id: str, window: Window) -> list[Invitation]:
     """Oldest first, those of the past included."""
     query = _of(select(*_SHOWN), organisation_id)
-    return _all(connection, query.order_by(invitation.c.created_at_ms, invitation.c.id))
+    return _all(connection, paged(query, invitation.c.id, window))
 
 
 def invitation_of(

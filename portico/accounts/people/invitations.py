@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from portico import errors
 from portico.accounts.actors.model import Errand, Rights, unknown
 from portico.accounts.actors.rights import rights_of_subject
+from portico.accounts.actors.paging import ALL, Window
 from portico.accounts.people import invitation_store, rules, store
 from portico.accounts.people.members import join
 from portico.accounts.people.model import Invitation, IssuedInvitation, Member
@@ -56,11 +57,13 @@ def invite(
     return IssuedInvitation(made, token)
 
 
-def list_invitations(errand: Errand, organisation_id: str) -> list[Invitation]:
+def list_invitations(
+    errand: Errand, organisation_id: str, window: Window = ALL
+) -> list[Invitation]:
     """Oldest first, those of the past included."""
     organisation_of(errand, organisation_id)
     errand.require("members:read")
-    return invitation_store.invitations(errand.connection, organisation_id)
+    return invitation_store.invitations(errand.connection, organisation_id, window)
 
 
 def invitation_of(errand: Errand, invitation_id: str) -> Invitation:
@@ -75,18 +78,18 @@ def invitation_of(errand: Errand, invitation_id: str) -> Invitation:
 
 
 def revoke_invitation(errand: Errand, invitation_id: str) -> Invitation:
-    """As it is afterwards; revoking it again changes nothing.
+    """As it is afterwards; of one that is revoked or has run out, nothing changes.
 
     Raises: Refusal: resource_not_found, permission_denied, rights_exceeded; conflict, for one that
     was accepted.
     """
     errand.require("members:write")
     before = invitation_of(errand, invitation_id)
-    check_role(errand, before.organisation_id, before.role, "organisation")
     if before.accepted_at_ms is not None:
         raise errors.CONFLICT(f"The invitation {invitation_id!r} was accepted.", field="id")
-    if before.revoked_at_ms is not None:
+    if not rules.is_open(before, errand.clock.wall_ms()):
         return before
+    check_role(errand, before.organisation_id, before.role, "organisation")
     after = replace(before, revoked_at_ms=errand.clock.wall_ms())
     invitation_store.change(errand.connection, before.id, revoked_at_ms=errand.clock.wall_ms())
     errand.note(

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 
 from portico import errors
 from portico.accounts.actors.model import Errand, unknown
+from portico.accounts.actors.paging import ALL, Window
 from portico.accounts.people import invitation_store, rules, store
 from portico.accounts.people.model import OWNER, Member, ProjectMember
 from portico.accounts.people.standing import check_not_last_owner, check_role, fit_keys
@@ -14,11 +15,11 @@ from portico.accounts.projects.service import organisation_of, project_of
 from portico.kit.ids import new_id
 
 
-def list_members(errand: Errand, organisation_id: str) -> list[Member]:
-    """Oldest first."""
+def list_members(errand: Errand, organisation_id: str, window: Window = ALL) -> list[Member]:
+    """By id."""
     organisation_of(errand, organisation_id)
     errand.require("members:read")
-    return store.members(errand.connection, organisation_id)
+    return store.members(errand.connection, organisation_id, window)
 
 
 def member_of(errand: Errand, organisation_id: str, subject_id: str) -> Member:
@@ -85,11 +86,13 @@ def remove_member(errand: Errand, organisation_id: str, subject_id: str) -> Memb
     return before
 
 
-def list_project_members(errand: Errand, project_id: str) -> list[ProjectMember]:
-    """People who are something in this project besides, oldest first."""
+def list_project_members(
+    errand: Errand, project_id: str, window: Window = ALL
+) -> list[ProjectMember]:
+    """People who are something in this project besides, by id."""
     project = project_of(errand, project_id)
     errand.require("members:read", project_id)
-    return store.project_members(errand.connection, project.organisation_id, project_id)
+    return store.project_members(errand.connection, project.organisation_id, project_id, window)
 
 
 def set_project_role(errand: Errand, project_id: str, subject_id: str, role: str) -> ProjectMember:

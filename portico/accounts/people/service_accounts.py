@@ -4,6 +4,7 @@ from dataclasses import asdict, replace
 
 from portico import errors
 from portico.accounts.actors.model import Errand, unknown
+from portico.accounts.actors.paging import ALL, Window
 from portico.accounts.people import rules, store
 from portico.accounts.people.model import ServiceAccount
 from portico.accounts.people.standing import check_role, fit_keys
@@ -33,13 +34,16 @@ def create_service_account(errand: Errand, project_id: str, name: str, role: str
     return made
 
 
-def list_service_accounts(errand: Errand, project_id: str | None = None) -> list[ServiceAccount]:
+def list_service_accounts(
+    errand: Errand, project_id: str | None = None, window: Window = ALL
+) -> list[ServiceAccount]:
     """Those that whoever asks may read, oldest first, disabled ones included."""
     errand.require_anywhere("service_accounts:read")
     if project_id is not None:
         project_of(errand, project_id)
-    found = store.accounts(errand.connection, errand.by.organisation_id, project_id)
-    return [each for each in found if "service_accounts:read" in errand.by.within(each.project_id)]
+    among = errand.by.projects_with("service_accounts:read")
+    whose = errand.by.organisation_id
+    return store.accounts(errand.connection, whose, project_id, window, among)
 
 
 def service_account_of(errand: Errand, account_id: str) -> ServiceAccount:

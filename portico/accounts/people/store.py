@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, delete, func, insert, select, update
 
+from portico.accounts.actors.paging import Window, paged
 from portico.accounts.people.model import Member, ProjectMember, ServiceAccount
 from portico.db.tables import admin_key, member, project, project_member, subject
 
@@ -63,11 +64,10 @@ def add_user(connection: Connection, user_id: str, email: str, name: str, now_ms
     )
 
 
-def members(connection: Connection, organisation_id: str) -> list[Member]:
-    """Oldest first."""
-    query = _MEMBER.where(member.c.organisation_id == organisation_id).order_by(
-        member.c.created_at_ms, member.c.subject_id
-    )
+def members(connection: Connection, organisation_id: str, window: Window) -> list[Member]:
+    """By id."""
+    of = _MEMBER.where(member.c.organisation_id == organisation_id)
+    query = paged(of, member.c.subject_id, window)
     return [Member(**row._mapping) for row in connection.execute(query)]
 
 
@@ -127,12 +127,10 @@ def remove_member(connection: Connection, organisation_id: str, subject_id: str)
 
 
 def project_members(
-    connection: Connection, organisation_id: str, project_id: str
+    connection: Connection, organisation_id: str, project_id: str, window: Window
 ) -> list[ProjectMember]:
-    """Oldest first, people only."""
-    query = _of_project(organisation_id, project_id).order_by(
-        project_member.c.created_at_ms, project_member.c.subject_id
-    )
+    """By id, people only."""
+    query = paged(_of_project(organisation_id, project_id), project_member.c.subject_id, window)
     return [ProjectMember(**row._mapping) for row in connection.execute(query)]
 
 
@@ -198,10 +196,17 @@ def add_account(connection: Connection, made: ServiceAccount) -> None:
 
 
 def accounts(
-    connection: Connection, organisation_id: str | None, project_id: str | None
+    connection: Connection,
+    organisation_id: str | None,
+    project_id: str | None,
+    window: Window,
+    among: tuple[str, ...] | None,
 ) -> list[ServiceAccount]:
-    """Oldest first, disabled ones included.  organisation_id, project_id: None for every one."""
-    query = _of(_ACCOUNT, organisation_id).order_by(subject.c.created_at_ms, subject.c.id)
+    """Oldest first, disabled ones included.  organisation_id, project_id: None for every one.
+    among: of these projects only; None: of all."""
+    query = paged(_of(_ACCOUNT, organisation_id), subject.c.id, window)
+    if among is not None:
+        query = query.where(subject.c.project_id.in_(among))
     if project_id is not None:
         query = query.where(subject.c.project_id == project_id)
     return [ServiceAccount(**row._mapping) for row in connection.execute(query)]
