@@ -4,22 +4,57 @@ import asyncio
 import logging
 
 import pytest
-from engines.openai_compatible.conftest import Bench, bench
-from engines.transport.upstream import sized
 
+from portico.engines.base import Abilities
 from portico.engines.load.asking import _PAGE_BYTES_MAX
 from portico.engines.load.model import Load
+from portico.engines.openai_compatible.engine import OpenAICompatible
+from portico.engines.openai_compatible.profile import Profile
+from portico.engines.openai_compatible.server import server_at
+from portico.engines.transport.native import NativeTransport
 from portico.kit.clock import SystemClock
 from portico.observe.metrics import Metrics
 from portico.routing.loads import Loads
 from portico.routing.model import Deployment
 from portico.routing.service import Routing
 from portico.routing.unplugged import Unplugged
+from tests.engines.transport.upstream import Upstream, sized
 
 pytestmark = pytest.mark.anyio
-__all__ = ["bench"]
 
 PAGE = b"vllm:num_requests_running 3\nvllm:num_requests_waiting 1\n"
+
+
+class Bench:
+    """One server that is asked for its load."""
+
+    def __init__(self):
+        self.transport = NativeTransport()
+        self._upstreams = []
+
+    @property
+    def seen(self):
+        return [request for upstream in self._upstreams for request in upstream.requests]
+
+    async def engine(self, script, kind="vllm"):
+        upstream = Upstream(script)
+        await upstream.open()
+        self._upstreams.append(upstream)
+        profile = Profile(kind, "m", Abilities(frozenset(), 4_096, 4), clean=True)
+        server = server_at(f"http://127.0.0.1:{upstream.origin.port}")
+        return OpenAICompatible(server, profile, self.transport, SystemClock())
+
+    async def close(self):
+        await self.transport.close()
+        for upstream in self._upstreams:
+            await upstream.close()
+
+
+@pytest.fixture
+async def bench():
+    bench = Bench()
+    yield bench
+    await bench.close()
 
 
 def showing(*pages):
@@ -38,8 +73,8 @@ def showing(*pages):
     return script
 
 
-async def serving(bench: Bench, script, **profile):
-    engine = await bench.engine(script, **{"kind": "vllm", **profile})
+async def serving(bench, script, kind="vllm"):
+    engine = await bench.engine(script, kind)
     ways = [Deployment(f"h/{name}", name, engine, "vllm", 0, alias="up-1") for name in "ab"]
     return Loads(Routing(ways), bench.transport, 5.0)
 
@@ -91,7 +126,7 @@ async def test_only_servers_that_have_such_a_page_are_asked(bench):
 
 
 async def test_a_server_that_is_gone_is_forgotten(bench):
-    engine = await bench.engine(showing(PAGE), kind="vllm")
+    engine = await bench.engine(showing(PAGE))
     routing = Routing([Deployment("h/a", "a", engine, "vllm", 0)])
     loads = Loads(routing, bench.transport, 5.0)
     await loads.round()

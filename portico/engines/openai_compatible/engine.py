@@ -7,6 +7,7 @@ read into events.  The rest of this room says what is changed
 """
 
 import asyncio
+import dataclasses
 
 from msgspec.structs import replace
 
@@ -204,7 +205,7 @@ class OpenAICompatible:
         efforts = efforts_told(refusals.Said(said, self._server).message, asked.body)
         if efforts is None:
             return False
-        self._profile = replace(self._profile, efforts=efforts)
+        self._profile = dataclasses.replace(self._profile, efforts=efforts)
         return True
 
     async def _not_a_stream(self, answer: Answer) -> Exception:
