@@ -41,20 +41,20 @@ def _words(_: object, tokens: Sequence[Token]) -> tuple[str, ...]:
     return tuple(" ".join(token.value for token in tokens).replace(",", " ").split())
 
 
-def _list(help: str) -> Parameter:
+def listed(help: str) -> Parameter:
     return Parameter(help=help, converter=_words, n_tokens=1, accepts_keys=False)
 
 
 Scopes = Annotated[
     tuple[str, ...] | None,
-    _list(f"What it may do, with commas: {', '.join(sorted(KEY_SCOPES))}.  Left out: all of it."),
+    listed(f"What it may do, with commas: {', '.join(sorted(KEY_SCOPES))}.  Left out: all of it."),
 ]
 Models = Annotated[
-    tuple[str, ...] | None, _list("Models it may name, with commas.  Left out: all.")
+    tuple[str, ...] | None, listed("Models it may name, with commas.  Left out: all.")
 ]
 Networks = Annotated[
     tuple[str, ...] | None,
-    _list("Where it may come from, such as 203.0.113.0/24, with commas.  Left out: anywhere."),
+    listed("Where it may come from, such as 203.0.113.0/24, with commas.  Left out: anywhere."),
 ]
 _UNITS_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -86,7 +86,7 @@ def create(
     settings = settings_for(None, server={"data_dir": data_dir})
     database = database_of(settings)
     clock = SystemClock()
-    expires_at_ms = None if expires_in is None else clock.wall_ms() + _duration_ms(expires_in)
+    expires_at_ms = None if expires_in is None else clock.wall_ms() + duration_ms(expires_in)
     concurrency = settings.queue.key_concurrency if concurrency is None else concurrency
     if concurrency < 1:
         stop(Exit.USAGE, f"--concurrency is {concurrency}; it must be at least 1.")
@@ -102,7 +102,7 @@ def create(
         owner_id=owner,
     )
     with refusals():
-        peppers = _peppers(settings)
+        peppers = peppers_of(settings)
         issued = database.write(
             lambda connection: create_key(operator(connection, clock), peppers, wish, project)
         )
@@ -139,7 +139,7 @@ def list_all(
                 key.id,
                 key.name,
                 f"{key.prefix}…{key.last4}",
-                _day(key.created_at_ms),
+                day(key.created_at_ms),
                 key.compatibility or _AS_PROJECT,
                 _state(key),
             )
@@ -201,9 +201,9 @@ def replace_one(
     """Make a key like another, which ends after an overlap and says so in its answers until then."""
     settings = settings_for(None, server={"data_dir": data_dir})
     database, clock = database_of(settings), SystemClock()
-    overlap_ms = _duration_ms(overlap, "--overlap")
+    overlap_ms = duration_ms(overlap, "--overlap")
     with refusals():
-        peppers = _peppers(settings)
+        peppers = peppers_of(settings)
         issued = database.write(
             lambda connection: replace_key(operator(connection, clock), peppers, key_id, overlap_ms)
         )
@@ -227,7 +227,7 @@ def revoke(key_id: str, /, *, data_dir: DataDir = None, json: Json = False) -> N
     console.print(f"{key.id} is revoked.", markup=False)
 
 
-def _peppers(settings: Settings) -> tuple[Pepper, ...]:
+def peppers_of(settings: Settings) -> tuple[Pepper, ...]:
     try:
         return read_peppers(Path(settings.server.data_dir))
     except PepperLost as error:
@@ -244,7 +244,7 @@ def _say_issued(issued: IssuedKey, *, json: bool) -> None:
     )
 
 
-def _duration_ms(text: str, option: str = "--expires-in") -> int:
+def duration_ms(text: str, option: str = "--expires-in") -> int:
     found = re.fullmatch(r"(\d+)([mhd])", text)
     if not found:
         stop(Exit.USAGE, f"{option} is {text!r}; write it as 30d, 12h or 15m.")
@@ -255,7 +255,7 @@ def _shown(key: Key) -> dict[str, object]:
     return {name: getattr(key, name) for name in Key.__dataclass_fields__}
 
 
-def _day(epoch_ms: int) -> str:
+def day(epoch_ms: int) -> str:
     return f"{datetime.fromtimestamp(epoch_ms / 1000, UTC):%Y-%m-%d %H:%M}"
 
 
@@ -265,8 +265,8 @@ def _opens(key: Key, now_ms: int) -> bool:
 
 def _state(key: Key) -> str:
     if key.revoked_at_ms is not None:
-        return f"revoked {_day(key.revoked_at_ms)}"
+        return f"revoked {day(key.revoked_at_ms)}"
     if key.expires_at_ms is None:
         return "active"
     ends = "until" if _opens(key, SystemClock().wall_ms()) else "expired"
-    return f"{ends} {_day(key.expires_at_ms)}"
+    return f"{ends} {day(key.expires_at_ms)}"

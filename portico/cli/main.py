@@ -23,6 +23,10 @@ COMMANDS = {
         "portico.cli.tenants.organisation:app",
         "Create, list, rename, suspend and resume organisations.",
     ),
+    "admin-key": (
+        "portico.cli.admin_key:app",
+        "Create, list and revoke keys of the admin API.",
+    ),
     "project": (
         "portico.cli.tenants.project:app",
         "Create, list and archive projects, and say what they allow and keep.",

@@ -130,11 +130,12 @@ def _for_somebody(errand: Errand, wish: AdminKeyWish) -> AdminKeyWish:
 def _within_rights(errand: Errand, key: AdminKey) -> AdminKey:
     """`key`, where it opens no more than its maker may."""
     by = errand.by
-    wanted = _opened(errand.connection, key, by.actor)
-    if key.owner_id is not None and not (wanted.scopes or wanted.in_projects):
-        raise unknown("member", key.owner_id)
-    has = wanted.scopes.union(*wanted.in_projects.values())
+    owner = _opened(errand.connection, replace(key, scopes=None), by.actor)
+    has = owner.scopes.union(*owner.in_projects.values())
+    if not has:
+        raise unknown("member", key.owner_id or "")
     rules.check_covered(frozenset(key.scopes or ()) - has, "owner")
+    wanted = _opened(errand.connection, key, by.actor)
     missing = set(wanted.scopes - by.scopes)
     for project_id, scopes in wanted.in_projects.items():
         missing |= scopes - by.within(project_id)

@@ -1,0 +1,138 @@
+"""How objects look in answers, and what questions may say.  Pure.
+
+Times are RFC 3339, UTC, to the second.  Lists come in pages: `limit` (1 to 100, 20 if left out) and
+`after`, the id of the last object of the page before.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from msgspec import UNSET, UnsetType
+
+from portico import errors
+from portico.accounts.actors.paging import Window
+from portico.admin.operation import Ask, Told
+
+PAGE_MAX = 100
+_PAGE = 20
+_ID_MAX = 200
+T = TypeVar("T")
+
+
+def rfc3339(moment_ms: int | None) -> str | None:
+    if moment_ms is None:
+        return None
+    return f"{datetime.fromtimestamp(moment_ms // 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def said(value: T | UnsetType) -> T | None:
+    """Of a change: None for what it does not speak of."""
+    return None if value is UNSET else value
+
+
+def moment_ms(moment: datetime | None) -> int | None:
+    return None if moment is None else round(moment.timestamp() * 1000)
+
+
+def moment_of(ask: Ask, name: str) -> int | None:
+    """A parameter that is a date or time.  Raises: Refusal: invalid_value."""
+    text = ask.query.get(name, "")
+    if not text:
+        return None
+    try:
+        # A "+" in a query is a blank once decoded.
+        found = datetime.fromisoformat(text.replace(" ", "+"))
+        moment = round(found.replace(tzinfo=found.tzinfo or UTC).timestamp() * 1000)
+        if moment < 0:
+            raise ValueError("before 1970")
+        return moment
+    except (ValueError, OverflowError):
+        raise errors.INVALID_VALUE(
+            f"{name!r} is {text[:100]!r}; it must be a date or time such as 2026-11-21T00:00:00Z.",
+            field=name,
+            value=text[:100],
+        ) from None
+
+
+def choice_of(ask: Ask, name: str, options: Sequence[str], default: str) -> str:
+    """A parameter that is one of a few words.  Raises: Refusal: invalid_value."""
+    text = ask.query.get(name) or default
+    if text not in options:
+        raise errors.INVALID_VALUE(
+            f"{name!r} is {text[:100]!r}; it must be one of {', '.join(options)}.",
+            field=name,
+            value=text[:100],
+            limit=list(options),
+        )
+    return text
+
+
+def given(ask: Ask, name: str) -> str:
+    """A parameter that must be there.  Raises: Refusal: missing_field."""
+    text = ask.query.get(name, "")
+    if not text:
+        raise errors.MISSING_FIELD(
+            f"{name!r} is missing.", field=name, remedy=f"Add `?{name}=...` to the URL."
+        )
+    return text
+
+
+def window_of(ask: Ask) -> Window:
+    """One more than the page holds, to see whether there are more.
+
+    Raises: Refusal: out_of_range, invalid_value.
+    """
+    return Window(ask.query.get("after", "")[:_ID_MAX], limit_of(ask) + 1)
+
+
+def limit_of(ask: Ask) -> int:
+    text = ask.query.get("limit", "") or str(_PAGE)
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+        raise errors.INVALID_VALUE(
+            f"'limit' is {text[:100]!r}; it must be a whole number.",
+            field="limit",
+            value=text[:100],
+        )
+    if not 1 <= int(text) <= PAGE_MAX:
+        raise errors.OUT_OF_RANGE(
+            f"'limit' is {text}; it must be 1 to {PAGE_MAX}.",
+            field="limit",
+            value=int(text),
+            limit=PAGE_MAX,
+        )
+    return int(text)
+
+
+def page(ask: Ask, found: Sequence[T], shown: Callable[[T], Told]) -> Told:
+    """found: what a store gave for `window_of`."""
+    size = limit_of(ask)
+    data = [shown(each) for each in found[:size]]
+    return {
+        "object": "list",
+        "data": data,
+        "first_id": data[0]["id"] if data else None,
+        "last_id": data[-1]["id"] if data else None,
+        "has_more": len(found) > size,
+    }
+
+
+def page_of_all(ask: Ask, found: Sequence[T], shown: Callable[[T], Told]) -> Told:
+    """found: everything there is; few, and in the order in which they are shown."""
+    ids = [shown(each)["id"] for each in found]
+    after = ask.query.get("after", "")
+    start = ids.index(after) + 1 if after in ids else 0
+    return page(ask, found[start : start + limit_of(ask) + 1], shown)
+
+
+def plain(facts: Mapping[str, Any], kind: str, *hidden: str) -> Told:
+    """A noun of ours as an object: `..._ms` become times, the rest stays."""
+    shown: Told = {"object": kind, "id": facts.get("id")}
+    for name, value in facts.items():
+        if name in hidden:
+            continue
+        if name.endswith("_at_ms"):
+            shown[name.removesuffix("_ms")] = rfc3339(value)
+        else:
+            shown[name] = value
+    return shown

@@ -1,0 +1,156 @@
+"""The admin API on a real socket and a real database, and people of every kind to ask it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+
+from portico.accounts.actors.model import Errand, operator
+from portico.accounts.admin_keys.last_use import LastUse
+from portico.accounts.admin_keys.model import AdminKeyWish
+from portico.accounts.admin_keys.service import create_admin_key
+from portico.accounts.keys.model import KeyWish
+from portico.accounts.keys.service import create_key
+from portico.accounts.people.members import add_member, set_project_role
+from portico.accounts.people.service_accounts import create_service_account
+from portico.accounts.projects.service import create_organisation, create_project
+from portico.accounts.service import open_accounts
+from portico.admin.desk import Desk
+from portico.admin.operation import Secrets
+from portico.admin.routes import routes
+from portico.app.dialects import OPENAI_CHAT
+from portico.callers.pepper import Pepper
+from portico.db.database import Database, open_database
+from portico.db.readers import Readers
+from portico.db.writer import Writer
+from portico.door.dispatch import Dispatch
+from portico.door.routes import Route, Routes
+from portico.kit.clock import Clock, SystemClock
+from portico.kit.sealing import Seal
+from tests.db.storage import QUICK, Health
+from tests.door.scene import Answer, Scene, Watching, Wire, request, serving
+
+T = TypeVar("T")
+KEEP_MS = 3_600_000
+
+
+@dataclass
+class Site:
+    """An open database with its peppers."""
+
+    database: Database
+    peppers: tuple[Pepper, ...]
+    clock: Clock = field(default_factory=SystemClock)
+
+    def does(self, work: Callable[[Errand], T]) -> T:
+        """As the operator."""
+        return self.database.write(lambda connection: work(operator(connection, self.clock)))
+
+    def rows(self, query: str) -> list[Any]:
+        return self.database.read(lambda c: list(c.exec_driver_sql(query).mappings()))
+
+    def organisation(self, name: str = "Acme") -> str:
+        return self.does(lambda e: create_organisation(e, name).id)
+
+    def project(self, organisation_id: str, name: str = "Main") -> str:
+        return self.does(lambda e: create_project(e, organisation_id, name).id)
+
+    def key(self, project_id: str, **wish: Any) -> tuple[str, str]:
+        """Its id and itself."""
+        wished = KeyWish("a key", **wish)
+        made = self.does(lambda e: create_key(e, self.peppers, wished, project_id))
+        return made.key.id, made.secret
+
+    def member(self, organisation_id: str, role: str, email: str = "") -> str:
+        email = email or f"{role}@{organisation_id[-12:]}.test"
+        return self.does(lambda e: add_member(e, organisation_id, email, role)).subject_id
+
+    def in_project(self, project_id: str, subject_id: str, role: str) -> str:
+        self.does(lambda e: set_project_role(e, project_id, subject_id, role))
+        return subject_id
+
+    def service_account(self, project_id: str, role: str) -> str:
+        return self.does(lambda e: create_service_account(e, project_id, "robot", role)).id
+
+    def admin_key(self, **wish: Any) -> str:
+        """The operator's, unless it says whose."""
+        return self.admin_key_and_id(**wish)[1]
+
+    def admin_key_and_id(self, **wish: Any) -> tuple[str, str]:
+        wished = AdminKeyWish("an admin key", **wish)
+        made = self.does(lambda e: create_admin_key(e, self.peppers, wished))
+        return made.key.id, made.secret
+
+
+def site(folder: Path, url: str = "", clock: Clock | None = None) -> Site:
+    database = open_database(folder, url)
+    clock = clock or SystemClock()
+    peppers, _ = open_accounts(database, folder, clock)
+    return Site(database, peppers, clock)
+
+
+@dataclass
+class Office:
+    site: Site
+    scene: Scene
+    wire: Wire
+    routes: tuple[Route, ...]
+    last_use: LastUse
+
+    async def ask(
+        self, method: str, path: str, key: str = "", body: Any = None, *headers: str
+    ) -> Answer:
+        raw = b"" if body is None else json.dumps(body).encode()
+        lines = [*headers, *([f"Authorization: Bearer {key}"] if key else [])]
+        url = path if path.startswith("/security") else f"/admin/v1{path}"
+        await self.wire.send(request(url, raw, *lines, method=method))
+        return await self.wire.answer()
+
+
+class Rehearsing:
+    """A writer, or readers, of which nothing remains: what they did is undone before they answer."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.changes = 0
+
+    async def run(self, change: Callable[[Connection], T]) -> T:
+        await asyncio.sleep(0)
+        with self._database.connect() as connection:
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            self._database.backend.begin(driver)
+            try:
+                return change(connection)
+            finally:
+                driver.rollback()
+
+
+@asynccontextmanager
+async def office(site: Site, *, rehearsing: bool = False) -> AsyncIterator[Office]:
+    """rehearsing: every request finds the site as it was."""
+    readers: Any = Readers(site.database)
+    writer: Any = Writer(site.database, site.clock, Health(), QUICK)
+    writer.start()
+    work: Any = Rehearsing(site.database) if rehearsing else None
+    last_use = LastUse(writer.run, site.clock)
+    secrets = Secrets(site.peppers, Seal([each.secret for each in site.peppers]))
+    desk = Desk(
+        *(work or readers, work or writer, site.clock, secrets, last_use),
+        keep_ms=KEEP_MS,
+        compression=True,
+    )
+    made = routes(desk, "0")
+    dispatch = Dispatch(Routes(made), OPENAI_CHAT.render, Watching())
+    try:
+        async with serving(dispatch.serve) as scene:
+            wire = await scene.connect()
+            yield Office(site, scene, wire, tuple(made), last_use)
+    finally:
+        await writer.close()
+        readers.close()
