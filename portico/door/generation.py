@@ -112,7 +112,7 @@ class Visit:
         self._prompt = prompt = dialect.parse(whole, hints)
         prompt.compatibility = caller.compatibility
         if prompt.media_characters and terms.media is not None:
-            self._prompt = prompt = await self._fitted(terms.media, prompt, caller)
+            self._prompt = prompt = await self._fitted(terms.media, prompt, caller, hints)
         if terms.salts is not None:
             prompt.cache_salt = terms.salts.of(caller, prompt.model)
         if prompt.compatibility == "strict":
@@ -131,11 +131,12 @@ class Visit:
             )
         return prompt
 
-    async def _fitted(self, media: Media, prompt: Prompt, caller: Caller) -> Prompt:
-        dialect = self._terms.dialect
-        return await media.fit(
-            prompt, caller, lambda said: dialect.parse(said, prompt.hints), self.leaving
-        )
+    async def _fitted(
+        self, media: Media, prompt: Prompt, caller: Caller, hints: dict[str, str]
+    ) -> Prompt:
+        """hints: that it was parsed with; those it has itself are fewer."""
+        parse = self._terms.dialect.parse
+        return await media.fit(prompt, caller, lambda said: parse(said, hints), self.leaving)
 
     def admitted(self, lines: bytes) -> None:
         self._exchange.also += lines
