@@ -3,6 +3,7 @@
 Bytes that an engine of this dialect did give (`Delta.raw`) go through untouched.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,10 +22,9 @@ from portico.canon.delta import (
     ToolCallBegan,
 )
 from portico.canon.prompt import Prompt
-from portico.dialects.openai_chat.chunks import DONE
+from portico.dialects.openai_chat.chunked import ChunkedStream
 from portico.dialects.openai_chat.usage import usage_of
-from portico.dialects.writing import PING, Running, encode
-from portico.kit.sse import frame
+from portico.dialects.writing import Running, encode
 
 _SAYS: dict[FinishReason, str] = {
     "stop_sequence": "stop",
@@ -51,40 +51,16 @@ def _start(kind: str, prompt: Prompt, request_id: str, created_s: int) -> dict[s
     }
 
 
-class StreamWriter:
-    """One stream of `chat.completion.chunk`, in the order clients rely on.
+class StreamWriter(ChunkedStream):
+    """One stream of `chat.completion.chunk`.
 
     request_id: becomes the id of every chunk.  created_s: Unix time.
     """
 
     def __init__(self, prompt: Prompt, request_id: str, created_s: int) -> None:
-        start = _start("chat.completion.chunk", prompt, request_id, created_s)
-        self._start = encode(start)[:-1]
-        self._end = b',"usage":null}' if prompt.wants_usage else b"}"
-        self._wants_usage = prompt.wants_usage
-        self._choices = prompt.choices
+        super().__init__(prompt, _start("chat.completion.chunk", prompt, request_id, created_s))
         self._calls: dict[int, dict[int, bool]] = {}
         """Choices begun, and the tool calls each has made: is it a custom tool's?"""
-        self._finished: set[int] = set()
-        self._running = Running()
-        self._relayed = False
-        """The engine's own chunks are out: every choice has begun there."""
-        self._cut = ""
-
-    def write(self, delta: Delta) -> bytes:
-        """The events for `delta`; after the one with `last`, nothing may follow."""
-        self._running.count(delta)
-        if delta.raw:
-            self._relayed = True
-            return delta.raw
-        self._cut = delta.cut
-        written = [part for event in delta.events for part in self._write_event(event)]
-        if delta.last:
-            written += self._write_end()
-        return b"".join(written)
-
-    def ping(self) -> bytes:
-        return PING
 
     def _write_event(self, event: Event) -> list[bytes]:
         if isinstance(event, Sealed):
@@ -94,13 +70,13 @@ class StreamWriter:
         match event:
             case Text():
                 logprobs = {"content": event.logprobs, "refusal": None} if event.logprobs else None
-                return [*written, self._chunk(choice, {"content": event.text}, logprobs=logprobs)]
+                return [*written, self._said(choice, {"content": event.text}, logprobs=logprobs)]
             case Reasoning():
-                return [*written, self._chunk(choice, {"reasoning_content": event.text})]
+                return [*written, self._said(choice, {"reasoning_content": event.text})]
             case Refused():
-                return [*written, self._chunk(choice, {"refusal": event.text})]
+                return [*written, self._said(choice, {"refusal": event.text})]
             case ToolCallBegan() | ToolArguments():
-                return [*written, self._chunk(choice, {"tool_calls": [self._call(event)]})]
+                return [*written, self._said(choice, {"tool_calls": [self._call(event)]})]
             case Finished():
                 return [*written, *self._finish(choice, event.reason)]
 
@@ -114,7 +90,7 @@ class StreamWriter:
         if self._relayed:
             return []
         start = {"role": "assistant", "content": "", "refusal": None}
-        return [self._chunk(index, start) for index in begun]
+        return [self._said(index, start) for index in begun]
 
     def _call(self, event: ToolCallBegan | ToolArguments) -> dict[str, Any]:
         calls = self._calls[event.choice]
@@ -126,23 +102,13 @@ class StreamWriter:
         named = {"name": event.name, member: ""}
         return {"index": event.index, "id": event.id, "type": kind, kind: named}
 
-    def _finish(self, choice: int, said: FinishReason) -> list[bytes]:
-        if choice in self._finished:
-            return []
-        self._finished.add(choice)
-        return [self._chunk(choice, {}, reason=_reason(said, bool(self._calls[choice])))]
+    def _begun(self) -> Iterable[int]:
+        return self._calls
 
-    def _write_end(self) -> list[bytes]:
-        written: list[bytes] = []
-        for choice in sorted({*self._calls, *range(self._choices)}):
-            written += self._begin(choice)
-            written += self._finish(choice, "stop")
-        if self._wants_usage:
-            usage = encode(usage_of(self._running.total()))
-            written.append(frame(self._start + b',"choices":[],"usage":' + usage + b"}"))
-        return [*written, DONE]
+    def _last_of(self, choice: int, said: FinishReason) -> bytes:
+        return self._said(choice, {}, reason=_reason(said, bool(self._calls[choice])))
 
-    def _chunk(
+    def _said(
         self,
         choice: int,
         delta: dict[str, Any],
@@ -150,10 +116,9 @@ class StreamWriter:
         logprobs: dict[str, Any] | None = None,
         reason: str | None = None,
     ) -> bytes:
-        body = {"index": choice, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
-        if self._cut and reason is not None:
-            body["portico_stop_reason"] = self._cut
-        return frame(self._start + b',"choices":[' + encode(body) + b"]" + self._end)
+        return self._chunk(
+            {"index": choice, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
+        )
 
 
 @dataclass(slots=True)

@@ -3,16 +3,16 @@
 Bytes that an engine of this dialect did give (`Delta.raw`) go through untouched.
 """
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from portico.canon.delta import Delta, Event, Finished, FinishReason, Refused, Text
 from portico.canon.prompt import Prompt
-from portico.dialects.openai_chat.chunks import DONE
+from portico.dialects.openai_chat.chunked import ChunkedStream
 from portico.dialects.openai_chat.usage import usage_of
 from portico.dialects.openai_completions.parse import prompts_of, read
-from portico.dialects.writing import PING, Running, encode
-from portico.kit.sse import frame
+from portico.dialects.writing import Running, encode
 
 _SAYS: dict[FinishReason, str] = {
     "length": "length",
@@ -31,7 +31,6 @@ class _Choice:
     text: list[str] = field(default_factory=list)
     characters: int = 0
     reason: str = "stop"
-    finished: bool = False
     logprobs: dict[str, list[Any]] | None = None
 
 
@@ -47,8 +46,9 @@ class Saying:
     def choice(self, index: int) -> _Choice:
         return self._choices.setdefault(index, _Choice())
 
-    def begins(self, index: int) -> bool:
-        return index not in self._choices
+    @property
+    def begun(self) -> Collection[int]:
+        return self._choices
 
     def echo(self, index: int) -> str:
         """What stands before the answer: its prompt, where that was asked for."""
@@ -98,33 +98,14 @@ def _start(prompt: Prompt, request_id: str, created_s: int) -> dict[str, Any]:
     }
 
 
-class StreamWriter:
+class StreamWriter(ChunkedStream):
     """request_id: becomes the id of every chunk.  created_s: Unix time."""
 
     def __init__(self, prompt: Prompt, request_id: str, created_s: int) -> None:
-        self._prompt = prompt
-        self._start = encode(_start(prompt, request_id, created_s))[:-1]
-        self._end = b',"usage":null}' if prompt.wants_usage else b"}"
+        super().__init__(prompt, _start(prompt, request_id, created_s))
         self._saying = Saying(prompt)
-        self._running = Running()
-        self._relayed = False
-        self._cut = ""
 
-    def write(self, delta: Delta) -> bytes:
-        self._running.count(delta)
-        if delta.raw:
-            self._relayed = True
-            return delta.raw
-        self._cut = delta.cut
-        written = [part for event in delta.events for part in self._event(event)]
-        if delta.last:
-            written += self._ending()
-        return b"".join(written)
-
-    def ping(self) -> bytes:
-        return PING
-
-    def _event(self, event: Event) -> list[bytes]:
+    def _write_event(self, event: Event) -> list[bytes]:
         written = self._begin(event.choice)
         choice = self._saying.choice(event.choice)
         if isinstance(event, Finished):
@@ -133,45 +114,33 @@ class StreamWriter:
         if text:
             told = self._saying.logprobs(choice, event) if isinstance(event, Text) else None
             choice.characters += len(text)
-            written.append(self._chunk(event.choice, text, told))
+            written.append(self._said(event.choice, text, told))
         return written
 
-    def _begin(self, index: int) -> list[bytes]:
-        if not self._saying.begins(index):
+    def _begun(self) -> Iterable[int]:
+        return self._saying.begun
+
+    def _begin(self, choice: int) -> list[bytes]:
+        if choice in self._saying.begun:
             return []
-        choice = self._saying.choice(index)
-        echo = "" if self._relayed else self._saying.echo(index)
-        choice.characters = len(echo)
-        return [self._chunk(index, echo)] if echo else []
+        said = self._saying.choice(choice)
+        echo = "" if self._relayed else self._saying.echo(choice)
+        said.characters = len(echo)
+        return [self._said(choice, echo)] if echo else []
 
-    def _finish(self, index: int, reason: FinishReason) -> list[bytes]:
-        choice = self._saying.choice(index)
-        if choice.finished:
-            return []
-        choice.finished = True
-        return [self._chunk(index, "", reason=_SAYS.get(reason, "stop"))]
+    def _last_of(self, choice: int, said: FinishReason) -> bytes:
+        return self._said(choice, "", reason=_SAYS.get(said, "stop"))
 
-    def _ending(self) -> list[bytes]:
-        written = []
-        for index in range(self._prompt.choices):
-            written += self._begin(index)
-            written += self._finish(index, "stop")
-        if self._prompt.wants_usage:
-            usage = encode(usage_of(self._running.total()))
-            written.append(frame(self._start + b',"choices":[],"usage":' + usage + b"}"))
-        return [*written, DONE]
-
-    def _chunk(
+    def _said(
         self,
-        index: int,
+        choice: int,
         text: str,
         logprobs: dict[str, list[Any]] | None = None,
         reason: str | None = None,
     ) -> bytes:
-        body = {"text": text, "index": index, "logprobs": logprobs, "finish_reason": reason}
-        if self._cut and reason is not None:
-            body["portico_stop_reason"] = self._cut
-        return frame(self._start + b',"choices":[' + encode(body) + b"]" + self._end)
+        return self._chunk(
+            {"text": text, "index": choice, "logprobs": logprobs, "finish_reason": reason}
+        )
 
 
 class AnswerWriter:
@@ -203,7 +172,7 @@ class AnswerWriter:
         return b""
 
     def _begun(self, index: int) -> _Choice:
-        if not self._saying.begins(index):
+        if index in self._saying.begun:
             return self._saying.choice(index)
         choice = self._saying.choice(index)
         echo = self._saying.echo(index)
