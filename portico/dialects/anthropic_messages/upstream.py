@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
-
 from portico.canon.conversation import (
     AudioPart,
     Conversation,
@@ -23,12 +21,14 @@ from portico.canon.prompt import Prompt
 from portico.dialects.anthropic_messages.reader import ISSUER, REDACTED
 from portico.dialects.losses import Losses
 from portico.dialects.media import kind_and_data
-from portico.dialects.outbound.hosted import by_type, without_hosted
+from portico.dialects.outbound.hosted import by_type, without_hosted, without_kept
 from portico.dialects.outbound.schemas import closed, narrowed
 from portico.dialects.outbound.translation import (
     Body,
     Translation,
+    asked_alone,
     function_of,
+    instructions_of,
     object_of,
     present,
 )
@@ -85,8 +85,7 @@ def passed(prompt: Prompt, model: str, losses: Losses) -> Body:
     for name in _BETA_MEMBERS:
         if fields.pop(name, None) is not None:
             losses.drop(name, "it belongs to a beta that is not passed on")
-    if fields.get("container") not in (None, msgspec.Raw(b"null")):
-        raise losses.refusal("container", "it names something kept in the operator's account")
+    without_kept(fields, ("container",), losses)
     without_hosted(fields, _hosted, _chosen, losses)
     return fields
 
@@ -122,11 +121,13 @@ def _check(t: Translation) -> None:
     t.refuse("n", t.prompt.choices if t.prompt.choices > 1 else None, "it gives one answer")
     t.refuse("logprobs", conversation.top_logprobs, "it tells no log probabilities")
     t.refuse("logit_bias", chosen.logit_bias, "it has none")
-    t.drop("seed", chosen.seed, "it has none")
-    t.drop("frequency_penalty", chosen.frequency_penalty, "it has none")
-    t.drop("presence_penalty", chosen.presence_penalty, "it has none")
-    t.drop("verbosity", conversation.verbosity, "it has none")
-    t.drop("prompt_cache_key", conversation.cache_key, "it has none")
+    t.lack(
+        seed=chosen.seed,
+        frequency_penalty=chosen.frequency_penalty,
+        presence_penalty=chosen.presence_penalty,
+        verbosity=conversation.verbosity,
+        prompt_cache_key=conversation.cache_key,
+    )
 
 
 def _output_tokens(t: Translation) -> int:
@@ -138,17 +139,14 @@ def _output_tokens(t: Translation) -> int:
 
 
 def _conversation(t: Translation, history: History) -> Body:
-    system = [message.text for message in history.system if message.text]
-    if history.moved:
-        t.losses.map("messages", "later instructions are moved to the first ones")
+    system = instructions_of(t, history)
     if t.conversation.output_schema == {}:
         t.losses.emulate("response_format", "it has no answers of any JSON object")
         system.append(_JSON_ONLY)
     messages = [_turn(turn, t.losses) for turn in history.turns]
     messages = [message for message in messages if message["content"]]
     if not messages and system:
-        t.losses.map("messages", "instructions alone are asked as a question")
-        messages, system = [{"role": "user", "content": "\n\n".join(system)}], []
+        messages, system = [{"role": "user", "content": asked_alone(t, system)}], []
     return {"system": "\n\n".join(system) or None, "messages": messages}
 
 

@@ -23,12 +23,14 @@ from portico.canon.prompt import Prompt
 from portico.dialects.gemini.reader import ISSUER
 from portico.dialects.losses import Losses
 from portico.dialects.media import kind_and_data
-from portico.dialects.outbound.hosted import without_hosted
+from portico.dialects.outbound.hosted import without_hosted, without_kept
 from portico.dialects.outbound.schemas import narrowed
 from portico.dialects.outbound.translation import (
     Body,
     Translation,
+    asked_alone,
     function_of,
+    instructions_of,
     object_of,
     present,
 )
@@ -65,9 +67,7 @@ _SOUND = {"wav": "audio/wav", "mp3": "audio/mp3"}
 def passed(prompt: Prompt, model: str, losses: Losses) -> Body:
     """The caller's own request; `model` stands in the path.  Raises: Refusal."""
     fields: Body = {name: raw for name, raw in prompt.fields.items() if name not in _NOT_OURS}
-    for name in _KEPT_ELSEWHERE:
-        if fields.get(name) not in (None, msgspec.Raw(b"null"), msgspec.Raw(b'""')):
-            raise losses.refusal(name, "it names something kept in the operator's account")
+    without_kept(fields, _KEPT_ELSEWHERE, losses)
     without_hosted(fields, _parted, _chosen, losses)
     return fields
 
@@ -91,14 +91,13 @@ def translated(t: Translation) -> Body:
     """Any other request.  Raises: Refusal: something in it cannot be said here."""
     conversation = t.conversation
     history = history_of(conversation.items)
-    system = [message.text for message in history.system if message.text]
-    _check(t, moved=history.moved)
+    _check(t)
+    system = instructions_of(t, history)
     names = {call.id: call.name for turn in history.turns for call in turn.calls}
     contents = [_content(turn, t, names) for turn in history.turns]
     contents = [content for content in contents if content["parts"]]
     if not contents and system:
-        t.losses.map("messages", "instructions alone are asked as a question")
-        contents, system = [{"role": "user", "parts": [{"text": "\n\n".join(system)}]}], []
+        contents, system = [{"role": "user", "parts": [{"text": asked_alone(t, system)}]}], []
     instructions = {"parts": [{"text": "\n\n".join(system)}]} if system else None
     return present(
         {
@@ -110,15 +109,15 @@ def translated(t: Translation) -> Body:
     )
 
 
-def _check(t: Translation, *, moved: bool) -> None:
+def _check(t: Translation) -> None:
     """What Gemini has not."""
     conversation = t.conversation
     t.refuse("logit_bias", conversation.sampling.logit_bias, "it has none")
-    t.drop("verbosity", conversation.verbosity, "it has none")
-    t.drop("prompt_cache_key", conversation.cache_key, "it has none")
-    t.drop("user", conversation.user, "it has none")
-    if moved:
-        t.losses.map("messages", "later instructions are moved to the first ones")
+    t.lack(
+        verbosity=conversation.verbosity,
+        prompt_cache_key=conversation.cache_key,
+        user=conversation.user,
+    )
 
 
 # --- what was said ---------------------------------------------------------------------------------

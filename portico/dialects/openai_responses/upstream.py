@@ -27,14 +27,13 @@ from portico.canon.conversation import (
 from portico.canon.prompt import Prompt
 from portico.dialects.losses import Losses
 from portico.dialects.openai_responses.reader import ISSUER
-from portico.dialects.outbound.hosted import by_type, without_hosted
+from portico.dialects.outbound.hosted import NOTHING, by_type, without_hosted, without_kept
 from portico.dialects.outbound.translation import Body, Translation, present
 from portico.dialects.outbound.turns import with_legal_ids
 
 _SEALED = "reasoning.encrypted_content"
 _LOGPROBS = "message.output_text.logprobs"
 _KEPT_ELSEWHERE = ("previous_response_id", "conversation", "prompt")
-_NOTHING = (None, msgspec.Raw(b"null"))
 _hosted = by_type(
     "web_search",
     "file_search",
@@ -49,11 +48,8 @@ _hosted = by_type(
 def passed(prompt: Prompt, model: str, losses: Losses) -> Body:
     """The caller's own request.  Raises: Refusal."""
     fields: Body = {**prompt.fields, "model": model, "store": False}
-    for name in _KEPT_ELSEWHERE:
-        if fields.get(name) not in _NOTHING:
-            raise losses.refusal(name, "it names something kept in the operator's account")
-        fields.pop(name, None)
-    if fields.pop("background", None) not in (*_NOTHING, msgspec.Raw(b"false")):
+    without_kept(fields, _KEPT_ELSEWHERE, losses)
+    if fields.pop("background", None) not in (*NOTHING, msgspec.Raw(b"false")):
         raise losses.refusal("background", "its answer would be kept in the operator's account")
     without_hosted(fields, _hosted, _chosen, losses)
     return fields
@@ -93,10 +89,12 @@ def _check(t: Translation) -> None:
     t.refuse("n", t.prompt.choices if t.prompt.choices > 1 else None, "it gives one answer")
     t.refuse("logit_bias", chosen.logit_bias, "it has none")
     t.refuse("stop", conversation.stop, "it has no stop sequences")
-    t.drop("seed", chosen.seed, "it has none")
-    t.drop("top_k", chosen.top_k, "it has none")
-    t.drop("frequency_penalty", chosen.frequency_penalty, "it has none")
-    t.drop("presence_penalty", chosen.presence_penalty, "it has none")
+    t.lack(
+        seed=chosen.seed,
+        top_k=chosen.top_k,
+        frequency_penalty=chosen.frequency_penalty,
+        presence_penalty=chosen.presence_penalty,
+    )
 
 
 # --- what was said ---------------------------------------------------------------------------------

@@ -1,10 +1,11 @@
-"""Tools that a provider runs by itself: searches, sandboxes, stores of files.
+"""What of a provider's own is not for callers.
 
-They cost the operator money that no meter here counts, so they are not passed on.  A caller who
-insists on one is refused.
+Tools that it runs by itself (searches, sandboxes, stores of files) cost the operator money that no
+meter here counts, so they are not passed on; a caller who insists on one is refused.  What it keeps
+for an account belongs to the operator's.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -14,8 +15,16 @@ from portico.dialects.losses import Losses
 Tool = dict[str, Any]
 Parted = Callable[[Tool], tuple[Tool, set[str]]]
 """What is left of a tool without what the provider runs, {} for nothing; and names of the rest."""
+NOTHING = (None, msgspec.Raw(b"null"), msgspec.Raw(b'""'))
+"""What a member says nothing with."""
 
-_NOTHING = (None, msgspec.Raw(b"null"))
+
+def without_kept(fields: dict[str, Any], names: Iterable[str], losses: Losses) -> None:
+    """names: of members that name what a provider keeps for the account it is asked from, which is
+    the operator's.  Raises: Refusal: where they do."""
+    for name in names:
+        if fields.pop(name, None) not in NOTHING:
+            raise losses.refusal(name, "it names something kept in the operator's account")
 
 
 def without_hosted(
@@ -26,7 +35,7 @@ def without_hosted(
     chosen: the name of the one tool that a `tool_choice` asks for, "" for none.
     Raises: Refusal: that is one of them.
     """
-    if fields.get("tools") in _NOTHING:
+    if fields.get("tools") in NOTHING:
         return
     kept: list[Any] = []
     names: set[str] = set()
@@ -37,7 +46,7 @@ def without_hosted(
     if not names:
         return
     raw = fields.get("tool_choice")
-    choice = None if raw in _NOTHING else msgspec.json.decode(raw)
+    choice = None if raw in NOTHING else msgspec.json.decode(raw)
     if chosen(choice) in names:
         raise losses.refusal("tool_choice", "the engine's own tools are not offered here", choice)
     for name in sorted(names):

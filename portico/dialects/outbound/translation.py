@@ -10,6 +10,7 @@ from portico.canon.conversation import Conversation, Tool
 from portico.canon.prompt import Prompt
 from portico.dialects.losses import Losses
 from portico.dialects.openai_chat.translation import CUSTOM_INPUT
+from portico.dialects.outbound.turns import History
 
 Body = dict[str, Any]
 
@@ -43,6 +44,11 @@ class Translation:
         if value not in (None, "", ()):
             self.losses.drop(field, why, value)
 
+    def lack(self, **said: Any) -> None:
+        """Soft losses: fields that have no counterpart at all, where the caller said anything."""
+        for field, value in said.items():
+            self.drop(field, value, "it has none")
+
     def refuse(self, field: str, value: Any, why: str) -> None:
         """A hard loss, where the caller said anything.  Raises: Refusal."""
         if value not in (None, "", (), {}):
@@ -58,6 +64,19 @@ class Translation:
             return known[said]
         self.losses.emulate(field, f"the model knows {', '.join(known)}, not {said}", said)
         return nearest[said]
+
+
+def instructions_of(t: Translation, history: History) -> list[str]:
+    """Where they have one place, ahead of everything that is said."""
+    if history.moved:
+        t.losses.map("messages", "later instructions are moved to the first ones")
+    return [message.text for message in history.system if message.text]
+
+
+def asked_alone(t: Translation, instructions: list[str]) -> str:
+    """Instructions without a question, as the question: an answer to nothing is refused."""
+    t.losses.map("messages", "instructions alone are asked as a question")
+    return "\n\n".join(instructions)
 
 
 def present(members: Body) -> Body:
