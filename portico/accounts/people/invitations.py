@@ -7,8 +7,8 @@ from sqlalchemy import Connection
 
 from portico import errors
 from portico.accounts.actors.model import Errand, Rights, unknown
-from portico.accounts.actors.rights import rights_of_subject
 from portico.accounts.actors.paging import ALL, Window
+from portico.accounts.actors.rights import rights_of_subject
 from portico.accounts.people import invitation_store, rules, store
 from portico.accounts.people.members import join
 from portico.accounts.people.model import Invitation, IssuedInvitation, Member
