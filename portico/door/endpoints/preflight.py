@@ -158,6 +158,7 @@ class Preflight:
             )
         except errors.Refusal as refusal:
             case.refusals.append(refusal)
+            case.prompt.needs -= {"file"}  # most engines need not read one: it would have been text
 
     def _be_strict(self, case: _Case, caller: Caller, prompt: Prompt) -> None:
         prompt.compatibility = caller.compatibility
