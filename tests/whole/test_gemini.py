@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from tests.dialects.gemini.streams import check
 from tests.dialects.gemini.streams import events as events_of
+from tests.media.corpus import picture
 from tests.whole.conftest import Served
 from tests.whole.wire import Wire, get, post
 
@@ -224,7 +225,8 @@ def test_candidates_stop_and_log_probabilities(client: genai.Client) -> None:
 
 
 def test_images_reach_who_can_see_and_nobody_else(client: genai.Client) -> None:
-    image = types.Part.from_bytes(data=b"\x89PNG\r\n\x1a\n\xff\xfe\xfd\xfc", mime_type="image/png")
+    png = picture() + b"\xff\xfe\xfd\xfc"  # which the two alphabets of base64 write differently
+    image = types.Part.from_bytes(data=png, mime_type="image/png")
     contents: list[Any] = [image, "Hello"]
     assert client.models.generate_content(model=ECHO, contents=contents).text == "Hello"
     with pytest.raises(errors.ClientError) as refused:

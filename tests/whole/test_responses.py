@@ -11,8 +11,8 @@ import pytest
 import zstandard
 from pydantic import BaseModel
 
-from tests.dialects.openai_responses.bodies import DATA_URL
 from tests.dialects.openai_responses.streams import check_response, check_stream
+from tests.media.corpus import base64, picture
 from tests.whole.conftest import Served
 from tests.whole.wire import Wire, eventually, post
 
@@ -351,7 +351,8 @@ def test_edge_15_the_golden_codex_request_compressed(served: Served, coding: str
 
 
 def test_an_image_is_refused_where_the_model_cannot_see(client: openai.OpenAI) -> None:
-    asked: Any = [{"role": "user", "content": [{"type": "input_image", "image_url": DATA_URL}]}]
+    url = f"data:image/png;base64,{base64(picture())}"
+    asked: Any = [{"role": "user", "content": [{"type": "input_image", "image_url": url}]}]
     with pytest.raises(openai.BadRequestError) as refused:
         client.responses.create(model=DEMO, input=asked)
     assert refused.value.code == "unsupported_feature"
