@@ -1,8 +1,8 @@
 """How many tokens a request would be: every dialect that has the question asks it here.  Free.
 
 The engine that would run it is asked, and the next one where that one is away or cannot say.  Where
-none says, the answer is a bound (a token is at least a byte) and the header
-`portico-estimated: true` says so.
+none says, the answer is a bound (a token is at least a byte, and an image has so many patches) and the
+header `portico-estimated: true` says so.
 """
 
 from collections.abc import Callable
@@ -21,6 +21,7 @@ from portico.door.intake.decoding import body_of
 from portico.door.intake.media import Media
 from portico.door.lines import JSON
 from portico.kit.leaving import Leaving, Left
+from portico.pricing.counter import input_tokens_max
 from portico.routing.service import Routes, Routing
 from portico.routing.tries import TRIES_MAX
 
@@ -70,7 +71,7 @@ class Counting:
         counted = await self._ask(caller, prompt, routes, exchange.leaving)
         lines = JSON + UNCACHED + self._dialect.named(exchange.request_id.encode("ascii"))
         if counted is None:
-            counted, lines = len(body), lines + _ESTIMATED
+            counted, lines = input_tokens_max(prompt, None), lines + _ESTIMATED
         exchange.reply(200, lines, msgspec.json.encode(self._told(counted)))
 
     async def _ask(

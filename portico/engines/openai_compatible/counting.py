@@ -1,7 +1,7 @@
 """How many tokens a request would be, asked of the server that would run it.
 
 llama.cpp writes the prompt with the model's own template and cuts it up; vLLM does both in one
-call.  Other servers have no way to be asked.  Images and sound are not in these figures.
+call.  Other servers have no way to be asked, and none counts images and sound.
 """
 
 from typing import Any

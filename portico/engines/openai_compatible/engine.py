@@ -106,8 +106,8 @@ class OpenAICompatible:
             answer.close()
 
     async def count(self, prompt: Prompt) -> int | None:
-        if prompt.to_embed is not None or prompt.apart is not None:
-            return None
+        if prompt.to_embed is not None or prompt.apart is not None or prompt.media_characters:
+            return None  # nobody counts images and sound
         chat, _ = told(prompt, self._profile)
         return await count(self._transport, self._server, self._profile, chat)
 

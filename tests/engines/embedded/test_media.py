@@ -160,3 +160,8 @@ async def test_a_paper_reaches_the_engine_as_text_and_pages(seeing: Any) -> None
     heard = await asked_at_the_door(seeing, {"type": "file", "file": file})
     words = heard.meters.input_tokens - none - 2 * IMAGE_TOKENS
     assert 0 < words < 2 * len("[a.pdf, page 1 of 2]\none") + 10
+
+
+async def test_nobody_counts_a_picture_so_a_bound_is_told(seeing: Any) -> None:
+    messages = [{"role": "user", "content": [image(png(RED))]}]
+    assert await seeing.engine.count(parse(prompt_of(messages=messages).body, {})) is None
