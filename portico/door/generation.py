@@ -105,7 +105,8 @@ class Visit:
             terms.presence.enter(caller.credential_id, self.leaving)
         dialect = terms.dialect
         body = await body_of(exchange, terms.body_bytes_max, compression=terms.compression)
-        hints = {**_hints(exchange.headers), PROJECT: caller.project_id}
+        hints = _hints(exchange.headers)
+        hints[PROJECT] = caller.project_id
         if self._rest:
             hints |= {":rest": self._rest, ":query": exchange.query.decode("latin-1")}
         whole = body if terms.media is None else await terms.media.inline(body, self.leaving)
