@@ -17,6 +17,8 @@ class Refusal(Exception):
     retry_after_ms: when trying again makes sense; None when it never does.
     remedy: what to do; the entry's own words where this case has none of its own.
     lines: header lines that go with it (what is left of limits), b"" for none.
+    standing: what is left of limits per minute (`rates.model.Standing`), which each dialect tells
+      in headers of its own; None where none is known.
     """
 
     __slots__ = (
@@ -27,6 +29,7 @@ class Refusal(Exception):
         "message",
         "remedy",
         "retry_after_ms",
+        "standing",
         "value",
     )
 
@@ -50,6 +53,7 @@ class Refusal(Exception):
         self.retry_after_ms = retry_after_ms
         self.remedy = remedy or entry.remedy
         self.lines = b""
+        self.standing: Any = None
 
     @property
     def code(self) -> str:
@@ -272,6 +276,17 @@ CONCURRENCY = _entry(
     kind="rate_limit_error",
     retryable=True,
 )
+RATE_LIMITS = {
+    meter: _entry(
+        f"{meter}_per_minute_exceeded",
+        429,
+        "Wait for `Retry-After`; GET /v1/limits lists your limits.",
+        kind="rate_limit_error",
+        retryable=True,
+    )
+    for meter in ("requests", "input_tokens", "output_tokens")
+}
+"""By what was used up."""
 OVERLOADED = _entry(
     "overloaded",
     503,

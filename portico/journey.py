@@ -14,7 +14,7 @@ from typing import Protocol
 
 from portico import errors
 from portico.admission.holds import OutOfFunds
-from portico.admission.service import Admission
+from portico.admission.service import Admission, Permit
 from portico.callers.model import Caller
 from portico.callers.service import Callers
 from portico.canon.delta import Delta, Finished
@@ -51,8 +51,8 @@ class Client(Protocol):
 
     leaving: Leaving
 
-    def admitted(self, lines: bytes) -> None:
-        """lines: what is left of the caller's limits, for the head of the answer."""
+    def admitted(self, permit: Permit) -> None:
+        """permit: what is left of the caller's limits, for the head of the answer."""
         ...
 
     def served_by(self, deployment: str) -> None:
@@ -94,11 +94,12 @@ async def serve(arrival: Arrival, client: Client, rooms: Rooms) -> None:
     routes = rooms.routing.choose(prompt, caller.data_use, caller.models)  # routed
     offer = rooms.counter.offer(caller, prompt, routes.context_tokens)  # priced
     permit = await rooms.admission.admit(  # waits its turn, and for its hold to be on disk
-        arrival.request_id, caller, routes, offer, client.leaving
+        arrival.request_id, caller, routes, offer, client.leaving, prompt.input_tokens_guess
     )
     try:
-        client.admitted(permit.lines())
+        client.admitted(permit)
         record = rooms.metering.open(arrival, caller, prompt, permit)
+        permit.used = record.usage
         final = await answer(routes, prompt, client, record, rooms.metering)
     finally:
         permit.release()

@@ -159,7 +159,8 @@ class Line:
 
 
 class Shares:
-    """What each key has open, so that none takes all there is."""
+    """What each key has open, so that none takes all there is; and each project, organisation and
+    model that has a limit."""
 
     __slots__ = ("_subject", "open")
 
@@ -168,26 +169,26 @@ class Shares:
         self.open: dict[str, int] = {}
         self._subject = subject
 
-    def left(self, key_id: str, limit: int) -> int:
-        return limit - self.open.get(key_id, 0)
+    def left(self, name: str, limit: int) -> int:
+        return limit - self.open.get(name, 0)
 
-    def take(self, key_id: str, limit: int, mean_run_ms: float) -> None:
-        """mean_run_ms: how long one is held, as far as is known.
+    def take(self, name: str, limit: int, mean_run_ms: float, whose: str = "This key") -> None:
+        """name: of what is limited.  mean_run_ms: how long one is held, as far as is known.
 
         Raises: Refusal: concurrency_exceeded."""
-        now = self.open.get(key_id, 0)
+        now = self.open.get(name, 0)
         if now >= limit:
             raise errors.CONCURRENCY(
-                f"This key has {now} {self._subject} open; it may have {limit} at once.",
+                f"{whose} has {now} {self._subject} open; it may have {limit} at once.",
                 value=now,
                 limit=limit,
                 retry_after_ms=drain_estimate_ms(0, limit, mean_run_ms),
             )
-        self.open[key_id] = now + 1
+        self.open[name] = now + 1
 
-    def give_back(self, key_id: str) -> None:
-        now = self.open[key_id] - 1
+    def give_back(self, name: str) -> None:
+        now = self.open[name] - 1
         if now:
-            self.open[key_id] = now
+            self.open[name] = now
         else:
-            del self.open[key_id]
+            del self.open[name]

@@ -4,6 +4,7 @@ One event loop owns this object.  The fast path (a free place) neither waits nor
 future.  Overload therefore ends in 429 or 503 with Retry-After, never in growing memory.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 from portico import errors
@@ -11,9 +12,12 @@ from portico.admission.holds import Holds, Purse
 from portico.admission.line import FIRST_GUESS_RUN_MS, Destination, Line, QueueLimits, Shares
 from portico.admission.rules import headroom_lines
 from portico.callers.model import Caller
+from portico.canon.usage import NOTHING, Usage
 from portico.kit.clock import Clock
 from portico.kit.leaving import Leaving
 from portico.pricing.offer import Offer
+from portico.rates.model import AtOnce
+from portico.rates.service import Allowance, Rates
 
 _SUBJECT = "requests"
 
@@ -22,18 +26,39 @@ class Permit:
     """A place to run in, and the money set aside.  Given back exactly once, however often it is
     released; money that is being settled stays where it is."""
 
-    __slots__ = ("_admission", "_caller", "_line", "_since_s", "purse", "queue_ms")
+    __slots__ = (
+        "_admission",
+        "_caller",
+        "_line",
+        "_shares",
+        "_since_s",
+        "allowance",
+        "purse",
+        "queue_ms",
+        "used",
+    )
 
     def __init__(
-        self, admission: "Admission", line: Line, caller: Caller, since_s: float, queue_ms: int
+        self,
+        admission: "Admission",
+        line: Line,
+        caller: Caller,
+        shares: Sequence[str],
+        since_s: float,
+        queue_ms: int,
     ) -> None:
         self._admission: Admission | None = admission
         self._line = line
         self._caller = caller
+        self._shares = shares
         self._since_s = since_s
         self.queue_ms = queue_ms
         self.purse: Purse | None = None
         """What was set aside for it; None where nothing had to be."""
+        self.allowance: Allowance | None = None
+        """What it took of limits per minute; None where there are none."""
+        self.used: Usage | None = None
+        """What it uses, once it runs: by that the allowance is settled."""
 
     def lines(self) -> bytes:
         """Header lines: what is left of the caller's limits while this one runs."""
@@ -48,13 +73,22 @@ class Permit:
             self.purse.release()
         admission, self._admission = self._admission, None
         if admission is not None:
-            admission.took_back(self._line, self._caller, self._since_s)
+            admission.took_back(self._line, self._shares, self._since_s)
+            if self.allowance is not None:
+                self.allowance.settle(NOTHING if self.used is None else self.used.meters())
 
 
 class Admission:
-    def __init__(self, limits: QueueLimits, clock: Clock, holds: Holds | None = None) -> None:
-        """holds: None where nobody ever pays."""
+    def __init__(
+        self,
+        limits: QueueLimits,
+        clock: Clock,
+        holds: Holds | None = None,
+        rates: Rates | None = None,
+    ) -> None:
+        """holds: None where nobody ever pays.  rates: None where nothing is limited by time."""
         self._holds = holds
+        self._rates = rates
         self._limits = limits
         self._clock = clock
         self._lines: dict[str, Line] = {}
@@ -78,15 +112,19 @@ class Admission:
         to: Destination,
         offer: Offer | None,
         leaving: Leaving,
+        input_tokens: int = 0,
     ) -> Permit:
         """A permit, at once or within the queue's deadline, with its worst case on disk.
 
-        offer: what it may cost; None where it costs nothing.
-        Raises: Refusal: concurrency_exceeded, credit_balance_exhausted,
+        offer: what it may cost; None where it costs nothing.  input_tokens: as guessed.
+        Raises: Refusal: concurrency_exceeded, ..._per_minute_exceeded, credit_balance_exhausted,
         funds_held_by_in_flight_requests, ..._spend_limit_exceeded (429); overloaded,
         server_shutting_down, storage_unavailable (503); Left, when the client goes while waiting.
         """
-        permit = await self._place(caller, to, leaving)
+        if self._rates is None:
+            permit = await self._place(caller, to, leaving)
+        else:
+            permit = await self._limited(self._rates, caller, to, leaving, input_tokens)
         if offer is not None and self._holds is not None:
             # Only now: money that waits in line would keep others from running.
             try:
@@ -101,36 +139,71 @@ class Admission:
                 raise
         return permit
 
+    async def _limited(
+        self, rates: Rates, caller: Caller, to: Destination, leaving: Leaving, input_tokens: int
+    ) -> Permit:
+        """A place, within limits per minute: those first, so that whoever is over them is not
+        heard in the line."""
+        self._check_open()
+        allowance = await rates.take(caller, to.model, input_tokens)
+        try:
+            permit = await self._place(caller, to, leaving, rates.at_once(caller, to.model))
+        except BaseException:
+            if allowance is not None:
+                allowance.settle(NOTHING)
+            raise
+        permit.allowance = allowance
+        return permit
+
     def places_lines(self, caller: Caller) -> bytes:
         """Header lines about requests at once."""
         limit = caller.concurrency_max
         return _places_lines(limit, self._shares.left(caller.key_id, limit))
 
-    async def _place(self, caller: Caller, to: Destination, leaving: Leaving) -> Permit:
+    async def _place(
+        self, caller: Caller, to: Destination, leaving: Leaving, also: Sequence[AtOnce] = ()
+    ) -> Permit:
         self._check_open()
         line = self._lines.get(to.model)
         mean_run_ms = FIRST_GUESS_RUN_MS if line is None else line.mean_run_ms
-        try:
-            self._shares.take(caller.key_id, caller.concurrency_max, mean_run_ms)
-        except errors.Refusal as refusal:
-            refusal.lines = self.places_lines(caller)
-            raise
+        shares = self._take_shares(caller, also, mean_run_ms)
         if line is None:
             line = self._lines[to.model] = Line(self._limits, _SUBJECT)
         now_s = self._clock.monotonic_s()
         if line.enter(to):
-            return Permit(self, line, caller, now_s, 0)
+            return Permit(self, line, caller, shares, now_s, 0)
         try:
             await line.wait(to, leaving)
         except BaseException:
-            self._shares.give_back(caller.key_id)
+            self._give_back(shares)
             raise
         started_s = self._clock.monotonic_s()
-        return Permit(self, line, caller, started_s, round((started_s - now_s) * 1000))
+        return Permit(self, line, caller, shares, started_s, round((started_s - now_s) * 1000))
 
-    def took_back(self, line: Line, caller: Caller, since_s: float) -> None:
+    def _take_shares(
+        self, caller: Caller, also: Sequence[AtOnce], mean_run_ms: float
+    ) -> Sequence[str]:
+        """What is open under each name, one more; all of them or none."""
+        taken: tuple[str, ...] = ()
+        try:
+            self._shares.take(caller.key_id, caller.concurrency_max, mean_run_ms)
+            taken = (caller.key_id,)
+            for limit in also:
+                self._shares.take(limit.name, limit.most, mean_run_ms, limit.whose)
+                taken += (limit.name,)
+        except errors.Refusal as refusal:
+            self._give_back(taken)
+            refusal.lines = self.places_lines(caller)
+            raise
+        return taken
+
+    def _give_back(self, shares: Sequence[str]) -> None:
+        for name in shares:
+            self._shares.give_back(name)
+
+    def took_back(self, line: Line, shares: Sequence[str], since_s: float) -> None:
         """A permit was released: its place goes to the head of the line."""
-        self._shares.give_back(caller.key_id)
+        self._give_back(shares)
         line.give_back((self._clock.monotonic_s() - since_s) * 1000)
 
     def _check_open(self) -> None:

@@ -39,6 +39,7 @@ from portico.door.endpoints.models import Shape
 from portico.door.speech import Speech
 from portico.kit.clock import Clock
 from portico.kit.sealing import Seal
+from portico.rates import told
 from portico.routing.model import Deployment
 
 OPENAI_CHAT = Dialect(
@@ -178,6 +179,7 @@ def _anthropic(signatures: Signatures) -> Dialect:
         summary="Messages, in Anthropic's words.",
         named=messages_errors.named,
         passage=messages_errors.passage,
+        limits=told.anthropic,
         status=messages_errors.status_of,
     )
 

@@ -25,13 +25,16 @@ from portico.app.engines import (
 )
 from portico.app.failure import CannotStart
 from portico.app.identity import identity
+from portico.app.limiting import limiting
 from portico.app.payments import taking_payments
-from portico.app.storage import locked, opened_accounts, opened_database, recording
+from portico.app.storage import Books, locked, opened_accounts, opened_database, recording
 from portico.app.watching import operator_targets, watching
+from portico.db.database import Database
 from portico.db.readers import Readers
 from portico.door.edge import Edge
 from portico.door.server import Server, bind
-from portico.kit.clock import SystemClock
+from portico.kit.clock import Clock, SystemClock
+from portico.kit.ids import new_id
 from portico.kit.tasks import Tasks
 from portico.observe.metrics import Metrics
 from portico.routing.drills import Drills
@@ -70,9 +73,7 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
         metrics = Metrics()
         readers = Readers(database)
         stack.callback(readers.close)
-        books = await stack.enter_async_context(
-            recording(settings, database, readers, metrics, clock)
-        )
+        books = await _opened_books(settings, database, readers, metrics, clock, stack)
         taking = await stack.enter_async_context(
             taking_payments(settings, database, clock, operator_targets(settings))
         )
@@ -119,6 +120,23 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
         await _serve(settings, door.edge, books.admission, listening, ready)
         if tasks.failure is not None:
             raise tasks.failure
+
+
+async def _opened_books(
+    settings: Settings,
+    database: Database,
+    readers: Readers,
+    metrics: Metrics,
+    clock: Clock,
+    stack: AsyncExitStack,
+) -> Books:
+    """Raises: CannotStart."""
+    owner = new_id("inst")
+    limits = limiting(settings, readers, clock, owner, _broken_off)
+    rates = await stack.enter_async_context(limits)
+    return await stack.enter_async_context(
+        recording(settings, database, readers, metrics, clock, rates, owner)
+    )
 
 
 @contextmanager

@@ -28,12 +28,12 @@ from portico.db.readers import Readers
 from portico.db.schema import NewerDatabase
 from portico.db.writer import Writer
 from portico.kit.clock import Clock
-from portico.kit.ids import new_id
 from portico.metering.service import Metering
 from portico.metering.sweeper import Sweeper, Swept
 from portico.observe.metrics import Metrics
 from portico.pricing.counter import Counter
 from portico.pricing.service import Prices
+from portico.rates.service import Rates
 from portico.replay.claims import Claims, Keeping
 from portico.routing.tries import TRIES_MAX
 from portico.settings import Settings
@@ -118,15 +118,25 @@ class Books:
     prices: Prices
     standings: Standings
     writer: Writer
+    rates: Rates
     follow: tuple[Callable[[], Coroutine[Any, Any, None]], ...]
     """Work beside the road, to be started once the door opens."""
 
 
 @asynccontextmanager
 async def recording(
-    settings: Settings, database: Database, readers: Readers, metrics: Metrics, clock: Clock
+    settings: Settings,
+    database: Database,
+    readers: Readers,
+    metrics: Metrics,
+    clock: Clock,
+    rates: Rates,
+    owner: str,
 ) -> AsyncIterator[Books]:
-    """The writer's thread and what it writes, closed after every journey has ended."""
+    """The writer's thread and what it writes, closed after every journey has ended.
+
+    owner: what this process is called among others that share the database.
+    """
     limits = WriterLimits(
         free_bytes_min=settings.storage.free_bytes_min,
         spool_reserve_bytes=settings.storage.reserve_bytes,
@@ -141,14 +151,13 @@ async def recording(
         raise CannotStart(
             "data", f"there is no room for records in {database.data_dir}: {error.strerror}."
         ) from error
-    owner = new_id("inst")
     # Its lane comes first: what is settled frees money for what is held in the same commit.
     metering = Metering(writer, clock, metrics)
     budgets = Budgets(readers, clock)
     holds = Holds(writer, budgets, clock, owner, ttl_ms=_longest_ms(settings) + _HOLD_MARGIN_MS)
     # After metering's: a retry finds what the same commit has finished.
     claims = Claims(writer, readers, clock, owner, _keeping(settings), metrics)
-    admission = Admission(queue_limits(settings), clock, holds)
+    admission = Admission(queue_limits(settings), clock, holds, rates)
     sweeper = Sweeper(writer, clock, owner, alone=not settings.database.url)
     prices = Prices(readers, clock)
     counter = Counter(
@@ -165,7 +174,7 @@ async def recording(
                 swept.settled,
                 swept.voided,
             )
-        follow = (metering.run, budgets.run, prices.run, sweeper.run)
+        follow = (metering.run, budgets.run, prices.run, sweeper.run, rates.run)
         yield Books(
             admission,
             metering,
@@ -174,6 +183,7 @@ async def recording(
             prices,
             Standings(readers, budgets, clock),
             writer,
+            rates,
             follow,
         )
         await sweeper.leave()

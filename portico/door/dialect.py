@@ -9,6 +9,8 @@ from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
 from portico.door.lines import refusal_lines
 from portico.errors import Refusal
+from portico.rates import told
+from portico.rates.model import Standing
 
 
 class Writer(Protocol):
@@ -66,6 +68,7 @@ class Dialect:
     comments: do its clients pass over comments in a stream of events?
     strict: what a strict key is refused of a prompt that was parsed.  Raises: Refusal.
     scope: what a key needs to ask in it.
+    limits: header lines about what is left of limits per minute.
     """
 
     parse: Callable[[bytes, dict[str, str]], Prompt]
@@ -82,8 +85,11 @@ class Dialect:
     comments: bool = True
     strict: Callable[[Prompt], None] = _lenient
     scope: str = GENERATE
+    limits: Callable[[Standing], bytes] = told.openai
 
     def render(self, refusal: Refusal, request_id: str) -> tuple[bytes, bytes]:
         """Header lines and body of a refusal."""
         lines = refusal_lines(refusal, self.headers(refusal))
+        if refusal.standing is not None:
+            lines += self.limits(refusal.standing)
         return self.named(request_id.encode("ascii")) + lines, self.envelope(refusal, request_id)

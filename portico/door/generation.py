@@ -6,6 +6,7 @@ from functools import lru_cache
 import structlog
 
 from portico import errors, journey
+from portico.admission.service import Permit
 from portico.callers.model import Caller
 from portico.callers.presence import Presence
 from portico.callers.salts import Salts
@@ -139,8 +140,10 @@ class Visit:
         parse = self._terms.dialect.parse
         return await media.fit(prompt, caller, lambda said: parse(said, hints), self.leaving)
 
-    def admitted(self, lines: bytes) -> None:
-        self._exchange.also += lines
+    def admitted(self, permit: Permit) -> None:
+        self._exchange.also += permit.lines()
+        if permit.allowance is not None:
+            self._exchange.also += self._terms.dialect.limits(permit.allowance.standing)
         if self._prompt is not None and self._prompt.stream:
             self._exchange.on_silence = self._ping
 

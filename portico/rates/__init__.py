@@ -1,1 +1,1 @@
-"""How much may be asked in a minute."""
+"""How much may be asked in a minute, by key, project, organisation and model."""

@@ -27,6 +27,7 @@ from portico.settings.serving import (
     Media,
     Observe,
     Queue,
+    Rates,
     Server,
     Storage,
     Upstream,
@@ -42,6 +43,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     edge: Edge = Edge()
     media: Media = Media()
     queue: Queue = Queue()
+    rates: Rates = Rates()
     engine: Engine = Engine()
     upstream: Upstream = Upstream()
     database: Database = Database()

@@ -176,6 +176,22 @@ class Queue(Struct, frozen=True, forbid_unknown_fields=True):
     ] = 32
 
 
+class Rates(Struct, frozen=True, forbid_unknown_fields=True):
+    """Limits per minute (`portico limit`): who counts."""
+
+    valkey_url: Annotated[
+        str,
+        Meta(
+            description="Valkey, where several servers share their counts, such as "
+            "valkey://127.0.0.1:6379; empty: this server counts alone."
+        ),
+    ] = ""
+    valkey_timeout_ms: Annotated[
+        int,
+        Meta(ge=1, le=1_000, description="Longest wait for it; then a server keeps to its share."),
+    ] = 50
+
+
 class Engine(Struct, frozen=True, forbid_unknown_fields=True):
     """The embedded engine: llama.cpp in a child process."""
 

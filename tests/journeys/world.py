@@ -64,6 +64,8 @@ class World:
     produced: int = 0
     sent: list[str] = field(default_factory=list)
     ended: str = ""
+    used: Usage | None = None
+    """By what its limits per minute are settled."""
 
     def live(self) -> "World":
         asyncio.run(self._live())
@@ -91,8 +93,8 @@ class World:
     async def read(self, caller: Caller) -> Prompt:
         return PROMPT
 
-    def admitted(self, lines: bytes) -> None:
-        self.facts.append(f"told {lines.decode()}")
+    def admitted(self, permit: "World") -> None:
+        self.facts.append(f"told {permit.lines().decode()}")
 
     def served_by(self, deployment: str) -> None:
         self.facts.append(f"by {deployment}")
@@ -132,7 +134,13 @@ class World:
         self.facts.append("priced")
 
     async def admit(
-        self, request_id: str, caller: Caller, to: Routes, offer: None, leaving: Leaving
+        self,
+        request_id: str,
+        caller: Caller,
+        to: Routes,
+        offer: None,
+        leaving: Leaving,
+        input_tokens: int,
     ) -> "World":
         self.facts.append("admitted")
         return self
