@@ -156,7 +156,7 @@ def _wrong(errand: Errand, known: Invitation, email: str) -> str:
         (known.accepted_at_ms is not None, "accepted before"),
         (known.revoked_at_ms is not None, "revoked"),
         (known.expires_at_ms <= errand.clock.wall_ms(), "expired"),
-        (email.strip().lower() != known.email, "made for another address"),
+        (rules.address(email) != known.email, "made for another address"),
         (not _still_given(errand, known), "whoever made it could not make it now"),
         (
             store.member_by_email(errand.connection, known.organisation_id, known.email)

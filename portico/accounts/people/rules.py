@@ -24,15 +24,26 @@ _CATALOGUE = {
     "organisation": frozenset(ORGANISATION_SCOPES - {"owners:write"}),
     "project": frozenset(PROJECT_SCOPES),
 }
-# ASCII only: some other letters become ASCII ones in lower case, and one person would be another.
 _EMAIL = re.compile(r"[!-?A-~]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){0,8}")
 _ROLE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 
+def address(text: str) -> str | None:
+    """In lower case, without blanks around it; None for what is no address.
+
+    It is looked at before it is changed: some letters that are not ASCII become so in lower case,
+    and one person would be another.
+    """
+    typed = text.strip()
+    if len(typed) > EMAIL_MAX or not _EMAIL.fullmatch(typed):
+        return None
+    return typed.lower()
+
+
 def checked_email(text: str) -> str:
-    """In lower case, without blanks around it.  Raises: Refusal: invalid_value."""
-    email = text.strip().lower()
-    if len(email) > EMAIL_MAX or not _EMAIL.fullmatch(email):
+    """As `address`.  Raises: Refusal: invalid_value."""
+    email = address(text)
+    if email is None:
         raise errors.INVALID_VALUE(
             f"'email' is {text[:100]!r}; write an address such as ada@example.org, in ASCII.",
             field="email",

@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from portico.accounts.actors.model import Errand, unknown
+from portico.accounts.people import rules
 from portico.accounts.people.members import (
     add_member,
     list_members,
@@ -156,6 +157,6 @@ def _subject(errand: Errand, organisation_id: str, typed: str) -> str:
     if "@" not in typed:
         return typed
     for each in list_members(errand, organisation_id):
-        if each.email == typed.strip().lower():
+        if each.email == rules.address(typed):
             return each.subject_id
     raise unknown("member", typed)

@@ -1,0 +1,109 @@
+"""An organisation with people in it, on a real database."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+
+from portico.accounts.actors.model import Errand, Rights, operator
+from portico.accounts.actors.rights import rights_of_subject
+from portico.accounts.people import invitations, members
+from portico.accounts.people.model import Member
+from portico.accounts.projects.service import create_project
+from portico.accounts.service import establish
+from portico.audit.model import Actor, ActorKind
+from portico.callers.pepper import make_pepper, read_peppers
+from portico.db.database import Database
+from portico.errors import Refusal
+from tests.db.storage import HandClock
+
+T = TypeVar("T")
+Act = Callable[[Errand], T]
+
+
+class Tenancy:
+    """organisation_id, project_id: of one that has the owner `ada`; project `other_id` is of it too."""
+
+    def __init__(self, database: Database, data_dir: Path) -> None:
+        make_pepper(data_dir)
+        self.peppers = read_peppers(data_dir)
+        self.database = database
+        self.clock = HandClock()
+        self.organisation_id = self.do(lambda errand: establish(errand, "Acme")).id
+        self.ada = self.joined("ada", "owner")
+        self.project_id = self.project("web")
+        self.other_id = self.project("app")
+
+    def do(self, act: Act[T], by: str | None = None, scopes: frozenset[str] | None = None) -> T:
+        """by: a subject's id; None: the operator.  scopes: of the admin key it comes with."""
+        return self.database.write(lambda connection: act(self.errand(connection, by, scopes)))
+
+    def refused(self, act: Act[Any], by: str | None = None) -> str:
+        """The code; nothing is changed."""
+        try:
+            self.do(act, by)
+        except Refusal as refusal:
+            return refusal.code
+        raise AssertionError("it was allowed")
+
+    def errand(
+        self, connection: Connection, by: str | None, scopes: frozenset[str] | None = None
+    ) -> Errand:
+        if by is None:
+            return operator(connection, self.clock)
+        rights = self._rights(connection, by)
+        if scopes is not None:
+            in_projects = {id: each & scopes for id, each in rights.in_projects.items()}
+            rights = Rights(
+                rights.actor, rights.organisation_id, rights.scopes & scopes, in_projects
+            )
+        return Errand(connection, rights, self.clock)
+
+    def rights(self, subject_id: str) -> Rights:
+        return self.database.read(lambda connection: self._rights(connection, subject_id))
+
+    def joined(self, name: str, role: str) -> str:
+        """The id of a new member."""
+        email = f"{name}@example.org"
+        return self.do(
+            lambda errand: members.add_member(errand, self.organisation_id, email, role)
+        ).subject_id
+
+    def project(self, name: str) -> str:
+        return self.do(lambda errand: create_project(errand, self.organisation_id, name)).id
+
+    def invited(self, email: str, role: str, by: str | None = None) -> str:
+        """What opens the invitation."""
+        return self.do(
+            lambda errand: invitations.invite(
+                errand, self.peppers, self.organisation_id, email, role
+            ),
+            by,
+        ).token
+
+    def accepted(self, token: str, email: str) -> Member | Refusal:
+        return self.database.write(
+            lambda connection: invitations.accept_invitation(
+                invitations.guest(connection, self.clock, "203.0.113.9"),
+                self.peppers,
+                token,
+                email,
+            )
+        )
+
+    def actions(self) -> list[str]:
+        """Of the organisation's audit log, oldest first."""
+        return self.rows(
+            "SELECT action FROM audit_event WHERE organisation_id = "
+            f"'{self.organisation_id}' ORDER BY sequence"
+        )
+
+    def rows(self, sql: str) -> list[Any]:
+        """The first column."""
+        return self.database.read(lambda c: list(c.exec_driver_sql(sql).scalars()))
+
+    def _rights(self, connection: Connection, subject_id: str) -> Rights:
+        kind: ActorKind = "service_account" if subject_id.startswith("svc_") else "user"
+        actor = Actor(kind, subject_id, "akey_test", "203.0.113.9")
+        return rights_of_subject(connection, self.organisation_id, subject_id, actor)
