@@ -110,7 +110,7 @@ async def _stream(transport: Transport, server: Server, kind: Kind, model: Model
     options: dict[str, bool] = {"include_usage": True}
     if kind in _TELLS_RUNNING_USAGE:
         options["continuous_usage_stats"] = True
-    chosen = {} if model.adapter is None else {"lora": [{"id": model.adapter, "scale": 1.0}]}
+    chosen = {} if model.adapter is None else {"lora": [model.adapter._asdict()]}
     body = msgspec.json.encode(
         {
             "model": model.asked_as,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from portico.engines.base import Abilities
-from portico.engines.openai_compatible.server import Kind
+from portico.engines.openai_compatible.server import Adapter, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +14,8 @@ class Profile:
     running_usage: it can tell the tokens made so far in every chunk (vLLM, SGLang).
     share_prefix_cache: may one caller's prompt speed up another's?  (llama.cpp only; vLLM and SGLang
       are told by a salt whose prompts may.)
-    adapter: the LoRA adapter to answer with, by the server's number for it; None for its own way.
-      (llama.cpp only; the others know adapters by their names.)
+    adapter: the LoRA adapter to answer with; None for the way the server was started.  (llama.cpp
+      only; the others know adapters by their names.)
     efforts: the reasoning efforts it takes; None where that is not known, and all are passed on.
     remark: what the operator should know about its streams, "" when nothing.
     problem: why it cannot be served now, in a sentence, "" when it can.
@@ -27,7 +27,7 @@ class Profile:
     clean: bool
     running_usage: bool = False
     share_prefix_cache: bool = False
-    adapter: int | None = None
+    adapter: Adapter | None = None
     efforts: frozenset[str] | None = None
     remark: str = ""
     problem: str = ""

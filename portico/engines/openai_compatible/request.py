@@ -121,7 +121,7 @@ def _for_llamacpp(prompt: Prompt, profile: Profile, changed: Members) -> None:
     # Always said: the server's own default may share, and a caller's wish must not.
     changed["cache_prompt"] = b"true" if profile.share_prefix_cache else b"false"
     if profile.adapter is not None:
-        changed["lora"] = b'[{"id":%d,"scale":1.0}]' % profile.adapter
+        changed["lora"] = msgspec.json.encode([profile.adapter._asdict()])
     changed["timings_per_token"] = b"true"  # exact counts even for an answer cut short
     if not prompt.stream:
         changed["stream"] = b"true"

@@ -2,12 +2,20 @@
 
 import re
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from portico.engines.transport.base import Deadlines, Headers, Origin
 
 Kind = Literal["llamacpp", "vllm", "sglang", "generic"]
+
+
+class Adapter(NamedTuple):
+    """A LoRA adapter of llama.cpp, as a request names it."""
+
+    id: int
+    scale: float
+
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _OURS = frozenset({"host", "content-length", "connection", "transfer-encoding", "content-type"})

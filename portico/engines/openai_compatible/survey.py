@@ -12,7 +12,7 @@ import msgspec
 
 from portico.canon.prompt import Feature
 from portico.engines.base import Abilities
-from portico.engines.openai_compatible.server import Kind, Server
+from portico.engines.openai_compatible.server import Adapter, Kind, Server
 from portico.engines.transport.base import Call, Deadlines, Transport, TransportFailed
 
 _ANSWER_BYTES_MAX = 4_194_304
@@ -35,14 +35,14 @@ class ModelFound:
       of one name are told apart.
     listed_as: what the server's own list calls it.  asked_as: what it is asked for as.
     context_tokens: None when it does not say.
-    adapter: its number where an adapter is chosen by number (llama.cpp).
+    adapter: where it is chosen beside the model's name (llama.cpp).
     """
 
     name: str
     context_tokens: int | None
     listed_as: str
     asked_as: str
-    adapter: int | None = None
+    adapter: Adapter | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +115,12 @@ class _Models(msgspec.Struct):
 
 
 class _Adapter(msgspec.Struct):
-    """One of GET /lora-adapters of llama.cpp."""
+    """One of GET /lora-adapters of llama.cpp.  scale: as it was started; 0 leaves it aside until a
+    request names it."""
 
     id: int
     path: str
+    scale: float = 0.0
 
 
 async def survey(transport: Transport, server: Server) -> Survey:
@@ -193,7 +195,8 @@ async def _adapters(transport: Transport, server: Server, base: ModelFound) -> l
     for each in listed:
         stem = PurePath(each.path).stem
         name = f"{base.name}:{stem}"
-        found = ModelFound(name, base.context_tokens, stem, base.asked_as, adapter=each.id)
+        adapter = Adapter(each.id, each.scale if each.scale > 0 else 1.0)
+        found = ModelFound(name, base.context_tokens, stem, base.asked_as, adapter)
         by_name.setdefault(name, found)
     return list(by_name.values())
 

@@ -20,8 +20,8 @@ _MEL_BINS, _FRAMES, _STACKED = 80, 1_500, 10
 
 
 @dataclass
-class _File:
-    """What goes into it, in the order of the format."""
+class GgufFile:
+    """What goes into a file, in the order of the format."""
 
     rng: Random
     facts: list[bytes] = field(default_factory=list)
@@ -79,7 +79,7 @@ def _string(text: str) -> bytes:
 
 def write_tower(path: Path, model_width: int) -> None:
     """model_width: of the model it is for (`llama.embedding_length`)."""
-    file = _File(Random(7))
+    file = GgufFile(Random(7))
     file.text("general.architecture", "clip")
     _facts(file, "vision", model_width)
     _facts(file, "audio", model_width)
@@ -96,7 +96,7 @@ def write_tower(path: Path, model_width: int) -> None:
     file.write(path)
 
 
-def _facts(file: _File, kind: str, model_width: int) -> None:
+def _facts(file: GgufFile, kind: str, model_width: int) -> None:
     file.yes(f"clip.has_{kind}_encoder")
     file.number(f"clip.{kind}.embedding_length", _WIDTH)
     file.number(f"clip.{kind}.feed_forward_length", _INNER)
@@ -106,7 +106,7 @@ def _facts(file: _File, kind: str, model_width: int) -> None:
     file.real(f"clip.{kind}.attention.layer_norm_epsilon", 1e-5)
 
 
-def _blocks(file: _File, prefix: str) -> None:
+def _blocks(file: GgufFile, prefix: str) -> None:
     for layer in range(_LAYERS):
         at = f"{prefix}.blk.{layer}"
         for name in ("attn_q", "attn_k", "attn_v", "attn_out"):
@@ -122,7 +122,7 @@ def _blocks(file: _File, prefix: str) -> None:
         file.zeros(f"{at}.ffn_down.bias", _WIDTH)
 
 
-def _vision(file: _File, model_width: int) -> None:
+def _vision(file: GgufFile, model_width: int) -> None:
     file.random("v.patch_embd.weight", _PATCH_PIXELS, _PATCH_PIXELS, 3, _WIDTH, half=True)
     file.random("v.position_embd.weight", _WIDTH, IMAGE_TOKENS)
     _blocks(file, "v")
@@ -132,7 +132,7 @@ def _vision(file: _File, model_width: int) -> None:
     file.zeros("mm.2.bias", model_width)
 
 
-def _audio(file: _File, model_width: int) -> None:
+def _audio(file: GgufFile, model_width: int) -> None:
     file.random("a.conv1d.1.weight", 3, _MEL_BINS, _WIDTH, half=True)
     file.zeros("a.conv1d.1.bias", 1, _WIDTH)
     file.random("a.conv1d.2.weight", 3, _WIDTH, _WIDTH, half=True)

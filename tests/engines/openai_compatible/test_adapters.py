@@ -26,7 +26,7 @@ LLAMACPP = {
     "/props": PROPS,
     "/lora-adapters": [
         {"id": 0, "path": "/srv/lora/sql.gguf", "scale": 0.0},
-        {"id": 1, "path": "C/verse.gguf", "scale": 1.0, "task_name": "x"},
+        {"id": 1, "path": "C/verse.gguf", "scale": 0.7, "task_name": "x"},
         {"id": 2, "path": "/elsewhere/sql.gguf", "scale": 1.0},
     ],
     CHAT: stream(),
@@ -69,10 +69,15 @@ async def test_it_is_asked_for_by_its_name(bench, kind, word, model):
 
 async def test_llamacpp_is_asked_for_an_adapter_by_its_number(bench):
     profile, body = await asked(bench, LLAMACPP, "base:verse")
-    assert (body["model"], body["lora"]) == ("base", [{"id": 1, "scale": 1.0}])
+    assert (body["model"], body["lora"]) == ("base", [{"id": 1, "scale": 0.7}])
     assert profile.abilities.context_tokens == 4_096
     tried = [seen for seen in bench.seen if CHAT.encode() in seen.line]
-    assert json.loads(tried[0].body)["lora"] == [{"id": 1, "scale": 1.0}], "the probe's own"
+    assert json.loads(tried[0].body)["lora"] == [{"id": 1, "scale": 0.7}], "the probe's own"
+
+
+async def test_one_that_is_left_aside_until_it_is_asked_for_counts_in_full(bench):
+    _, body = await asked(bench, LLAMACPP, "base:sql")
+    assert body["lora"] == [{"id": 0, "scale": 1.0}]
 
 
 async def test_llamacpps_base_is_asked_for_as_the_server_was_started(bench):
