@@ -46,7 +46,7 @@ class Local:
         kept = [self._of(window.name) for window, _ in needs]
         found, fits = [], True
         for counts, (window, need) in zip(kept, needs, strict=True):
-            limit, used = max(1, window.limit // share), counts.used(slot)
+            limit, used = _share(window.limit, share), counts.used(slot)
             wanted = max(need, 1) if window.meter == "output_tokens" else need
             over = used + wanted > limit
             fits = fits and not over
@@ -82,6 +82,11 @@ class Local:
             counts = Counts()
         self._counts[name] = counts
         return counts
+
+
+def _share(limit: int, share: int) -> int:
+    """At least one, unless there is none at all."""
+    return limit if share == 1 else max(limit // share, min(limit, 1))
 
 
 class Alone:
