@@ -1,6 +1,5 @@
 """The admin API on a real socket and a real database, and people of every kind to ask it."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -116,19 +115,20 @@ class Rehearsing:
     """A writer, or readers, of which nothing remains: what they did is undone before they answer."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
-        self.changes = 0
+        self._backend = database.backend
+        self._connection = database.connect()
 
     async def run(self, change: Callable[[Connection], T]) -> T:
-        await asyncio.sleep(0)
-        with self._database.connect() as connection:
-            driver = connection.connection.driver_connection
-            assert driver is not None
-            self._database.backend.begin(driver)
-            try:
-                return change(connection)
-            finally:
-                driver.rollback()
+        driver: Any = self._connection.connection.driver_connection
+        self._backend.begin(driver)
+        try:
+            return change(self._connection)
+        finally:
+            self._connection.rollback()
+            driver.rollback()
+
+    def close(self) -> None:
+        self._connection.close()
 
 
 @asynccontextmanager
@@ -152,5 +152,7 @@ async def office(site: Site, *, rehearsing: bool = False) -> AsyncIterator[Offic
             wire = await scene.connect()
             yield Office(site, scene, wire, tuple(made), last_use)
     finally:
+        if work is not None:
+            work.close()
         await writer.close()
         readers.close()

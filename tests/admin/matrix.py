@@ -1,0 +1,216 @@
+"""Who may do what to whose, said once more and by hand: every route, every role, every relation.
+
+`TABLE` names for each route the scope it needs and where that has to count.  The roles are
+`accounts.actors.roles`; what somebody may do here is worked out from them without asking the code
+that decides.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from portico.accounts.actors.roles import INSTALLATION_SCOPES, ORGANISATION_ROLES, PROJECT_ROLES
+from portico.callers.scopes import KEY_SCOPES
+from tests.admin.office import Site
+
+Where = Literal["anywhere", "project", "organisation", "installation"]
+"""anywhere: a list, which shows what may be seen."""
+Relation = Literal["own", "other project", "other organisation", "none"]
+RELATIONS: tuple[Relation, ...] = ("own", "other project", "other organisation", "none")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """id: which of the target's ids stands for `{id}`.  body, query: with `<name>` for ids of the
+    target.  also: what this very target needs besides."""
+
+    scope: str
+    where: Where
+    id: str = ""
+    body: Any = None
+    query: str = ""
+    also: str = ""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Objects of one project, by the names that cells use."""
+
+    relation: Relation
+    organisation: str
+    project: str
+    ids: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Somebody:
+    """scopes, in_projects: as `Rights`, by hand.  organisation: None for the whole installation.
+    opens: his credential is one of this API."""
+
+    name: str
+    secret: str
+    organisation: str | None = None
+    scopes: frozenset[str] = frozenset()
+    in_projects: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    opens: bool = True
+
+    def may(self, cell: Cell, target: Target) -> bool:
+        if not self.opens:
+            return False
+        everywhere = self.scopes
+        if cell.where == "anywhere":
+            some = everywhere.union(*self.in_projects.values())
+            return cell.scope in some
+        if cell.where == "installation":
+            return self.organisation is None and cell.scope in everywhere
+        if target.relation == "none" or self.organisation not in (None, target.organisation):
+            return False
+        needed = {cell.scope, cell.also} - {""}
+        if cell.where == "organisation":
+            return needed <= everywhere
+        return needed <= everywhere | self.in_projects.get(target.project, frozenset())
+
+
+TABLE: dict[tuple[str, str], Cell] = {
+    ("GET", "/organisations"): Cell("organisation:read", "anywhere"),
+    ("POST", "/organisations"): Cell(
+        "organisations:write", "installation", body={"name": "x", "terms": "prepaid"}
+    ),
+    ("GET", "/organisations/{id}"): Cell("organisation:read", "organisation", "organisation"),
+    ("PATCH", "/organisations/{id}"): Cell(
+        "organisation:write", "organisation", "organisation", {"name": "x"}
+    ),
+    ("POST", "/organisations/{id}/suspend"): Cell(
+        "organisations:write", "organisation", "organisation", {}
+    ),
+    ("POST", "/organisations/{id}/resume"): Cell(
+        "organisations:write", "organisation", "organisation"
+    ),
+    ("GET", "/projects"): Cell("projects:read", "anywhere"),
+    ("POST", "/projects"): Cell(
+        "projects:write",
+        "organisation",
+        body={"name": "x", "organisation_id": "<organisation>"},
+    ),
+    ("GET", "/projects/{id}"): Cell("projects:read", "project", "project"),
+    ("PATCH", "/projects/{id}"): Cell("projects:write", "project", "project", {"name": "x"}),
+    ("POST", "/projects/{id}/archive"): Cell("projects:write", "project", "project"),
+    ("GET", "/keys"): Cell("keys:read", "anywhere"),
+    ("POST", "/keys"): Cell(
+        "keys:write", "project", body={"project_id": "<project>", "scopes": ["generate"]}
+    ),
+    ("GET", "/keys/{id}"): Cell("keys:read", "project", "key"),
+    ("PATCH", "/keys/{id}"): Cell("keys:write", "project", "key", {"name": "x"}),
+    ("POST", "/keys/{id}/revoke"): Cell("keys:write", "project", "key", {}),
+    # It is the project's own, and a new one like it is, too.
+    ("POST", "/keys/{id}/replace"): Cell(
+        "keys:write", "project", "key", {}, also="service_accounts:write"
+    ),
+    ("GET", "/admin_keys"): Cell("admin_keys:read", "anywhere"),
+    ("POST", "/admin_keys"): Cell(
+        "admin_keys:write",
+        "organisation",
+        body={
+            "name": "x",
+            "scopes": ["organisation:read"],
+            "organisation_id": "<organisation>",
+            "owner_id": "<member>",
+        },
+    ),
+    ("GET", "/admin_keys/{id}"): Cell("admin_keys:read", "organisation", "admin_key"),
+    ("POST", "/admin_keys/{id}/revoke"): Cell("admin_keys:write", "organisation", "admin_key", {}),
+}
+
+
+@dataclass(frozen=True)
+class World:
+    people: tuple[Somebody, ...]
+    targets: tuple[Target, ...]
+
+    def target(self, relation: Relation) -> Target:
+        return next(each for each in self.targets if each.relation == relation)
+
+
+def world(site: Site) -> World:
+    """An organisation with two projects, another one, and somebody of every kind."""
+    ours, theirs = site.organisation("Ours"), site.organisation("Theirs")
+    first, second, foreign = site.project(ours), site.project(ours), site.project(theirs)
+    targets = (
+        _target(site, "own", ours, first),
+        _target(site, "other project", ours, second),
+        _target(site, "other organisation", theirs, foreign),
+    )
+    missing = {name: f"{id.partition('_')[0]}_{'0' * 32}" for name, id in targets[0].ids.items()}
+    nothing = Target("none", missing["organisation"], missing["project"], missing)
+    return World((*_people(site, ours, first), *_others(site, theirs, first)), (*targets, nothing))
+
+
+def _target(site: Site, relation: Relation, organisation: str, project: str) -> Target:
+    member = site.member(organisation, "member", f"{project[-12:]}@target.test")
+    key, _ = site.key(project, scopes=("generate",))
+    admin_key, _ = site.admin_key_and_id(organisation_id=organisation, owner_id=member)
+    ids = {
+        "organisation": organisation,
+        "project": project,
+        "member": member,
+        "key": key,
+        "admin_key": admin_key,
+    }
+    return Target(relation, organisation, project, ids)
+
+
+def _people(site: Site, ours: str, first: str) -> list[Somebody]:
+    found = [Somebody("the operator", site.admin_key(), None, frozenset(INSTALLATION_SCOPES))]
+    reads = ("projects:read", "keys:read")
+    found.append(
+        Somebody("a reading operator", site.admin_key(scopes=reads), None, frozenset(reads))
+    )
+    for role, scopes in ORGANISATION_ROLES.items():
+        id = site.member(ours, role)
+        found.append(Somebody(f"{role} of the organisation", _key(site, ours, id), ours, scopes))
+    for role, scopes in PROJECT_ROLES.items():
+        for kind in ("member", "service account"):
+            if kind == "member":
+                id = site.member(ours, "member", f"{role}@project.test")
+                site.in_project(first, id, role)
+                base = ORGANISATION_ROLES["member"]
+            else:
+                id, base = site.service_account(first, role), frozenset[str]()
+            name = f"{role} of the project ({kind})"
+            found.append(Somebody(name, _key(site, ours, id), ours, base, {first: scopes}))
+    narrow = frozenset({"projects:read"})
+    id = site.member(ours, "owner", "narrow@ours.test")
+    secret = site.admin_key(organisation_id=ours, owner_id=id, scopes=tuple(narrow))
+    found.append(Somebody("an owner's key that may read projects", secret, ours, narrow))
+    return found
+
+
+def _others(site: Site, theirs: str, first: str) -> list[Somebody]:
+    owner = site.member(theirs, "owner", "stranger@theirs.test")
+    found = [
+        Somebody("nobody", "", opens=False),
+        Somebody(
+            "owner of another organisation",
+            _key(site, theirs, owner),
+            theirs,
+            ORGANISATION_ROLES["owner"],
+        ),
+    ]
+    for scopes in (None, *((each,) for each in sorted(KEY_SCOPES))):
+        _, secret = site.key(first, scopes=scopes)
+        found.append(Somebody(f"an API key with {scopes or 'all scopes'}", secret, opens=False))
+    return found
+
+
+def _key(site: Site, organisation: str, owner: str) -> str:
+    return site.admin_key(organisation_id=organisation, owner_id=owner)
+
+
+def filled(template: Any, target: Target) -> Any:
+    """`template` with the target's ids in it."""
+    if isinstance(template, dict):
+        return {name: filled(value, target) for name, value in template.items()}
+    if isinstance(template, str):
+        for name, id in target.ids.items():
+            template = template.replace(f"<{name}>", id)
+    return template
