@@ -1,5 +1,6 @@
 """Ask somebody to join, by an address; what he is sent opens one door once."""
 
+import re
 import secrets
 from dataclasses import asdict, replace
 
@@ -25,7 +26,7 @@ OPERATOR = "operator"
 _TOKEN = "pk_invite_"
 """Its beginning, like a key's: logs cut whatever begins so, and secret scanners find it."""
 _RANDOM_CHARACTERS = 43
-_TOKEN_CHARACTERS_MAX = 100
+_TOKEN_SHAPED = re.compile(rf"{_TOKEN}[0-9A-Za-z]{{{_RANDOM_CHARACTERS}}}")
 
 
 def invite(
@@ -117,7 +118,7 @@ def accept_invitation(
     same for a token that never was.
     """
     known = None
-    if len(token) <= _TOKEN_CHARACTERS_MAX:
+    if _TOKEN_SHAPED.fullmatch(token):
         digests = [digest(pepper.secret, token) for pepper in peppers]
         known = invitation_store.by_digest(errand.connection, digests)
     if known is None:

@@ -33,10 +33,11 @@ def create_role(
     """
     organisation_of(errand, organisation_id)
     errand.require("roles:write")
+    rules.check_role_name(name)
     own = role_store.roles(errand.connection, organisation_id)
     if len(own) >= _ROLES_MAX:
         raise errors.CONFLICT(f"An organisation has at most {_ROLES_MAX} roles of its own.")
-    if any(each.name == rules.checked_role_name(name) for each in own):
+    if any(each.name == name for each in own):
         raise errors.CONFLICT(f"There is a role {name!r} already.", field="name", value=name)
     given = _given(errand, scopes, level)
     made = Role(organisation_id, name, level, given, errand.clock.wall_ms())

@@ -64,7 +64,7 @@ def checked_name(name: str) -> str:
     return name
 
 
-def checked_role_name(name: str) -> str:
+def check_role_name(name: str) -> None:
     """Raises: Refusal: invalid_value; conflict, for a name that every organisation has already."""
     if not _ROLE_NAME.fullmatch(name):
         raise errors.INVALID_VALUE(
@@ -75,7 +75,6 @@ def checked_role_name(name: str) -> str:
         )
     if any(name in roles for roles in BUILT_IN.values()):
         raise errors.CONFLICT(f"Every organisation has a role {name!r}.", field="name", value=name)
-    return name
 
 
 def named(scopes: Iterable[str], level: Level, *, owner: bool) -> frozenset[str]:
