@@ -190,11 +190,12 @@ def _best_match(offered: tuple[Tool, ...], conversation: Conversation) -> int | 
 
 
 def _calls(scene: Scene, start: int) -> tuple[Part, ...]:
-    """`calls` calls: of the forced tool, or of the tools in turn."""
+    """`calls` calls: of the forced tool, or of the tools in turn; one where no more may be made."""
     offered = scene.conversation.tools
     if scene.conversation.tool_choice not in ("auto", "required"):
         offered, start = (offered[start],), 0
-    turns = range(start, start + scene.told.calls)
+    count = 1 if scene.conversation.parallel_calls is False else scene.told.calls
+    turns = range(start, start + count)
     return tuple(_call(offered[turn % len(offered)], scene) for turn in turns)
 
 

@@ -79,6 +79,12 @@ async def test_tool_calls(said: str, choice: str, called: list[str]) -> None:
             assert json.loads(arguments) == {}
 
 
+async def test_one_call_is_made_where_no_more_may_be() -> None:
+    said = "Please mail this [[sim calls=3]]"
+    answer = await ask(prompt("sim-tool", said, tools=(WEATHER, MAIL), parallel_calls=False))
+    assert [name for _, name, _ in answer.only.calls] == ["sendMail"]
+
+
 @pytest.mark.parametrize("model", ["sim-tool", "sim-auto"])
 async def test_no_tool_is_called_against_the_rules(model: str) -> None:
     """Not with tool_choice none, not without tools, not again after a tool's answer."""
