@@ -20,6 +20,7 @@ from portico.accounts.people.service_accounts import create_service_account
 from portico.accounts.projects.service import create_organisation, create_project
 from portico.accounts.service import open_accounts
 from portico.admin.desk import Desk
+from portico.admin.leaks import Leaks
 from portico.admin.operation import Secrets
 from portico.admin.routes import routes
 from portico.app.dialects import OPENAI_CHAT
@@ -145,7 +146,8 @@ async def office(site: Site, *, rehearsing: bool = False) -> AsyncIterator[Offic
         keep_ms=KEEP_MS,
         compression=True,
     )
-    made = routes(desk, "0")
+    leaks = Leaks(work or writer, site.peppers, site.clock)
+    made = [*routes(desk, "0"), *leaks.routes()]
     dispatch = Dispatch(Routes(made), OPENAI_CHAT.render, Watching())
     try:
         async with serving(dispatch.serve) as scene:

@@ -100,10 +100,10 @@ def revoke_admin_key(errand: Errand, key_id: str, reason: str = "") -> AdminKey:
     return after
 
 
-def revoke_leaked(errand: Errand, digests: tuple[bytes, ...]) -> AdminKey | None:
+def revoke_leaked(errand: Errand, digests: tuple[bytes, ...], reason: str) -> AdminKey | None:
     """The key that somebody has found in public, revoked; None where there is none."""
     found = store.find(errand.connection, digests)
-    return None if found is None else revoke_admin_key(errand, found.key.id, "leaked")
+    return None if found is None else revoke_admin_key(errand, found.key.id, reason)
 
 
 def _for_somebody(errand: Errand, wish: AdminKeyWish) -> AdminKeyWish:

@@ -97,10 +97,17 @@ def revoke_key(errand: Errand, key_id: str, reason: str = "") -> Key:
     return _changed(errand, before, after, "revoke", reason)
 
 
+def revoke_leaked(errand: Errand, digests: tuple[bytes, ...], reason: str) -> Key | None:
+    """The key that somebody has found in public, revoked; None where there is none."""
+    found = store.by_digest(errand.connection, digests)
+    return None if found is None else revoke_key(errand, found.id, reason)
+
+
 def replace_key(
     errand: Errand, peppers: tuple[Pepper, ...], key_id: str, overlap_ms: int = OVERLAP_MS
 ) -> IssuedKey:
     """A new key like the old one, which works for `overlap_ms` more and says so in its answers.
+    Its limits and budgets are the new one's too; what was spent under the old one is not.
 
     Raises: Refusal: conflict, for a key that is revoked, ephemeral or replaced already.
     """
@@ -126,6 +133,7 @@ def replace_key(
     facts["expires_at_ms"] = None
     organisation_id = store.organisation_of(errand.connection, key_id)
     issued = _issue(errand, peppers, before.project_id, organisation_id, facts)
+    store.copy_limits(errand.connection, key_id, issued.key.id, errand.clock.wall_ms())
     ends_ms = errand.clock.wall_ms() + overlap_ms
     if before.expires_at_ms is not None:
         ends_ms = min(ends_ms, before.expires_at_ms)
