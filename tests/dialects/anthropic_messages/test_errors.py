@@ -81,6 +81,14 @@ def test_an_envelope_byte_for_byte() -> None:
     assert named(b"req_1") == b"request-id: req_1\r\n"
 
 
+def test_fields_that_other_rooms_name_have_their_names_of_this_dialect() -> None:
+    said = "'max_completion_tokens' is 9; it must be at most 5."
+    refusal = errors.OUT_OF_RANGE(said, field="max_completion_tokens", value=9, limit=5)
+    error = json.loads(render(refusal, "req_1"))["error"]
+    assert error["details"]["field"] == "max_tokens"
+    assert error["message"].startswith("'max_tokens' is 9;")
+
+
 def test_the_event_that_ends_a_stream() -> None:
     frame = event(errors.UPSTREAM_FAILED("It broke."), "req_1")
     (told,) = events_in(frame)

@@ -162,6 +162,19 @@ async def test_a_signature_finds_back_to_its_call(bench: Bench) -> None:
     assert [part.get("thoughtSignature") for part in model["parts"]] == ["c2ln", None]
 
 
+async def test_a_signature_is_found_by_its_own_project_alone(bench: Bench) -> None:
+    engine = await bench.engine("gemini", streaming(PROVIDERS["gemini"].stream))
+    first = await heard(engine, replace(foreign(), project_id="proj_a"))
+    (call, _) = (event for event in first.events if isinstance(event, ToolCallBegan))
+    history = (*HI, ToolCall(call.id, "look", "{}"), ToolResult(call.id, ()))
+    signed = []
+    for project_id in ("proj_b", "proj_a"):
+        await heard(engine, replace(foreign(*history), project_id=project_id))
+        model = json.loads(bench.seen[-1].body)["contents"][1]
+        signed.append(model["parts"][0]["thoughtSignature"])
+    assert signed == ["skip_thought_signature_validator", "c2ln"]
+
+
 async def test_a_signature_that_is_lost_is_said_so_in_the_documented_word(bench: Bench) -> None:
     engine = await bench.engine("gemini", streaming(PROVIDERS["gemini"].stream))
     call = ToolCall("call_of_another_model", "look", "{}")
