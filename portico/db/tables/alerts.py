@@ -4,16 +4,14 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ForeignKey,
-    Index,
     Integer,
     LargeBinary,
     Table,
     Text,
     UniqueConstraint,
-    text,
 )
 
-from portico.db.tables.base import Int64, identifier, metadata
+from portico.db.tables.base import Int64, identifier, metadata, partial_index
 
 # Append-only: where an organisation's chain of receipts ended at some moment, signed.
 signed_head = Table(
@@ -90,11 +88,10 @@ delivery = Table(
     Column("due_at_ms", Int64, nullable=False),
     Column("resolved_at_ms", Int64),
     UniqueConstraint("alert_id", "channel", "target"),
-    Index(
+    partial_index(
         "delivery_waiting",
         "due_at_ms",
-        sqlite_where=text("state = 'waiting'"),
-        postgresql_where=text("state = 'waiting'"),
+        only="state = 'waiting'",
     ),
     sqlite_strict=True,
 )

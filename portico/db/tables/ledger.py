@@ -10,10 +10,9 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    text,
 )
 
-from portico.db.tables.base import Int64, identifier, metadata
+from portico.db.tables.base import Int64, identifier, metadata, partial_index
 
 FUNDING = "kind IN ('prepaid', 'promo', 'receivable') AND (posted_nano > 0 OR kind = 'receivable')"
 BESIDE_CHARGES = "substr(txn_id, 1, 7) <> 'settle:'"
@@ -37,11 +36,10 @@ account = Table(
     CheckConstraint("floor_nano IS NULL OR posted_nano - held_nano >= floor_nano"),
     Index("account_by_organisation", "organisation_id"),
     # Those that may pay, among very many that no longer do.
-    Index(
+    partial_index(
         "account_funding",
         "organisation_id",
-        sqlite_where=text(FUNDING),
-        postgresql_where=text(FUNDING),
+        only=FUNDING,
     ),
     sqlite_strict=True,
 )
@@ -68,11 +66,10 @@ hold = Table(
     Column("opened_at_ms", Int64, nullable=False),
     Column("ttl_ms", Int64, CheckConstraint("ttl_ms > 0"), nullable=False),
     Column("resolved_at_ms", Int64),
-    Index(
+    partial_index(
         "hold_open",
         "opened_at_ms",
-        sqlite_where=text("state = 'open'"),
-        postgresql_where=text("state = 'open'"),
+        only="state = 'open'",
     ),
     sqlite_strict=True,
 )
@@ -100,11 +97,10 @@ entry = Table(
     Column("amount_nano", Int64, CheckConstraint("amount_nano <> 0"), nullable=False),
     # Charges are left out: there are a thousand of them for everything else, and an account's own
     # are never asked for.  Whoever asks has to say so too.
-    Index(
+    partial_index(
         "entry_beside_charges",
         "account_id",
-        sqlite_where=text(BESIDE_CHARGES),
-        postgresql_where=text(BESIDE_CHARGES),
+        only=BESIDE_CHARGES,
     ),
     sqlite_strict=True,
     sqlite_with_rowid=False,

@@ -1,8 +1,8 @@
 """What was used."""
 
-from sqlalchemy import Column, Index, Integer, Table, Text, text
+from sqlalchemy import Column, Index, Integer, Table, Text
 
-from portico.db.tables.base import Int64, identifier, metadata
+from portico.db.tables.base import Int64, identifier, metadata, partial_index
 
 # One row per admitted request, written when it starts and replaced once, when it ends.  No
 # foreign keys: the record must be writable whatever became of the key, and checks cost time.
@@ -37,11 +37,10 @@ usage_record = Table(
     Column("duration_ms", Int64, nullable=False),
     Index("usage_record_by_project", "project_id", "started_at_ms"),
     # Empty unless something runs, so it costs finished rows nothing.
-    Index(
+    partial_index(
         "usage_record_running",
         "started_at_ms",
-        sqlite_where=text("outcome = 'running'"),
-        postgresql_where=text("outcome = 'running'"),
+        only="outcome = 'running'",
     ),
     sqlite_strict=True,
 )

@@ -1,8 +1,8 @@
 """Money that came in and went back: top-ups, refunds, disputes, recharge, the provider's events."""
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer, Table, Text, text
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer, Table, Text
 
-from portico.db.tables.base import Int64, identifier, metadata
+from portico.db.tables.base import Int64, identifier, metadata, partial_index
 
 # How an organisation pays: its customer at the payment provider, and the card kept there.
 payer = Table(
@@ -58,26 +58,23 @@ top_up = Table(
     Column("closed_at_ms", Int64),
     CheckConstraint("amount_nano = amount_minor * 10000000"),
     CheckConstraint("state <> 'paid' OR intent_id <> ''"),
-    Index(
+    partial_index(
         "top_up_by_intent",
         "intent_id",
         unique=True,
-        sqlite_where=text("intent_id <> ''"),
-        postgresql_where=text("intent_id <> ''"),
+        only="intent_id <> ''",
     ),
     # One at a time: two recharges under way would charge twice for one threshold.
-    Index(
+    partial_index(
         "top_up_one_recharge",
         "organisation_id",
         unique=True,
-        sqlite_where=text("origin = 'recharge' AND state = 'open'"),
-        postgresql_where=text("origin = 'recharge' AND state = 'open'"),
+        only="origin = 'recharge' AND state = 'open'",
     ),
-    Index(
+    partial_index(
         "top_up_open",
         "checked_at_ms",
-        sqlite_where=text("state = 'open'"),
-        postgresql_where=text("state = 'open'"),
+        only="state = 'open'",
     ),
     Index("top_up_by_organisation", "organisation_id", "created_at_ms"),
     sqlite_strict=True,
@@ -105,11 +102,10 @@ top_up_refund = Table(
     Column("closed_at_ms", Int64),
     CheckConstraint("amount_nano = amount_minor * 10000000"),
     Index("top_up_refund_by_top_up", "top_up_id"),
-    Index(
+    partial_index(
         "top_up_refund_open",
         "created_at_ms",
-        sqlite_where=text("state = 'open'"),
-        postgresql_where=text("state = 'open'"),
+        only="state = 'open'",
     ),
     sqlite_strict=True,
 )
