@@ -27,6 +27,7 @@ _HEAVY = {
     "portico.engines",
     "portico.journey",
     "prometheus_client",
+    "sqlalchemy.dialects.postgresql",
     "structlog",
     "uvicorn",
     "uvloop",
@@ -65,8 +66,8 @@ def test_the_server_is_not_loaded(words: tuple[str, ...], tmp_path: Path) -> Non
     assert loaded_by(*words, *beside) & _HEAVY == set()
 
 
-def test_help_loads_no_database_either() -> None:
-    assert "sqlalchemy" not in loaded_by("--help")
+def test_help_loads_no_database_and_does_not_ask_for_the_version() -> None:
+    assert {"sqlalchemy", "importlib.metadata"} & loaded_by("--help") == set()
 
 
 def test_what_would_be_seen_is_seen() -> None:
