@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portico.callers import salts
@@ -15,6 +15,7 @@ ANNE = Caller("key_1", "proj_1", "org_1", "live", 8)
 SECRET = b"s" * 32
 
 
+@settings(deadline=None)
 @given(st.text(), st.text(), st.text())
 def test_it_is_64_digits_whatever_the_names(organisation, project, model):
     caller = replace(ANNE, organisation_id=organisation, project_id=project)

@@ -1,7 +1,7 @@
 """Words for how hard to think, and the nearest of those a model takes."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portico.dialects.effort import EFFORTS, effort_of, in_order, nearest_effort
@@ -9,6 +9,7 @@ from portico.dialects.effort import EFFORTS, effort_of, in_order, nearest_effort
 SETS = st.sets(st.sampled_from(EFFORTS), min_size=1).map(frozenset)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(EFFORTS), SETS)
 def test_the_nearest_is_known_and_none_is_nearer(asked, known):
     found = nearest_effort(asked, known)
@@ -33,6 +34,7 @@ def test_some_nearest(asked, known, nearest):
     assert nearest_effort(asked, known) == nearest
 
 
+@settings(deadline=None)
 @given(st.integers(-1, 10**6), st.integers(0, 10**6))
 def test_more_budget_never_asks_for_less(budget, more):
     assert EFFORTS.index(effort_of(budget + more)) >= EFFORTS.index(effort_of(budget))

@@ -75,7 +75,7 @@ def follows(schema, value):
     return Draft202012Validator(schema).is_valid(value)
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(SCHEMAS, several_words(st.just({"type": "string"})), VALUES)
 def test_it_finds_what_a_whole_validator_finds(schema, aside, value):
     aside.pop("$ref", None)
@@ -83,6 +83,7 @@ def test_it_finds_what_a_whole_validator_finds(schema, aside, value):
     assert (check(whole, value) is None) == follows(whole, value)
 
 
+@settings(deadline=None)
 @given(PASSED_OVER, SCHEMAS, VALUES)
 def test_it_never_finds_fault_with_what_follows(over, schema, value):
     whole = {**schema, **over, "$defs": {"d": {"type": "array"}}}

@@ -1,7 +1,7 @@
 """Metrics pages of three engines, and of none."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portico.engines.load.model import Load
@@ -56,6 +56,7 @@ def test_a_share_beyond_the_whole_is_not_known():
     assert load_on(b"sglang:token_usage 1.01\n", "sglang") == UNKNOWN
 
 
+@settings(deadline=None)
 @given(st.binary())
 def test_any_bytes_are_a_page(page):
     for kind in ("vllm", "sglang", "llamacpp", "generic"):
