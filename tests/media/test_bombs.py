@@ -33,7 +33,12 @@ RISE_BYTES_MAX = 300_000_000
 
 
 def a_picture(data: bytes) -> Job:
-    return Picture(base64(data), ("image/png",), LIMITS.pixels_max, LIMITS.pixels_sent_max)
+    return Picture(
+        base64(data),
+        ("image/gif", "image/jpeg", "image/png"),
+        LIMITS.pixels_max,
+        LIMITS.pixels_sent_max,
+    )
 
 
 def a_paper(data: bytes) -> Job:

@@ -85,6 +85,17 @@ async def test_a_turned_picture_is_turned_and_says_nothing_more(decoders: Decode
     assert "exif" not in image.info
 
 
+@pytest.mark.parametrize(("mode", "form"), [("CMYK", "JPEG"), ("RGB", "WEBP"), ("P", "GIF")])
+async def test_what_is_made_anew_holds_nothing_but_its_pixels(
+    decoders: Decoders, mode: str, form: str
+) -> None:
+    said = {"comment": b"at home", "icc_profile": b"at home" * 30, "xmp": b"at home", "dpi": (7, 7)}
+    data = picture(mode, form=form, **said)
+    assert b"at home" in data
+    image = await made(decoders, data)
+    assert not {"comment", "icc_profile", "xmp", "dpi", "exif"} & image.info.keys()
+
+
 async def test_a_picture_that_stays_keeps_what_it_says_of_itself(decoders: Decoders) -> None:
     exif = Image.Exif()
     exif[0x010F] = "maker"
