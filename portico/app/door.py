@@ -52,21 +52,22 @@ class Door:
         clock: Clock,
         identity: Identity,
         also: Sequence[Route] = (),
+        admin: Sequence[Route] = (),
     ) -> None:
-        """also: routes of rooms that are not always open."""
+        """also: routes of rooms that are not always open.  admin: those of the admin API, which
+        describes itself."""
         self._rooms = rooms
         self.media = media = media_of(settings, rooms.routing)
         words = spoken(identity.seal, clock)
-        self.routes = Routes(
-            [
-                *_generating(words, settings, rooms, books, clock, identity, media),
-                *_counting(words, settings, rooms, clock, media),
-                _compacting(words, settings, rooms, clock),
-                *_telling(words, rooms, books, readers, clock),
-                *self._watching(settings, metrics),
-                *also,
-            ]
-        )
+        self._described = [
+            *_generating(words, settings, rooms, books, clock, identity, media),
+            *_counting(words, settings, rooms, clock, media),
+            _compacting(words, settings, rooms, clock),
+            *_telling(words, rooms, books, readers, clock),
+            *self._watching(settings, metrics),
+            *also,
+        ]
+        self.routes = Routes([*self._described, *admin])
         self.edge = Edge(
             Dispatch(
                 self.routes,
@@ -79,9 +80,7 @@ class Door:
             metrics,
             edge_limits(settings),
             clock,
-            hosts_allowed=frozenset(
-                host.lower().encode() for host in settings.server.hosts_allowed
-            ),
+            hosts_allowed=hosts_allowed(settings),
             logs_from_status=100 if settings.observe.access_log else 500,
         )
 
@@ -99,7 +98,7 @@ class Door:
         ]
 
     def _document(self) -> dict[str, Any]:
-        return document(self.routes.all, "Portico", version("portico"))
+        return document(self._described, "Portico", version("portico"))
 
     def _unready(self) -> Sequence[str]:
         """Why no request should be sent here."""
@@ -230,6 +229,7 @@ def _telling(
         books.standings,
         lambda caller: books.prices.terms_of(caller.organisation_id).kind,
         lambda caller: books.prices.in_force(caller.organisation_id),
+        books.rates.rules_of,
     )
     return [
         *(
@@ -263,6 +263,10 @@ def origins(settings: Settings) -> Origins | None:
     return Origins(frozenset(allowed)) if allowed else None
 
 
+def hosts_allowed(settings: Settings) -> frozenset[bytes]:
+    return frozenset(host.lower().encode() for host in settings.server.hosts_allowed)
+
+
 def edge_limits(settings: Settings) -> EdgeLimits:
     edge = settings.edge
     return EdgeLimits(
@@ -270,6 +274,7 @@ def edge_limits(settings: Settings) -> EdgeLimits:
         header_bytes_max=edge.header_bytes_max,
         header_read_s=edge.header_read_s,
         body_bytes_max=edge.body_bytes_max,
+        bodies_bytes_max=edge.bodies_bytes_max,
         body_read_s=edge.body_read_s,
         body_bytes_per_s_min=edge.body_bytes_per_s_min,
         body_grace_s=edge.body_grace_s,

@@ -49,6 +49,10 @@ COMMANDS = {
         "portico.cli.tenants.service_account:app",
         "Create, list, change and disable service accounts.",
     ),
+    "limit": (
+        "portico.cli.tenants.limit:app",
+        "Limit requests and tokens per minute, and requests at once.",
+    ),
     "model": (
         "portico.cli.model:app",
         "Register, order, list and forget engines behind model names; drill a failover.",

@@ -32,7 +32,7 @@ class Desk:
         self.admission = Admission(QueueLimits(1, 1.0), SystemClock())
         self._standing = Standing((funds(700),), tuple(windows))
         reception = Reception(Books(), self.admission)
-        money = Money(reception, self, lambda _: terms, lambda _: [])
+        money = Money(reception, self, lambda _: terms, lambda _: [], lambda _: [])
         models = Models(reception, offered_by(Routing(), Books()))
         paths = {
             "/v1/balance": money.balance,

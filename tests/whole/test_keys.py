@@ -1,6 +1,7 @@
 """Keys that are limited, replaced, made for minutes and taken away, at a served Portico."""
 
 import json
+import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -124,3 +125,45 @@ def test_a_key_makes_keys_for_minutes_which_are_less_than_itself(served: Served)
     wire.read_until(b"data: ", 2)
     served.cli("key", "revoke", maker["id"])
     assert b"api_key_revoked" in wire.read_until(b"api_key_revoked")
+
+
+def test_limits_per_minute_are_told_and_kept(served: Served) -> None:
+    key = make(served)
+    served.cli("limit", "set", key["id"], "--requests", "2", "--model", "sim-echo")
+    served.cli("limit", "set", key["id"], "--at-once", "7", "--output-tokens", "5000")
+    told = until(lambda: rates(served, key["api_key"]), 2)
+    assert [(rate["model"], rate["requests_per_minute"]) for rate in told] == [
+        (None, None),
+        ("sim-echo", 2),
+    ]
+    left = [ask(served, key["api_key"], body=chat())[2] for _ in range(2)]
+    assert [each["x-ratelimit-remaining-requests"] for each in left] == ["1", "0"]
+    assert left[0]["x-ratelimit-limit-output-tokens"] == "5000"
+    status, body, headers = ask(served, key["api_key"], body=chat())
+    assert (status, body["error"]["code"]) == (429, "requests_per_minute_exceeded")
+    assert 1 <= int(headers["retry-after"]) <= 60
+    assert headers["x-ratelimit-remaining-requests"] == "0"
+    anthropic = {"model": "sim-echo", "max_tokens": 9, "messages": question("Hello")}
+    status, body, headers = ask(served, key["api_key"], "/v1/messages", anthropic)
+    assert (status, body["error"]["type"]) == (429, "rate_limit_error")
+    assert headers["anthropic-ratelimit-requests-remaining"] == "0"
+    assert ask(served, key["api_key"], body=chat("sim-tool"))[0] == 200
+    replaced = served.cli("key", "replace", key["id"])
+    assert until(lambda: rates(served, replaced["api_key"]), 2) == told
+    for model in ("sim-echo", ""):
+        served.cli("limit", "remove", key["id"], *(("--model", model) if model else ()))
+    assert key["id"] not in {each["scope_id"] for each in served.cli("limit", "list")["limits"]}
+
+
+def rates(served: Served, key: str) -> list[dict[str, Any]]:
+    told: list[dict[str, Any]] = ask(served, key, "/v1/limits")[1]["rates"]
+    return told
+
+
+def until(look: Callable[[], list[Any]], count: int) -> list[Any]:
+    """What it sees once there are so many: a server takes seconds to learn what was set."""
+    ends_s = time.monotonic() + 20
+    while len(found := look()) < count:
+        assert time.monotonic() < ends_s
+        time.sleep(0.1)
+    return found

@@ -8,7 +8,8 @@ from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
 from portico.accounts.actors.paging import ALL, Window, paged
 from portico.accounts.keys.model import Key
-from portico.db.tables import api_key
+from portico.db.tables import api_key, budget, rate_limit
+from portico.kit.ids import new_id
 
 _SHOWN = [api_key.c[name] for name in Key.__dataclass_fields__]
 _WORDS = ("scopes", "networks")
@@ -70,6 +71,20 @@ def owned(connection: Connection, organisation_id: str, owner_id: str) -> list[K
 
 def change(connection: Connection, key_id: str, values: dict[str, Any]) -> None:
     connection.execute(update(api_key).where(api_key.c.id == key_id).values(**stored(values)))
+
+
+def copy_limits(connection: Connection, key_id: str, to: str, now_ms: int) -> None:
+    """What one key is held to, another is too: limits per minute, and budgets."""
+    for row in connection.execute(select(rate_limit).where(rate_limit.c.scope_id == key_id)):
+        connection.execute(
+            insert(rate_limit).values({**row._mapping, "scope_id": to, "set_at_ms": now_ms})
+        )
+    for row in connection.execute(
+        select(budget).where(budget.c.scope == "key", budget.c.scope_id == key_id)
+    ):
+        connection.execute(
+            insert(budget).values({**row._mapping, "id": new_id("bud"), "scope_id": to})
+        )
 
 
 def forget_ephemeral(connection: Connection, ended_before_ms: int) -> None:

@@ -14,6 +14,7 @@ from portico.door.endpoints.answering import Verifier, answer_json, identify
 from portico.door.exchange import Exchange
 from portico.ledger.model import Account
 from portico.pricing.model import Price
+from portico.rates.model import Rule
 
 
 class Standings(Protocol):
@@ -27,12 +28,19 @@ TermsOf = Callable[[Caller], str]
 
 class Money:
     def __init__(
-        self, callers: Verifier, standings: Standings, terms_of: TermsOf, prices: AskPrices
+        self,
+        callers: Verifier,
+        standings: Standings,
+        terms_of: TermsOf,
+        prices: AskPrices,
+        rules_of: Callable[[Caller], Sequence[Rule]],
     ) -> None:
+        """rules_of: limits per minute that count for a caller."""
         self._callers = callers
         self._standings = standings
         self._terms_of = terms_of
         self._prices = prices
+        self._rules_of = rules_of
 
     async def balance(self, exchange: Exchange, _: str) -> None:
         caller = await self._caller(exchange)
@@ -62,6 +70,7 @@ class Money:
             {
                 "object": "limits",
                 "concurrency": {"requests": caller.concurrency_max},
+                "rates": [_rate(rule) for rule in self._rules_of(caller)],
                 "budgets": [_budget(each) for each in standing.windows],
             },
         )
@@ -83,6 +92,18 @@ class Money:
 
     async def _caller(self, exchange: Exchange) -> Caller:
         return await identify(self._callers, exchange)
+
+
+def _rate(rule: Rule) -> dict[str, Any]:
+    """None: no limit of this kind."""
+    return {
+        "scope": rule.scope,
+        "model": rule.model or None,
+        "requests_per_minute": rule.requests_per_minute,
+        "input_tokens_per_minute": rule.input_tokens_per_minute,
+        "output_tokens_per_minute": rule.output_tokens_per_minute,
+        "requests_at_once": rule.requests_at_once,
+    }
 
 
 def _account(account: Account) -> dict[str, Any]:

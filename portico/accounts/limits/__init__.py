@@ -1,0 +1,1 @@
+"""How much may be asked in a minute, and at once: set and taken away."""

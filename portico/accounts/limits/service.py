@@ -1,0 +1,82 @@
+"""Set, list and take away limits.  A running server obeys within 5 s.
+
+Of a key or a project: whoever has `limits:write` there.  Of an organisation, or of the whole
+installation: the operator alone, for they are what customers are held to.
+"""
+
+from dataclasses import asdict, fields
+
+from portico import errors
+from portico.accounts.actors.model import Errand, unknown
+from portico.accounts.keys import service as keys
+from portico.accounts.limits import store
+from portico.accounts.limits.model import Limit, Scope
+from portico.accounts.projects import service as projects
+
+_LIMIT_MAX = 2**53 - 1
+"""The largest count every JSON reader keeps exact."""
+_WHERE = ("scope", "scope_id", "model")
+
+
+def set_limit(errand: Errand, limit: Limit) -> Limit:
+    """In the place of what the scope had for this model; without any limit, that is taken away.
+
+    Raises: Refusal: resource_not_found, permission_denied, out_of_range.
+    """
+    organisation_id = _owner(errand, limit.scope, limit.scope_id, "write")
+    known = store.limits(errand.connection, None, limit.scope, limit.scope_id)
+    before = next((each for each in known if each.model == limit.model), None)
+    empty = True
+    for each in fields(limit):
+        value = getattr(limit, each.name)
+        if each.name in _WHERE or value is None:
+            continue
+        empty = False
+        if not 0 <= value <= _LIMIT_MAX:
+            raise errors.OUT_OF_RANGE(
+                f"{each.name!r} is {value}; it must be 0 to {_LIMIT_MAX}.",
+                field=each.name,
+                value=value,
+                limit=_LIMIT_MAX,
+            )
+    if empty:
+        store.remove(errand.connection, limit)
+    else:
+        store.put(errand.connection, limit, organisation_id, errand.clock.wall_ms())
+    errand.note(
+        organisation_id,
+        "limit.set" if not empty else "limit.remove",
+        limit.scope_id or limit.scope,
+        None if before is None else asdict(before),
+        None if empty else asdict(limit),
+    )
+    return limit
+
+
+def list_limits(errand: Errand, scope: Scope | None = None, scope_id: str = "") -> list[Limit]:
+    """Of one scope, or all that whoever asks may read."""
+    if scope is not None:
+        _owner(errand, scope, scope_id, "read")
+        return store.limits(errand.connection, None, scope, scope_id)
+    errand.require("limits:read")
+    return store.limits(errand.connection, errand.by.organisation_id, None, "")
+
+
+def _owner(errand: Errand, scope: Scope, scope_id: str, verb: str) -> str:
+    """Whose limits they are: the organisation's id, "" for the installation's.
+
+    Raises: Refusal: resource_not_found, permission_denied.
+    """
+    if scope == "installation":
+        errand.require(f"organisations:{verb}")
+        if scope_id:
+            raise unknown("installation", scope_id)
+        return ""
+    if scope == "organisation":
+        organisation = projects.organisation_of(errand, scope_id)
+        errand.require("limits:read" if verb == "read" else "organisations:write")
+        return organisation.id
+    project_id = keys.key_of(errand, scope_id).project_id if scope == "key" else scope_id
+    project = projects.project_of(errand, project_id)
+    errand.require(f"limits:{verb}", project_id)
+    return project.organisation_id
