@@ -36,6 +36,7 @@ class _Chunk(Struct):
 
 _chunk = msgspec.json.Decoder(_Chunk)
 _EVENT = b"data: "
+_CHARACTERS_MAX = 8_388_608
 
 
 class _Answer:
@@ -57,6 +58,7 @@ class Shape:
         self._relay = relay
         self._schema = schema
         self._answers: dict[int, _Answer] = {}
+        self._room = _CHARACTERS_MAX
 
     async def relay(self, delta: Delta) -> None:
         """Raises: Refusal: schema_not_followed, in the place of the last delta."""
@@ -85,11 +87,19 @@ class Shape:
         answer = self._of(event.choice)
         match event:
             case Text():
-                answer.parts.append(event.text)
+                self._keep(answer, event.text)
             case Refused() | ToolCallBegan():
                 answer.excused = True
             case Finished():
                 answer.finish = event.reason
+
+    def _keep(self, answer: _Answer, text: str) -> None:
+        """All answers together have room for so much; an engine that goes on is not kept."""
+        self._room -= len(text)
+        if self._room >= 0:
+            answer.parts.append(text)
+        else:
+            answer.parts.clear()
 
     def _take_bytes(self, raw: bytes) -> None:
         """Of a stream whole events, or the body of an answer that is none.  Raises: BrokenAnswer."""
@@ -103,13 +113,19 @@ class Shape:
     def _take_choice(self, choice: _Choice) -> None:
         answer, said = self._of(choice.index), choice.delta or choice.message
         if said is not None and isinstance(said.content, str):
-            answer.parts.append(said.content)
+            self._keep(answer, said.content)
         if said is not None and (said.refusal or said.tool_calls):
             answer.excused = True
         if isinstance(choice.finish_reason, str):
             answer.finish = choice.finish_reason
 
     def _broken(self) -> errors.Refusal | None:
+        if self._room < 0:
+            return errors.SCHEMA_NOT_FOLLOWED(
+                f"The model's answer has more than {_CHARACTERS_MAX} characters, which is more than "
+                "is checked against a schema.",
+                limit=_CHARACTERS_MAX,
+            )
         for answer in self._answers.values():
             if not answer.excused and answer.finish in _ENDED_BY_ITSELF:
                 why = _wrong_with("".join(answer.parts), self._schema)

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from portico.canon.conversation import Conversation, Message, TextPart, Tool
 from portico.canon.delta import Finished, Text, ToolArguments, ToolCallBegan
+from portico.engines.promises import shape
 from portico.errors import Refusal
 
 from .prompts import Heard, heard, prompt_of
@@ -187,6 +188,14 @@ async def test_what_is_not_such_json_at_all_is_told_so(bench, text):
     engine = await bench.engine(events(whole({"content": text}), fields=JSON))
     with pytest.raises(Refusal):
         await heard(engine, shaped(True))
+
+
+async def test_what_is_too_long_to_be_checked_is_not_kept(bench, monkeypatch):
+    monkeypatch.setattr(shape, "_CHARACTERS_MAX", 9)
+    engine = await bench.engine(streamed(GOOD))
+    with pytest.raises(Refusal) as refused:
+        await heard(engine, shaped(True, stream=True))
+    assert (refused.value.code, refused.value.limit) == ("schema_not_followed", 9)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,85 @@
+"""An engine without a grammar, and callers who were promised a shape: told in their own words."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.whole.conftest import Served, end, start
+from tests.whole.hi import saying_hi
+from tests.whole.wire import post
+
+SCHEMA = {"type": "object", "properties": {}, "additionalProperties": False}
+NAMED = {"name": "n", "schema": SCHEMA, "strict": True}
+HELLO = [{"role": "user", "content": "Hello"}]
+CHAT = {
+    "model": "m",
+    "messages": HELLO,
+    "response_format": {"type": "json_schema", "json_schema": NAMED},
+}
+ASKED: dict[str, tuple[str, dict[str, Any]]] = {
+    "chat": ("/v1/chat/completions", CHAT),
+    "responses": (
+        "/v1/responses",
+        {
+            "model": "m",
+            "input": "Hello",
+            "store": False,
+            "text": {"format": {"type": "json_schema", **NAMED}},
+        },
+    ),
+    "messages": (
+        "/v1/messages",
+        {
+            "model": "m",
+            "messages": HELLO,
+            "max_tokens": 9,
+            "output_config": {"format": {"type": "json_schema", "schema": SCHEMA}},
+        },
+    ),
+}
+LAST = {
+    "chat": b'data: {"error"',
+    "responses": b"event: response.failed",
+    "messages": b"event: error",
+}
+
+
+@pytest.fixture(scope="module")
+def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Before an engine of no kind that writes by a grammar."""
+    env = {"PORTICO_ENGINE_ENABLED": "false", "PORTICO_SERVER_DRAIN_S": "0"}
+    with saying_hi({"id": "m", "owned_by": "somebody"}) as behind:
+        data = tmp_path_factory.mktemp("front") / "data"
+        running = start(data, "--upstream", behind.base_url, env=env)
+        yield running
+        end(running)
+
+
+@pytest.mark.parametrize("dialect", list(ASKED))
+def test_a_whole_answer_off_its_schema_is_a_refusal(front: Served, dialect: str) -> None:
+    path, body = ASKED[dialect]
+    status, headers, said = post(front, path, json.dumps(body).encode())
+    error = json.loads(said)["error"]
+    assert status == 502
+    assert "it is not JSON" in error["message"]
+    assert "Hi" not in error["message"]
+    assert "portico-cost-nano-usd" not in headers
+
+
+@pytest.mark.parametrize("dialect", list(ASKED))
+def test_a_stream_off_its_schema_ends_in_its_dialects_failure(front: Served, dialect: str) -> None:
+    path, body = ASKED[dialect]
+    status, _, whole = post(front, path, json.dumps({**body, "stream": True}).encode())
+    assert status == 200
+    assert LAST[dialect] in whole
+    assert b"does not follow the schema" in whole
+    assert not any(good in whole for good in (b"response.completed", b"message_stop"))
+
+
+def test_it_is_on_the_record_as_what_it_was(front: Served) -> None:
+    path, body = ASKED["chat"]
+    post(front, path, json.dumps(body).encode())
+    record = front.cli("usage", "--list", "1")["records"][0]
+    assert (record["outcome"], record["output_tokens"]) == ("off_schema", 1)
