@@ -1,5 +1,6 @@
 """What changes who may ask: routes of the cold rooms."""
 
+from portico.admin.leaks import Leaks
 from portico.admin.minting import Minting
 from portico.app.identity import Identity
 from portico.app.storage import Books
@@ -9,4 +10,5 @@ from portico.kit.clock import Clock
 
 def administering(who: Identity, books: Books, clock: Clock) -> list[Route]:
     minting = Minting(who.callers, who.peppers, books.writer.run, clock)
-    return [minting.route()]
+    leaks = Leaks(books.writer, who.peppers, clock)
+    return [minting.route(), *leaks.routes()]

@@ -6,13 +6,14 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
 from portico import journey
 from portico.admission.service import Admission
+from portico.app.admin_api import AdminApi, admin_api
 from portico.app.administering import administering
 from portico.app.door import Door
 from portico.app.engines import (
@@ -67,7 +68,7 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
     clock = SystemClock()
     started_s = clock.monotonic_s()
     async with AsyncExitStack() as stack:
-        listening = stack.enter_context(_listening(settings))
+        listening = stack.enter_context(_listening(settings.server.host, settings.server.port))
         lock = stack.enter_context(locked(settings))
         database = await asyncio.to_thread(opened_database, settings)
         metrics = Metrics()
@@ -100,24 +101,35 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
         await books.prices.refresh()
         who = identity(settings, readers, books.writer, peppers, clock)
         rooms = journey.Rooms(who.callers, routing, books.admission, books.metering, books.counter)
+        admin = admin_api(settings, who, books, readers, metrics, clock)
         door = Door(
             *(settings, rooms, books, readers, metrics, clock, who),
             also=(*administering(who, books, clock), *taking.routes),
+            admin=admin.routes,
         )
         door.add_gauges(metrics, fleet)
         tasks.start(follow(settings, fleet, registry, Drills(database, clock), clock))
-        for work in (door.media.run, load, *who.follow, *books.follow, *taking.follow, *watched):
+        for work in (
+            *(door.media.run, load, *who.follow, *books.follow),
+            *(*taking.follow, *admin.follow, *watched),
+        ):
             tasks.start(work())
         base_url = _base_url(listening)
         if lock.held:
             lock.announce(base_url)
 
         def ready() -> None:
-            start_ms = round((clock.monotonic_s() - started_s) * 1000)
-            models = list(routing.models())
-            on_ready(Running(base_url, first_key, models, start_ms, os.getpid(), notes))
+            models, spent_s = list(routing.models()), clock.monotonic_s() - started_s
+            on_ready(
+                Running(base_url, first_key, models, round(spent_s * 1000), os.getpid(), notes)
+            )
 
-        await _serve(settings, door.edge, books.admission, listening, ready)
+        await _serve(
+            settings,
+            [(door.edge, listening), *_own_door(settings, admin, stack)],
+            books.admission,
+            ready,
+        )
         if tasks.failure is not None:
             raise tasks.failure
 
@@ -140,8 +152,7 @@ async def _opened_books(
 
 
 @contextmanager
-def _listening(settings: Settings) -> Iterator[socket.socket]:
-    host, port = settings.server.host, settings.server.port
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
     try:
         listening = bind(host, port)
     except OSError as error:
@@ -154,27 +165,39 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
         yield listening
 
 
+def _own_door(
+    settings: Settings, admin: AdminApi, stack: AsyncExitStack
+) -> list[tuple[Edge, socket.socket]]:
+    """Of the admin API, where it has one.  Raises: CannotStart."""
+    if admin.edge is None:
+        return []
+    host = settings.admin.host or settings.server.host
+    return [(admin.edge, stack.enter_context(_listening(host, settings.admin.port)))]
+
+
 async def _serve(
     settings: Settings,
-    edge: Edge,
+    doors: Sequence[tuple[Edge, socket.socket]],
     admission: Admission,
-    listening: socket.socket,
     ready: Callable[[], None],
 ) -> None:
     """Until a signal; a second one ends it at once."""
-    drain_s = settings.server.drain_s
-    server = Server(edge, drain_s=drain_s, on_stop=partial(setattr, admission, "draining", True))
+    drain_s, close = settings.server.drain_s, partial(setattr, admission, "draining", True)
+    servers = [(Server(edge, drain_s=drain_s, on_stop=close), at) for edge, at in doors]
 
     def stop() -> None:
-        _say_what_is_open(admission.running + admission.waiting, server.should_exit, drain_s)
-        server.stop()
+        again = servers[0][0].should_exit
+        _say_what_is_open(admission.running + admission.waiting, again, drain_s)
+        for server, _ in servers:
+            server.stop()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
     async with asyncio.TaskGroup() as group:
-        group.create_task(server.serve([listening]))
-        await server.listening()
+        for server, listening in servers:
+            group.create_task(server.serve([listening]))
+            await server.listening()
         # What exists now lives as long as the process; the collector need not look at it again.
         gc.collect()
         gc.freeze()

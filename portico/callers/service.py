@@ -109,8 +109,11 @@ class Callers:
     async def _ask(self, credential: str) -> _Answer:
         if not credential:
             raise errors.MISSING_KEY("The request has no API key.")
-        if kind_of(credential) in (None, "admin"):
+        kind = kind_of(credential)
+        if kind is None:
             raise errors.INVALID_KEY("This is not a Portico API key.")
+        if kind == "admin":  # not here: it is told from one that is unknown by nothing
+            raise errors.INVALID_KEY("This API key does not exist.")
         if credential not in self._looking:
             self._look_up(credential)
         asked_s = self._clock.monotonic_s()

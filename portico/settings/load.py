@@ -20,6 +20,7 @@ from portico.settings.money import (
     Stripe,
 )
 from portico.settings.serving import (
+    Admin,
     Client,
     Database,
     Edge,
@@ -40,6 +41,7 @@ class SettingsInvalid(Exception):
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     server: Server = Server()
+    admin: Admin = Admin()
     edge: Edge = Edge()
     media: Media = Media()
     queue: Queue = Queue()

@@ -23,6 +23,19 @@ class Server(Struct, frozen=True, forbid_unknown_fields=True):
     ] = 120.0
 
 
+class Admin(Struct, frozen=True, forbid_unknown_fields=True):
+    """The admin API, /admin/v1."""
+
+    enabled: Annotated[bool, Meta(description="Serve it.")] = True
+    port: Annotated[
+        int,
+        Meta(ge=0, le=65535, description="A port of its own; 0 serves it where the API is."),
+    ] = 0
+    host: Annotated[
+        str, Meta(description="Address to listen on with a port of its own; empty: `server.host`.")
+    ] = ""
+
+
 Origin = Annotated[str, Meta(pattern=r"^(\*|https?://[^/?#\s]+)$")]
 """Scheme, host and perhaps port, as browsers send it: nothing behind, or it would never match."""
 

@@ -115,6 +115,15 @@ async def test_garbage_is_refused_without_asking_the_database(scene: Scene) -> N
     assert scene.readers.asked == []
 
 
+async def test_a_key_of_the_admin_api_is_told_from_an_unknown_one_by_nothing(scene: Scene) -> None:
+    said = []
+    for kind in ("live", "admin"):
+        with pytest.raises(Refusal) as refusal:
+            await scene.callers.verify(new_key(kind), GENERATE, "")  # type: ignore[arg-type]  # both are
+        said.append((refusal.value.status, refusal.value.code, refusal.value.told))
+    assert said[0] == said[1]
+
+
 async def test_a_known_key_is_answered_without_a_wait(scene: Scene) -> None:
     issued = scene.issue(KeyWish("mine"))
     first = await scene.callers.verify(issued.secret, GENERATE, "")

@@ -1,0 +1,63 @@
+"""The admin API, at the API's own port or at one of its own."""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from portico.accounts.admin_keys.last_use import LastUse
+from portico.admin.desk import Desk
+from portico.admin.operation import Secrets
+from portico.admin.routes import routes
+from portico.app.dialects import OPENAI_CHAT
+from portico.app.door import edge_limits, hosts_allowed
+from portico.app.identity import Identity
+from portico.app.storage import Books
+from portico.db.readers import Readers
+from portico.door.dispatch import Dispatch
+from portico.door.edge import Edge
+from portico.door.routes import Route, Routes
+from portico.kit.clock import Clock
+from portico.observe.metrics import Metrics
+from portico.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class AdminApi:
+    """routes: for the API's own port.  edge: of a port of its own; None without one.
+    follow: work beside the road."""
+
+    routes: tuple[Route, ...] = ()
+    edge: Edge | None = None
+    follow: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = ()
+
+
+def admin_api(
+    settings: Settings,
+    who: Identity,
+    books: Books,
+    readers: Readers,
+    metrics: Metrics,
+    clock: Clock,
+) -> AdminApi:
+    if not settings.admin.enabled:
+        return AdminApi()
+    last_use = LastUse(books.writer.run, clock)
+    desk = Desk(
+        *(readers, books.writer, clock, Secrets(who.peppers, who.seal), last_use),
+        keep_ms=1000 * settings.replay.keep_s,
+        compression=settings.edge.compression,
+    )
+    made = tuple(routes(desk, version("portico")))
+    if not settings.admin.port:
+        return AdminApi(made, None, (last_use.run,))
+    edge = Edge(
+        Dispatch(Routes(made), OPENAI_CHAT.render, metrics).serve,
+        OPENAI_CHAT.render,
+        metrics,
+        edge_limits(settings),
+        clock,
+        hosts_allowed=hosts_allowed(settings),
+        logs_from_status=100 if settings.observe.access_log else 500,
+    )
+    return AdminApi((), edge, (last_use.run,))
