@@ -39,11 +39,7 @@ ASKED: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
 }
-LAST = {
-    "chat": b'data: {"error"',
-    "responses": b"event: response.failed",
-    "messages": b"event: error",
-}
+LAST = {"chat": b'"error":{', "responses": b"event: response.failed", "messages": b"event: error"}
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +68,8 @@ def test_a_whole_answer_off_its_schema_is_a_refusal(front: Served, dialect: str)
 def test_a_stream_off_its_schema_ends_in_its_dialects_failure(front: Served, dialect: str) -> None:
     path, body = ASKED[dialect]
     status, _, whole = post(front, path, json.dumps({**body, "stream": True}).encode())
-    assert status == 200
+    # While nothing is out there is still a status; Chat has nothing to say before the first text.
+    assert status == 200 or (status, dialect) == (502, "chat")
     assert LAST[dialect] in whole
     assert b"does not follow the schema" in whole
     assert not any(good in whole for good in (b"response.completed", b"message_stop"))
