@@ -10,12 +10,18 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from portico import errors
 from portico.dialects import diagnosis
 from portico.dialects.diagnosis import DEPTH_MAX, DIGITS_MAX, LongNumber
 
 _BOM = b"\xef\xbb\xbf"
 _INT_MAX = 10**DIGITS_MAX
 _INT_MIN = -_INT_MAX
+_COUNTED_FROM_BYTES = 1_048_576
+_TREE_BYTES_MAX = 100_000_000
+_WEIGHTS = ((b"{", 240), (b"[", 64), (b":", 120), (b",", 48))
+"""What each may stand for in memory, in bytes; those inside of strings are counted, too, which only
+a body of several megabytes of nothing but such signs would notice."""
 
 Shape = TypeVar("Shape")
 
@@ -41,8 +47,10 @@ def json_object(body: bytes) -> dict[str, Any]:
     """The object `body` holds; of a member written twice the last one counts.
 
     Raises: Refusal: invalid_json, body_not_an_object, json_too_deep, out_of_range (a number of
-    more than 64 digits), lone_surrogate.
+    more than 64 digits), lone_surrogate, body_too_large (more values than are read at once).
     """
+    if len(body) > _COUNTED_FROM_BYTES:
+        _check_weight(body)
     try:
         document = _decoder.decode(body)
     except (ValueError, RecursionError) as error:
@@ -52,6 +60,22 @@ def json_object(body: bytes) -> dict[str, Any]:
     if not _within_limits(document):
         raise diagnosis.beyond_limits(document)
     return document
+
+
+def _check_weight(body: bytes) -> None:
+    """32 MiB of empty objects are 1.4 GB once read, and hold up everybody for seconds.
+
+    Raises: Refusal.
+    """
+    tree_bytes = sum(weight * body.count(sign) for sign, weight in _WEIGHTS)
+    if tree_bytes > _TREE_BYTES_MAX:
+        raise errors.BODY_TOO_LARGE(
+            f"The body holds so many values that they would take {tree_bytes} bytes once read; "
+            f"the limit is {_TREE_BYTES_MAX}.",
+            value=tree_bytes,
+            limit=_TREE_BYTES_MAX,
+            remedy="Send fewer values; what is long belongs in a string.",
+        )
 
 
 def _within_limits(document: dict[str, Any]) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 from portico.canon.prompt import Prompt
 from portico.dialects.body import json_object, without_bom
 from portico.errors import Refusal
+from portico.kit.failures import let_go
 
 FOUND_MAX = 50
 _READ_BYTES_MAX = 64 << 20
@@ -53,6 +54,7 @@ def violations(parse: Parse, body: bytes, specimen: Mapping[str, Any]) -> Verdic
     try:
         return Verdict((), whole=True, prompt=parse(body, {}))
     except Refusal as refusal:
+        let_go(refusal)
         first = refusal
     try:
         document = _keeping(json_object(without_bom(body)))
@@ -75,6 +77,7 @@ class _Search:
             try:
                 prompt = self._parse(json.dumps(self._document).encode(), {})
             except Refusal as refusal:
+                let_go(refusal)
                 if len(self._found) >= FOUND_MAX or not self._take_out(refusal):
                     break
             else:

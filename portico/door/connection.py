@@ -19,9 +19,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from portico import errors
-from portico.door import guard
 from portico.door.edge import Edge
 from portico.door.exchange import Exchange
+from portico.door.framing import guard
 from portico.door.limits import FRAMING_BYTES_MAX, PIPELINED_MAX, TAKEN_BYTES_MIN
 from portico.kit.ids import new_id
 

@@ -11,6 +11,7 @@ from portico.door.exchange import Exchange
 from portico.door.origins import Origins
 from portico.door.routes import Routes
 from portico.door.speech import Speech, speech_of
+from portico.kit.failures import let_go
 from portico.kit.leaving import Left
 
 log = structlog.get_logger("portico.door")
@@ -42,13 +43,15 @@ class Dispatch:
             route, rest = self._routes.find(exchange.method, exchange.path)
             exchange.route, exchange.scope = route.name, route.scope
             await route.handle(exchange, rest)
-        except Left:
-            return
+        except Left as left:
+            let_go(left)
         except errors.Refusal as refusal:
             self._refuse(exchange, refusal)
-        except Exception:
+            let_go(refusal)
+        except Exception as failure:
             log.exception("a request failed", request_id=exchange.request_id)
             self._refuse(exchange, errors.INTERNAL("Something went wrong here; it was logged."))
+            let_go(failure)
 
     def _refuse(self, exchange: Exchange, refusal: errors.Refusal) -> None:
         self._observer.refused(refusal.code)

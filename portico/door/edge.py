@@ -62,6 +62,8 @@ class Edge:
         self.clock = clock
         self.hosts_allowed = hosts_allowed
         self.draining = False
+        self.bodies_bytes = 0
+        """Held for requests whose bodies are large."""
         self.empty = asyncio.Event()
         """Set while nobody is connected."""
         self.empty.set()
@@ -122,6 +124,7 @@ class Edge:
     def finished(self, exchange: Exchange) -> None:
         """An exchange has come to its end, answered or not."""
         exchange.status = exchange.status or _CLIENT_GONE
+        self.bodies_bytes -= exchange.held_bytes
         seconds = self.clock.monotonic_s() - exchange.arrived_s
         self.observer.answered(exchange.route, exchange.status, seconds)
         if exchange.status >= self._logs_from_status:

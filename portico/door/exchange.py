@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from portico import errors
-from portico.door.guard import decoded_path
+from portico.door.framing.guard import decoded_path
 from portico.door.limits import UNREAD_BODY_BYTES_MAX
 from portico.kit.ids import new_id
 from portico.kit.leaving import Leaving, Left
@@ -40,6 +40,7 @@ class Exchange:
     also: header lines to add to whatever is answered.
     on_silence: called whenever a stream has said nothing for `limits.ping_s`; None: nobody minds.
     received_bytes: of the body, so far.
+    held_bytes: of it, as the edge counts large bodies.
     """
 
     __slots__ = (
@@ -58,6 +59,7 @@ class Exchange:
         "closes",
         "ended",
         "headers",
+        "held_bytes",
         "leaving",
         "method",
         "on_silence",
@@ -105,7 +107,7 @@ class Exchange:
         self._http_1_0 = http_1_0
         self._head = b""
         self._parts: list[bytes] = []
-        self.received_bytes = 0
+        self.received_bytes = self.held_bytes = 0
         self._declared_bytes = int(headers.get(b"content-length", b"0"))
         self.received_whole = False
         self._fault: Exception | None = None
@@ -226,6 +228,23 @@ class Exchange:
                 self._connection.flow.pause_reading()
         elif self.received_bytes > self._limit_bytes:
             self.fail(_too_large(self.received_bytes, self._limit_bytes))
+        elif self.received_bytes > UNREAD_BODY_BYTES_MAX:
+            self._hold()
+
+    def _hold(self) -> None:
+        """A large body takes its part of the room for all of them.  Only one that was asked for:
+        its end is certain to be noticed."""
+        edge = self._connection.edge
+        edge.bodies_bytes += self.received_bytes - self.held_bytes
+        self.held_bytes = self.received_bytes
+        if edge.bodies_bytes > edge.limits.bodies_bytes_max:
+            self.fail(
+                errors.OVERLOADED(
+                    "This server holds as many large bodies as it can.",
+                    limit=edge.limits.bodies_bytes_max,
+                    retry_after_ms=1_000,
+                )
+            )
 
     def complete(self) -> None:
         self.received_whole = True

@@ -23,6 +23,7 @@ class EdgeLimits:
     header_bytes_max: request line and headers together.
     header_read_s: from the first byte (or the connection) to the end of the headers.
     body_bytes_max: a body, as sent and as decoded.
+    bodies_bytes_max: of all that are larger than UNREAD_BODY_BYTES_MAX, while they are answered.
     body_read_s: from the moment the body is wanted to its end.
     body_bytes_per_s_min: mean pace a body must keep once `body_grace_s` is over.
     write_idle_s: how long a client may take (almost) nothing of what waits for it.
@@ -42,6 +43,7 @@ class EdgeLimits:
     keep_alive_s: float = 65.0
     linger_s: float = 2.0
     ping_s: float = 15.0
+    bodies_bytes_max: int = 268_435_456
     connections_max: int = 10_000
     connections_per_ip_max: int = 10_000
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from portico.door.guard import Head, decoded_path, refusal_for, target_of
+from portico.door.framing.guard import Head, decoded_path, refusal_for, target_of
 from portico.door.limits import EdgeLimits
 from portico.errors import Refusal
 

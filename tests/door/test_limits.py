@@ -8,7 +8,7 @@ from portico import errors
 from portico.door.exchange import Exchange
 from portico.door.limits import EdgeLimits
 from portico.kit.leaving import Left
-from tests.door.scene import Echo, Wire, limits, request, serving
+from tests.door.scene import Echo, Wire, limits, render, request, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -142,6 +142,35 @@ async def test_an_undeclared_body_is_refused_at_the_limit() -> None:
         for _ in range(11):
             await wire.send(b"64\r\n" + b"a" * 100 + b"\r\n")
         assert (await wire.answer()).status == 413
+
+
+async def test_large_bodies_together_have_a_limit_and_give_it_back() -> None:
+    at_once, held = asyncio.Event(), asyncio.Event()
+
+    async def serve(exchange: Exchange) -> None:
+        try:
+            body = await exchange.body(1_000_000)
+        except errors.Refusal as refusal:
+            exchange.reply(refusal.status, *render(refusal, exchange.request_id))
+            return
+        held.set()
+        await at_once.wait()
+        exchange.reply(200, b"", b"%d" % len(body))
+
+    async with serving(serve, limits(bodies_bytes_max=500_000)) as scene:
+        first = await scene.connect()
+        await first.send(request("/", b"b" * 300_000))
+        await held.wait()
+        second = await scene.ask(request("/", b"b" * 300_000))
+        assert (second.status, second.code) == (503, "overloaded")
+        small = await scene.connect()
+        await small.send(request("/", b"b" * 60_000))
+        at_once.set()
+        assert (await first.answer()).body == b"300000"
+        assert (await small.answer()).body == b"60000", "small ones are not counted"
+        assert (await scene.ask(request("/", b"b" * 300_000))).body == b"300000"
+        await scene.quiet()
+        assert scene.edge.bodies_bytes == 0
 
 
 @pytest.mark.parametrize("framing", ["Content-Length: 10", "Transfer-Encoding: chunked"])

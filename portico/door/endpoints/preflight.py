@@ -22,6 +22,7 @@ from portico.door.exchange import Exchange
 from portico.door.intake.decoding import body_of
 from portico.door.intake.media import Media
 from portico.kit.clock import Clock
+from portico.kit.failures import let_go
 from portico.kit.leaving import Leaving
 from portico.pricing.media import media_bounds
 from portico.pricing.offer import Offer
@@ -121,6 +122,8 @@ class Preflight:
         if case.offer is not None and not case.refusals:
             self._fund(case, await self._desks.standings.of(caller), case.offer)
         answer_json(exchange, 200, self._told(case, verdict))
+        for refusal in (*verdict.found, *case.refusals):
+            let_go(refusal)
 
     async def _judge(self, body: bytes, hints: dict[str, str], leaving: Leaving) -> Verdict:
         """Files named by URL are fetched where a request's own would be, and only there."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import brotli  # type: ignore[import-untyped]  # ships no types
 import zstandard
@@ -13,6 +14,8 @@ _INLINE_SENT_BYTES_MAX = 65_536
 _INLINE_DECODED_BYTES_MAX = 1_048_576
 """Beyond either, decoding would hold up every other stream on the loop for milliseconds."""
 
+_threads = ThreadPoolExecutor(2, thread_name_prefix="decoding")
+"""So many bombs unpack at once, however many have come."""
 _LAYERS_MAX = 3
 _NAMES = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate", "br": "br", "zstd": "zstd"}
 
@@ -69,7 +72,7 @@ async def _decoded(body: bytes, codings: list[str], limit_bytes: int) -> bytes:
             if inline_bytes == limit_bytes:
                 raise
     loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(None, decode, body, codings, limit_bytes)
+    return await loop.run_in_executor(_threads, decode, body, codings, limit_bytes)
 
 
 def codings_of(content_encoding: bytes, *, allowed: bool) -> list[str]:

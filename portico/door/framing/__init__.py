@@ -1,0 +1,1 @@
+"""Where a request begins and ends, and which are served at all."""

@@ -1,0 +1,59 @@
+"""Small requests that would like to become large: a 4xx each, and no more memory than a few bodies."""
+
+import json
+
+import pytest
+
+from bench.edge.bombs import CORPUS, HEAVY, RISE_BYTES_MAX, Bomb, Target, targets, throw
+from bench.edge.place import Place
+from portico.dialects.body import json_object
+from portico.errors import Refusal
+from tests.whole.conftest import Served
+from tests.whole.wire import get
+
+LIGHT = [bomb for bomb in CORPUS if bomb.name not in HEAVY]
+
+
+@pytest.fixture(scope="module")
+def place(guarded: Served) -> Place:
+    host, port = guarded.host_port
+    said = guarded.data_dir / "stderr.log"
+    return Place(guarded.process.pid, host, port, guarded.api_key, guarded.data_dir, said)
+
+
+@pytest.fixture(scope="module")
+def routes(guarded: Served) -> list[Target]:
+    status, _, document = get(guarded, "/openapi.json")
+    assert status == 200
+    return targets(json.loads(document))
+
+
+@pytest.mark.parametrize("bomb", LIGHT, ids=lambda bomb: bomb.name)
+def test_no_route_breaks(place: Place, routes: list[Target], bomb: Bomb) -> None:
+    assert len(routes) > 20
+    found = throw(place, [(route, bomb) for route in routes], 2)
+    assert found.wrong == []
+    assert found.sent == len(routes)
+    assert found.rise_bytes <= RISE_BYTES_MAX
+
+
+def test_memory_stays_where_it_was(place: Place, routes: list[Target]) -> None:
+    """Each of the large ones at another route; the command sends each to all of them."""
+    heavy = [bomb for bomb in CORPUS if bomb.name in HEAVY]
+    found = throw(place, zip(routes, heavy, strict=False), 2)
+    assert found.wrong == []
+    assert found.sent == len(heavy)
+    assert found.rise_bytes <= RISE_BYTES_MAX
+
+
+@pytest.mark.parametrize("unit", ["[],", "{},", '{"":0},', "1.5,", '"a",'])
+def test_more_values_than_fit_are_refused_before_they_are_read(unit: str) -> None:
+    body = b'{"x":[' + (unit * (33_554_432 // len(unit))).encode() + b"0]}"
+    with pytest.raises(Refusal) as refused:
+        json_object(body)
+    assert refused.value.code == "body_too_large"
+
+
+def test_a_long_text_is_not_taken_for_many_values() -> None:
+    prose = "It was, as they say, late; and nobody came: nobody. [1] " * 100_000
+    assert json_object(json.dumps({"x": prose}).encode())["x"] == prose
