@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from math import ceil
 from typing import cast
 
@@ -18,6 +19,7 @@ WORKER = (sys.executable, "-P", "-m", "portico.media.worker")
 _REPLY_BYTES_MAX = 134_217_728
 _LENGTH_BYTES = 4
 _LOG_CHARACTERS = 500
+_START_S = 30.0
 _log = logging.getLogger(__name__)
 _written = msgspec.msgpack.Encoder()
 _reply_of: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
@@ -49,27 +51,34 @@ class Child(asyncio.SubprocessProtocol):
         """Wait until the process is gone."""
         await asyncio.shield(self._ended)
 
-    def tell(self, start: Start) -> None:
-        self._write(start)
+    def when_ended(self, tell: Callable[[], None]) -> None:
+        self._ended.add_done_callback(lambda _: tell())
+
+    async def begin(self, start: Start) -> None:
+        """Returns when it is ready.  Raises: Gone."""
+        await self._said_to(start)
 
     async def ask(self, job: Job) -> Reply:
         """Raises: Gone.  If cancelled, it must be killed: it is still at work."""
-        if not self.alive:
-            raise Gone
         self.asked += 1
-        self._pieces, self._received_bytes = [], 0
-        self._reply = asyncio.get_running_loop().create_future()
-        self._write(job)
-        said = await self._reply
-        try:
-            return _reply_of.decode(said)
-        except msgspec.DecodeError as error:
-            raise Gone from error
+        return await self._said_to(job)
 
     def kill(self) -> None:
         if self._transport is not None and self._transport.get_returncode() is None:
             with contextlib.suppress(ProcessLookupError):
                 self._transport.send_signal(signal.SIGKILL)
+
+    async def _said_to(self, what: Start | Job) -> Reply:
+        if not self.alive:
+            raise Gone
+        self._pieces, self._received_bytes = [], 0
+        self._reply = asyncio.get_running_loop().create_future()
+        self._write(what)
+        said = await self._reply
+        try:
+            return _reply_of.decode(said)
+        except msgspec.DecodeError as error:
+            raise Gone from error
 
     def _write(self, what: Start | Job) -> None:
         assert self._transport is not None
@@ -116,7 +125,11 @@ class Child(asyncio.SubprocessProtocol):
 
 
 async def start_child(limits: Limits, command: tuple[str, ...] = WORKER) -> Child:
-    """Raises: OSError: no process can be started."""
+    """Spawn a decoder and wait until it is ready: no file's time goes by for that.  However this
+    ends without a Child, no process stays.
+
+    Raises: OSError: no process can be started, or not in time.
+    """
     _, child = await asyncio.get_running_loop().subprocess_exec(
         Child,
         *command,
@@ -125,5 +138,13 @@ async def start_child(limits: Limits, command: tuple[str, ...] = WORKER) -> Chil
         # Ctrl-C in the terminal reaches Portico only, which then lets streams finish.
         start_new_session=True,
     )
-    child.tell(Start(os.getpid(), limits.memory_bytes, ceil(limits.timeout_s)))
+    try:
+        async with asyncio.timeout(_START_S):
+            await child.begin(Start(os.getpid(), limits.memory_bytes, ceil(limits.timeout_s)))
+    except BaseException as error:
+        child.kill()
+        await child.ended()
+        if isinstance(error, Gone):
+            raise OSError("the decoder did not get ready") from error
+        raise
     return child

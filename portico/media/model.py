@@ -106,7 +106,7 @@ Reply = Kept | Made | Pages | Refused
 
 
 class Start(Struct, frozen=True):
-    """The first thing a decoder is told."""
+    """The first thing a decoder is told.  It answers `Kept` once it is ready."""
 
     parent_pid: int
     memory_bytes: int

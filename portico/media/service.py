@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from portico import errors
 from portico.media.child import Child, Gone, start_child
@@ -55,7 +56,6 @@ class Decoders:
         for child in tuple(self._all):
             child.kill()
             await child.ended()
-        self._all.clear()
 
     async def _asked(self, job: Job) -> Reply:
         """A decoder that was there before may have died of something else, and unseen: whoever
@@ -81,6 +81,7 @@ class Decoders:
             ) from error
         self.started += 1
         self._all.add(child)
+        child.when_ended(partial(self._all.discard, child))
         return child
 
     async def _with(self, child: Child, job: Job) -> Reply:
@@ -98,5 +99,4 @@ class Decoders:
                 self._idle.append(child)
             else:
                 child.kill()
-                self._all.discard(child)
         return reply

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from portico.media.model import Job, Paper, Refused, Reply, Start
+from portico.media.model import Job, Kept, Paper, Refused, Reply, Start
 from portico.media.papers import read
 from portico.media.pictures import seen
 
@@ -39,13 +39,18 @@ def main() -> int:
     start = _start_of.decode(first)
     _end_with(start.parent_pid)
     _limit(start)
+    _say(out, Kept())
     while (frame := _frame(into)) is not None:
         _allow(start.cpu_s)
-        said = _written.encode(_reply(frame, start.memory_bytes))
-        out.write(len(said).to_bytes(_LENGTH_BYTES, "big"))
-        out.write(said)
-        out.flush()
+        _say(out, _reply(frame, start.memory_bytes))
     return 0
+
+
+def _say(out: BinaryIO, reply: Reply) -> None:
+    said = _written.encode(reply)
+    out.write(len(said).to_bytes(_LENGTH_BYTES, "big"))
+    out.write(said)
+    out.flush()
 
 
 def _reply(frame: bytes, memory_bytes: int) -> Reply:

@@ -12,7 +12,6 @@ from portico.callers.model import Caller
 from portico.canon.conversation import FilePart, ImagePart, Message, TextPart, ToolResult
 from portico.canon.prompt import Compatibility, Feature, Prompt
 from portico.dialects.anthropic_messages.parse import parse as parse_with
-from portico.dialects.gemini.parse import parse as parse_gemini
 from portico.dialects.openai_chat.parse import parse as parse_chat
 from portico.door.intake.files import Files, Parse
 from portico.engines.base import Abilities
@@ -22,6 +21,7 @@ from portico.media.service import Decoders
 from portico.pricing.media import IMAGE_TOKENS_MIN, image_bound, media_bounds
 from portico.routing.model import Deployment
 from tests.dialects.anthropic_messages.bodies import SIGNATURES
+from tests.dialects.gemini.bodies import parse as parse_gemini
 from tests.dialects.openai_responses.bodies import PARSER
 from tests.door.rooms import Scripted, says
 from tests.media.corpus import base64, blank_png, locked_pdf, moving, pdf, picture, wav

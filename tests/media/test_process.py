@@ -163,21 +163,40 @@ async def test_where_no_process_can_be_started_nobody_is_told_it_is_his_fault() 
     assert (caught.value.status, caught.value.code) == (503, "overloaded")
 
 
+LIAR = """
+import sys
+into, out = sys.stdin.buffer, sys.stdout.buffer
+for said in ({first!r}, {then!r}):
+    into.read(int.from_bytes(into.read(4), "big"))
+    out.write(said)
+    out.flush()
+into.read()
+"""
+READY = b"\0\0\0\x0b\x81\xa4type\xa4kept"
+
+
 @pytest.mark.parametrize("said", [b"\xff\xff\xff\xff", b"\0\0\0\3abc", b"\0\0\0\1\xc0"])
 async def test_one_that_speaks_nonsense_is_not_believed(said: bytes) -> None:
-    program = f"import sys; sys.stdout.buffer.write({said!r}); sys.stdout.flush(); sys.stdin.read()"
-
     async def liar(limits: Limits) -> Child:
-        return await start_child(
-            limits, (sys.executable, "-c", f"import sys; sys.stdin.buffer.read(600); {program}")
-        )
+        program = LIAR.format(first=READY, then=said)
+        return await start_child(limits, (sys.executable, "-c", program))
 
     decoders = Decoders(Limits(timeout_s=5.0), liar)
     try:
-        big = Picture("A" * 4_000, (), 1, 1)
-        assert await decoders.ask(big) == Refused("crashed")
+        assert await decoders.ask(SMALL) == Refused("crashed")
     finally:
         await decoders.close()
+
+
+@pytest.mark.parametrize("said", [b"\xff\xff\xff\xff", b"\0\0\0\3abc"])
+async def test_one_that_does_not_get_ready_is_none(said: bytes) -> None:
+    async def liar(limits: Limits) -> Child:
+        program = LIAR.format(first=said, then=READY)
+        return await start_child(limits, (sys.executable, "-c", program))
+
+    with pytest.raises(Refusal) as caught:
+        await Decoders(Limits(), liar).ask(SMALL)
+    assert caught.value.code == "overloaded"
 
 
 async def test_it_has_no_descriptor_no_secret_and_little_to_use(
