@@ -1,6 +1,6 @@
 """Everything that can be asked of the admin API."""
 
-from portico.admin import keys, organisations
+from portico.admin import keys, limits, organisations, people
 from portico.admin.desk import ROOT, Desk
 from portico.admin.operation import Operation
 from portico.door.endpoints.description import Description
@@ -13,7 +13,9 @@ TITLE = "Portico admin API"
 def operations() -> tuple[Operation, ...]:
     return (
         *organisations.operations(),
+        *people.operations(),
         *keys.operations(),
+        *limits.operations(),
     )
 
 

@@ -71,6 +71,8 @@ class Somebody:
         return needed <= everywhere | self.in_projects.get(target.project, frozenset())
 
 
+OF_ORGANISATION = "?organisation_id=<organisation>"
+OF_PROJECT = "?project_id=<project>"
 TABLE: dict[tuple[str, str], Cell] = {
     ("GET", "/organisations"): Cell("organisation:read", "anywhere"),
     ("POST", "/organisations"): Cell(
@@ -118,6 +120,68 @@ TABLE: dict[tuple[str, str], Cell] = {
         },
     ),
     ("GET", "/admin_keys/{id}"): Cell("admin_keys:read", "organisation", "admin_key"),
+    ("GET", "/members"): Cell("members:read", "organisation", query=OF_ORGANISATION),
+    ("POST", "/members"): Cell(
+        "organisations:write",
+        "organisation",
+        body={"organisation_id": "<organisation>", "email": "new@x.test", "role": "member"},
+    ),
+    ("GET", "/members/{id}"): Cell("members:read", "organisation", "member", query=OF_ORGANISATION),
+    ("PATCH", "/members/{id}"): Cell(
+        "members:write", "organisation", "member", {"role": "member"}, OF_ORGANISATION
+    ),
+    ("DELETE", "/members/{id}"): Cell(
+        "members:write", "organisation", "member", query=OF_ORGANISATION
+    ),
+    ("GET", "/project_members"): Cell("members:read", "project", query=OF_PROJECT),
+    ("PUT", "/project_members/{id}"): Cell(
+        "members:write", "project", "member", {"role": "viewer"}, OF_PROJECT
+    ),
+    ("DELETE", "/project_members/{id}"): Cell(
+        "members:write", "project", "developer", query=OF_PROJECT
+    ),
+    ("GET", "/roles"): Cell("roles:read", "organisation", query=OF_ORGANISATION),
+    ("POST", "/roles"): Cell(
+        "roles:write",
+        "organisation",
+        body={
+            "organisation_id": "<organisation>",
+            "name": "fresh",
+            "level": "project",
+            "scopes": ["projects:read"],
+        },
+    ),
+    ("PATCH", "/roles/{id}"): Cell(
+        "roles:write", "organisation", "role", {"scopes": ["projects:read"]}, OF_ORGANISATION
+    ),
+    ("DELETE", "/roles/{id}"): Cell("roles:write", "organisation", "role", query=OF_ORGANISATION),
+    ("GET", "/invitations"): Cell("members:read", "organisation", query=OF_ORGANISATION),
+    ("POST", "/invitations"): Cell(
+        "members:write",
+        "organisation",
+        body={"organisation_id": "<organisation>", "email": "new@x.test", "role": "member"},
+    ),
+    ("GET", "/invitations/{id}"): Cell("members:read", "organisation", "invitation"),
+    ("POST", "/invitations/{id}/revoke"): Cell("members:write", "organisation", "invitation"),
+    ("GET", "/service_accounts"): Cell("service_accounts:read", "anywhere"),
+    ("POST", "/service_accounts"): Cell(
+        "service_accounts:write",
+        "project",
+        body={"project_id": "<project>", "name": "x", "role": "viewer"},
+    ),
+    ("GET", "/service_accounts/{id}"): Cell("service_accounts:read", "project", "service_account"),
+    ("PATCH", "/service_accounts/{id}"): Cell(
+        "service_accounts:write", "project", "service_account", {"role": "viewer"}
+    ),
+    ("POST", "/service_accounts/{id}/disable"): Cell(
+        "service_accounts:write", "project", "service_account"
+    ),
+    ("GET", "/limits"): Cell("limits:read", "project", query="?scope=project&scope_id=<project>"),
+    ("PUT", "/limits"): Cell(
+        "limits:write",
+        "project",
+        body={"scope": "project", "scope_id": "<project>", "requests_per_minute": 9},
+    ),
     ("POST", "/admin_keys/{id}/revoke"): Cell("admin_keys:write", "organisation", "admin_key", {}),
 }
 
@@ -147,14 +211,20 @@ def world(site: Site) -> World:
 
 def _target(site: Site, relation: Relation, organisation: str, project: str) -> Target:
     member = site.member(organisation, "member", f"{project[-12:]}@target.test")
+    developer = site.member(organisation, "member", f"dev-{project[-12:]}@target.test")
+    site.in_project(project, developer, "developer")
     key, _ = site.key(project, scopes=("generate",))
     admin_key, _ = site.admin_key_and_id(organisation_id=organisation, owner_id=member)
     ids = {
         "organisation": organisation,
         "project": project,
         "member": member,
+        "developer": developer,
         "key": key,
         "admin_key": admin_key,
+        "role": site.role(organisation, f"role_{project[-12:]}"),
+        "invitation": site.invitation(organisation, f"asked-{project[-12:]}@target.test"),
+        "service_account": site.service_account(project, "viewer"),
     }
     return Target(relation, organisation, project, ids)
 

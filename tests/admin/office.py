@@ -15,7 +15,9 @@ from portico.accounts.admin_keys.model import AdminKeyWish
 from portico.accounts.admin_keys.service import create_admin_key
 from portico.accounts.keys.model import KeyWish
 from portico.accounts.keys.service import create_key
+from portico.accounts.people.invitations import invite
 from portico.accounts.people.members import add_member, set_project_role
+from portico.accounts.people.roles import create_role
 from portico.accounts.people.service_accounts import create_service_account
 from portico.accounts.projects.service import create_organisation, create_project
 from portico.accounts.service import open_accounts
@@ -76,6 +78,14 @@ class Site:
 
     def service_account(self, project_id: str, role: str) -> str:
         return self.does(lambda e: create_service_account(e, project_id, "robot", role)).id
+
+    def role(self, organisation_id: str, name: str) -> str:
+        scopes = ("projects:read",)
+        return self.does(lambda e: create_role(e, organisation_id, name, "project", scopes)).name
+
+    def invitation(self, organisation_id: str, email: str) -> str:
+        made = self.does(lambda e: invite(e, self.peppers, organisation_id, email, "member"))
+        return made.invitation.id
 
     def admin_key(self, **wish: Any) -> str:
         """The operator's, unless it says whose."""

@@ -1,0 +1,55 @@
+"""How much may be asked in a minute, and at once."""
+
+from dataclasses import asdict
+
+from msgspec import Struct
+
+from portico.accounts.limits import service
+from portico.accounts.limits.model import Limit, Scope
+from portico.admin.operation import Ask, Operation, Told
+from portico.admin.shapes import choice_of, page_of_all, plain
+
+_SCOPES: tuple[Scope, ...] = ("key", "project", "organisation", "installation")
+
+
+class NewLimit(Struct):
+    """scope_id: left out for the installation.  model: left out for all models together.
+    A number left out, or null: no limit of that kind; without any, the limit is taken away."""
+
+    scope: Scope
+    scope_id: str = ""
+    model: str = ""
+    requests_per_minute: int | None = None
+    input_tokens_per_minute: int | None = None
+    output_tokens_per_minute: int | None = None
+    requests_at_once: int | None = None
+
+
+def limit(found: Limit) -> Told:
+    parts = (found.scope, found.scope_id, found.model)
+    return {**plain(asdict(found), "limit"), "id": "/".join(each for each in parts if each)}
+
+
+def _list(ask: Ask) -> Told:
+    scope: Scope | None = None
+    if ask.query.get("scope"):
+        scope = next(each for each in _SCOPES if each == choice_of(ask, "scope", _SCOPES, ""))
+    found = service.list_limits(ask.errand, scope, ask.query.get("scope_id", ""))
+    return page_of_all(ask, found, limit)
+
+
+def _set(ask: Ask) -> Told:
+    new: NewLimit = ask.body
+    wish = Limit(**{name: getattr(new, name) for name in Limit.__dataclass_fields__})
+    return limit(service.set_limit(ask.errand, wish))
+
+
+def operations() -> tuple[Operation, ...]:
+    return (
+        Operation(
+            "GET", "/limits", "limits:read", "Limits, of one scope or all that you see.", _list
+        ),
+        Operation(
+            "PUT", "/limits", "limits:write", "Set a limit, or take it away.", _set, NewLimit
+        ),
+    )
