@@ -44,7 +44,7 @@ def _capabilities(features: frozenset[Feature]) -> dict[str, Any]:
         "context_management": no,
         "effort": {**yes, "low": yes, "medium": yes, "high": yes, "xhigh": yes, "max": yes},
         "image_input": {"supported": "image" in features},
-        "pdf_input": {"supported": "file" in features},
+        "pdf_input": {"supported": True},  # as text, where its engine reads none
         "server_tools": {**no, "web_search": no, "code_execution": no},
         "structured_outputs": {"supported": "json_schema" in features},
         "thinking": {

@@ -18,7 +18,7 @@ def test_a_model() -> None:
     info = ModelInfo.model_validate_json(json.dumps(model), strict=True)
     assert info.capabilities is not None
     assert info.capabilities.image_input.supported
-    assert not info.capabilities.pdf_input.supported
+    assert info.capabilities.pdf_input.supported
     assert {name: value for name, value in model.items() if name != "capabilities"} == snapshot(
         {
             "type": "model",
