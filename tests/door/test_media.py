@@ -7,14 +7,22 @@ from typing import Any
 
 import pytest
 
+from portico.canon.prompt import Prompt
 from portico.dialects.openai_chat.parse import parse
+from portico.door.dispatch import Dispatch
+from portico.door.generation import Generation
 from portico.door.intake.files import Files
 from portico.door.intake.media import LINKS_MAX, Media
+from portico.door.routes import Route, Routes
 from portico.errors import Refusal
+from portico.kit.clock import SystemClock
 from portico.kit.leaving import Leaving, Left
 from portico.media.model import Limits
 from portico.media.service import Decoders
 from tests.dialects.openai_chat.bodies import PNG
+from tests.door.rooms import NO_KEYS, Books, Scripted, rooms
+from tests.door.scene import Watching, request, serving
+from tests.door.test_chat import CHAT, speaks
 from tests.kit.test_fetch import Net, answer, outside, saying
 
 pytestmark = pytest.mark.anyio
@@ -197,3 +205,28 @@ async def _left(found: Media, body: bytes, leaving: Leaving) -> str:
     except Left:
         return leaving.reason
     return ""
+
+
+class Untouched(Media):
+    """Nobody may ask it to look into anything."""
+
+    async def fit(self, *_: Any) -> Prompt:
+        raise AssertionError
+
+
+async def test_a_request_without_files_pays_one_look_at_nothing() -> None:
+    path = "/v1/chat/completions"
+    generation = Generation(
+        CHAT,
+        rooms(Books(), Scripted(speaks)),
+        SystemClock(),
+        NO_KEYS,
+        body_bytes_max=100_000,
+        compression=False,
+        media=Untouched(None, nobody_looks(), bytes_max=0),
+    )
+    routes = Routes([Route("POST", path, generation.handle, scope="generate")])
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "data:"}]}).encode()
+    async with serving(Dispatch(routes, CHAT.render, Watching()).serve) as scene:
+        answer = await scene.ask(request(path, body, "Authorization: Bearer pk_good"))
+        assert answer.status == 200

@@ -362,3 +362,14 @@ async def test_a_request_that_grows_too_large_is_refused(decoders: Decoders) -> 
         await fitted(decoders, PAPERS["chat"], SHOWS, bytes_max=2_000)
     assert caught.value.code == "media_too_large"
     assert caught.value.limit == 2_000
+
+
+async def test_a_request_without_files_holds_nothing_to_be_looked_into() -> None:
+    source = {"type": "text", "media_type": "text/plain", "data": "x"}
+    for document, parse in (
+        chat({"type": "text", "text": "file"}),
+        responses({"type": "input_text", "text": "input_file"}),
+        messages({"type": "document", "source": source}),
+        gemini({"text": "inlineData"}),
+    ):
+        assert not parse(json.dumps(document).encode()).media_characters
