@@ -25,7 +25,6 @@ from portico.engines.openai_compatible.efforts import efforts_told
 from portico.engines.openai_compatible.profile import Profile
 from portico.engines.openai_compatible.server import Kind, Server
 from portico.engines.promises.asked import NONE
-from portico.engines.promises.calls import Enough
 from portico.engines.transport.base import Answer, Call, Transport, TransportFailed
 from portico.kit.backoff import exponential_s
 from portico.kit.clock import Clock
@@ -99,8 +98,6 @@ class OpenAICompatible:
                 await self._relay_stream(answer, asked.reader, relay)
             else:
                 await self._relay_whole(answer, asked, relay)
-        except Enough:
-            return
         finally:
             # Also when cancelled: the engine sees a closed socket and stops.
             answer.close()

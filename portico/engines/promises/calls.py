@@ -1,6 +1,7 @@
 """One tool call and no more, from an engine that makes as many as it likes.
 
-Once a second one begins, the first is whole: there the answer ends, and the engine is stopped.
+Once a second one begins, the first is whole: there the answer ends.  The delta in hand becomes the
+last one, at which an adapter stops reading and closes its upstream, and that stops the engine.
 """
 
 from collections.abc import Iterator
@@ -10,10 +11,6 @@ import msgspec
 
 from portico.canon.delta import Delta, Event, Finished, ToolCallBegan
 from portico.engines.base import Relay
-
-
-class Enough(Exception):
-    """All that was asked for is out, the last delta too.  Closing the upstream stops the engine."""
 
 
 class OneCall:
@@ -30,19 +27,15 @@ class OneCall:
         self._cut: set[int] = set()
 
     async def relay(self, delta: Delta) -> None:
-        """Raises: Enough."""
         if delta.raw:
             delta.raw = _first_calls(delta.raw)
-            await self._relay(delta)
-            return
-        delta.events = tuple(self._kept(delta.events))
-        ends = bool(self._cut) and self._choices == 1 and not delta.last
-        if ends:
-            delta.events = (*delta.events, Finished("tool_calls"))
+        else:
+            delta.events = tuple(self._kept(delta.events))
+        if self._cut and self._choices == 1 and not delta.last:
+            if not any(isinstance(event, Finished) for event in delta.events):
+                delta.events = (*delta.events, Finished("tool_calls"))
             delta.last, delta.finish = True, "tool_calls"
         await self._relay(delta)
-        if ends:
-            raise Enough
 
     def _kept(self, events: tuple[Event, ...]) -> Iterator[Event]:
         for event in events:

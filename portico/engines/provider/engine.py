@@ -15,7 +15,6 @@ from portico.dialects.openai_chat.failures import BrokenAnswer
 from portico.engines.base import Abilities, Relay, UpstreamFailed
 from portico.engines.openai_compatible import refusals
 from portico.engines.openai_compatible.server import Server
-from portico.engines.promises.calls import Enough
 from portico.engines.provider.asking import Asking, Reader, Told, asking, counting
 from portico.engines.provider.outbound import Outbound
 from portico.engines.provider.signatures import Signatures
@@ -80,8 +79,6 @@ class ProviderEngine:
                 await self._relay_stream(answer, asked.reader, relay)
             else:
                 await self._relay_whole(answer, relay)
-        except Enough:
-            return
         finally:
             # Also when cancelled: the provider sees a closed socket and stops.
             answer.close()

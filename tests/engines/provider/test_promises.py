@@ -51,6 +51,20 @@ async def test_gemini_calls_one_tool_where_one_was_asked_for(bench: Bench) -> No
     assert prompt.warnings == [], "nothing of what was asked is lost"
 
 
+@pytest.mark.parametrize("together", [True, False])
+async def test_an_end_that_came_with_the_calls_is_the_only_one(
+    bench: Bench, together: bool
+) -> None:
+    ended = chunk(calling("look"), reason="STOP", usageMetadata=GEMINI_USAGE)
+    calls = (chunk(calling("look"), calling("look"), reason="STOP"),)
+    said = calls if together else (chunk(calling("look")), ended)
+    prompt = foreign(tools=(LOOK,), parallel_calls=False)
+    got = await heard(await bench.engine("gemini", streaming(*said)), prompt)
+    kinds = [type(event) for event in got.events]
+    assert (kinds.count(ToolCallBegan), kinds.count(Finished)) == (1, 1)
+    assert got.over
+
+
 async def test_who_takes_several_gets_all(bench: Bench) -> None:
     calls = chunk(calling("look"), calling("look"), reason="STOP", usageMetadata=GEMINI_USAGE)
     got = await heard(await bench.engine("gemini", streaming(calls)), foreign(tools=(LOOK,)))
