@@ -1,5 +1,6 @@
 """What watches the books while serving: alerts, audits, signed ends of chains, unpaid invoices."""
 
+import logging
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from portico.app.collecting import collecting
 from portico.app.failure import CannotStart
 from portico.app.payments import desk_of
+from portico.audit import service as audit
 from portico.billing.alerts.mail import Mails, MailServer
 from portico.billing.alerts.model import Target
 from portico.billing.alerts.rules import SecretInvalid, secret_bytes
@@ -22,6 +24,9 @@ from portico.db.database import Database
 from portico.kit.clock import Clock
 from portico.kit.ids import new_id
 from portico.settings import Settings
+
+_HEADS_EVERY_S = 3_600.0
+log = logging.getLogger(__name__)
 
 
 def operator_targets(settings: Settings) -> tuple[Target, ...]:
@@ -56,6 +61,7 @@ def watching(
     rounds = [*collecting(settings, database, clock, owner, operator)]
     if settings.audit.every_s:
         rounds.append(_auditing(settings, database, clock, owner, operator))
+    rounds.append(_signing(database, clock, owner))
     upkeep = Upkeep(database, clock, operator)
     return (alerts.run, upkeep.run, *(each.run for each in rounds))
 
@@ -70,6 +76,20 @@ def _auditing(
     provider = ask_provider(settings, database, clock)
     auditor = Auditor(database, clock, owner, operator, freeze, provider)
     return Rounds(database, clock, owner, "audit", settings.audit.every_s, auditor.go_round)
+
+
+def _signing(database: Database, clock: Clock, owner: str) -> Rounds:
+    """Where the chains of who changed what end, signed every hour."""
+
+    def sign(now_ms: int) -> None:
+        try:
+            key = opened_keys(database)[-1]
+        except (KeysLost, OSError) as error:
+            log.warning("the audit log's chains are not signed: %s", error)
+            return
+        database.write(lambda c: audit.sign_heads(c, key.id, key.sign, now_ms))
+
+    return Rounds(database, clock, owner, "audit heads", _HEADS_EVERY_S, sign)
 
 
 def ask_provider(settings: Settings, database: Database, clock: Clock) -> AskProvider | None:

@@ -26,7 +26,7 @@ COMMANDS = {
         "Create, list, rename, suspend and resume organisations.",
     ),
     "admin-key": (
-        "portico.cli.admin_key:app",
+        "portico.cli.tenants.admin_key:app",
         "Create, list and revoke keys of the admin API.",
     ),
     "project": (
@@ -48,6 +48,10 @@ COMMANDS = {
     "service-account": (
         "portico.cli.tenants.service_account:app",
         "Create, list, change and disable service accounts.",
+    ),
+    "audit": (
+        "portico.cli.tenants.audit:app",
+        "Who changed what: list, verify, sign, export, black out.",
     ),
     "limit": (
         "portico.cli.tenants.limit:app",

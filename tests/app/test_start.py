@@ -14,6 +14,8 @@ from portico.db.database import Database
 from portico.db.readers import Readers
 from portico.kit.clock import SystemClock
 from portico.observe.metrics import Metrics
+from portico.rates.counters import Alone
+from portico.rates.service import Rates
 from portico.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -52,7 +54,11 @@ class Noticed(logging.Handler):
 async def started(database: Database) -> None:
     settings, readers = Settings(), Readers(database)
     try:
-        async with storage.recording(settings, database, readers, Metrics(), SystemClock()):
+        clock = SystemClock()
+        rates = Rates(readers, Alone(clock), clock)
+        async with storage.recording(
+            settings, database, readers, Metrics(), clock, rates, "inst_test"
+        ):
             pass
     finally:
         await asyncio.to_thread(readers.close)
