@@ -1,5 +1,6 @@
 """Files that are made to hurt: each is refused by name, and hurts nobody else."""
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -141,3 +142,43 @@ async def test_what_needs_more_memory_than_there_is_is_refused() -> None:
         assert tight.started == 1
     finally:
         await tight.close()
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_damaged_in_any_place_a_file_is_read_or_refused(seed: int) -> None:
+    """Nothing else can be said of it, and the decoder is there for the next."""
+    chance = random.Random(seed)
+    whole: list[tuple[Callable[[bytes], Job], bytes]] = [
+        *((a_picture, picture(mode, form=form)) for mode, form in WHOLE),
+        (a_picture, moving(3)),
+        (a_picture, moving(3, "WEBP")),
+        (a_paper, pdf("one", "two")),
+        (a_paper, pdf_with(b"BT /F 12 Tf 10 50 Td (packed) Tj ET")),
+    ]
+    decoders = Decoders(HURRIED)
+    try:
+        for make, data in whole * 6:
+            said = await decoders.ask(make(damaged(data, chance)))
+            assert isinstance(said, Kept | Made | Pages | Refused)
+        assert await decoders.ask(a_picture(picture())) == Kept()
+    finally:
+        await decoders.close()
+
+
+WHOLE = [("RGB", "PNG"), ("P", "PNG"), ("RGB", "JPEG"), ("CMYK", "JPEG"), ("RGBA", "WEBP")]
+
+
+def damaged(data: bytes, chance: random.Random) -> bytes:
+    changed = bytearray(data)
+    for _ in range(chance.randint(1, 8)):
+        at = chance.randrange(12, len(changed))
+        match chance.randrange(3):
+            case 0:
+                changed[at] = chance.randrange(256)
+            case 1:
+                del changed[at : at + chance.randrange(1, 20)]
+            case _:
+                changed[at:at] = chance.randbytes(chance.randrange(1, 20))
+        if len(changed) < 14:
+            break
+    return bytes(changed)
