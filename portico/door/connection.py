@@ -321,7 +321,8 @@ class Connection(HttpToolsProtocol):
         )
 
     def _reset(self) -> None:
-        """Half an answer must not look like a whole one; to HTTP/1.0 an orderly end does."""
+        """Half an answer must not look like a whole one; to HTTP/1.0 an orderly end does.  And to a
+        client that does not read, an orderly end never comes: the kernel would keep what waits."""
         socket = self.transport.get_extra_info("socket")
         socket.setsockopt(SOL_SOCKET, SO_LINGER, _RESET)
         self.transport.abort()
@@ -416,7 +417,7 @@ class Connection(HttpToolsProtocol):
             self._taken_s = now_s
         elif now_s - self._taken_s >= self.edge.limits.write_idle_s:
             self._left("stopped reading")
-            self.transport.abort()
+            self._reset()
 
 
 def _counted_as(peer: str) -> str:
