@@ -246,7 +246,8 @@ class Connection(HttpToolsProtocol):
     def _start(self, exchange: Exchange) -> None:
         self._current = exchange
         self.deadline_s = inf
-        exchange.task = self.loop.create_task(self._answer(exchange))
+        # With a name: making one up, as `create_task` does, is a quarter of what a task costs.
+        exchange.task = asyncio.Task(self._answer(exchange), loop=self.loop, name="exchange")
         self.tasks.add(exchange.task)
 
     async def _answer(self, exchange: Exchange) -> None:

@@ -157,6 +157,15 @@ class Exchange:
             return
         self.push(data)
 
+    def write_at_once(self, data: bytes) -> bool:
+        """As `write`, where that need not wait (nearly always); False where it must, unwritten."""
+        connection = self._connection
+        if connection.flow.write_paused:
+            return False
+        if data and not connection.gone:
+            self.push(data)
+        return True
+
     def push(self, data: bytes) -> None:
         """One transport write, now, however slowly the client reads."""
         self._silent_since_s = 0.0

@@ -200,7 +200,8 @@ class Visit:
             return
         if self.claim is not None:
             self.claim.add(data)
-        await exchange.write(data)
+        if not exchange.write_at_once(data):
+            await exchange.write(data)
 
     def repeat(self, stored: Stored) -> None:
         """The answer that was given before, byte for byte.  Nothing ran, so nothing is charged."""

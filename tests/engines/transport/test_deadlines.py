@@ -9,7 +9,7 @@ from portico.engines.transport import tls
 from portico.engines.transport.base import Deadlines, Stage, Transport, TransportFailed
 
 from .conftest import NATIVE, World
-from .upstream import Peer, Upstream, answering, certified, sized
+from .upstream import Peer, Upstream, certified, sized
 
 pytestmark = pytest.mark.anyio
 LONG = Deadlines(connect_s=20, first_byte_s=20, idle_s=20, total_s=20, write_s=20)
