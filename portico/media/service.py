@@ -17,6 +17,14 @@ _log = logging.getLogger(__name__)
 Spawn = Callable[[Limits], Awaitable[Child]]
 
 
+class _Turns:
+    """Of one owner.  wanted: files he has here now."""
+
+    def __init__(self, places: int) -> None:
+        self.places = asyncio.Semaphore(places)
+        self.wanted = 0
+
+
 class Decoders:
     """Asked from one event loop.  `started`: processes so far."""
 
@@ -29,26 +37,48 @@ class Decoders:
         self._spawn = spawn
         self._files_each = files_each
         self._places = asyncio.Semaphore(limits.workers)
+        self._turns: dict[str, _Turns] = {}
         self._idle: list[Child] = []
         self._all: set[Child] = set()
 
-    async def ask(self, job: Job) -> Reply:
+    async def ask(self, job: Job, owner: str = "") -> Reply:
         """May be cancelled: then the file is given up and its decoder ended.
 
+        owner: whose file it is.  Whoever sends many waits behind himself: he is in the line for
+        places with no more of them than leave one place to others.
         Raises: Refusal: overloaded (503), when none is free in time or none can be started.
         """
+        turns = self._turns.get(owner)
+        if turns is None:
+            turns = self._turns[owner] = _Turns(max(1, self.limits.workers - 1))
+        turns.wanted += 1
+        try:
+            await self._enter(turns.places)
+            try:
+                return await self._asked(job)
+            finally:
+                self._places.release()
+                turns.places.release()
+        finally:
+            turns.wanted -= 1
+            if not turns.wanted:
+                del self._turns[owner]
+
+    async def _enter(self, own: asyncio.Semaphore) -> None:
+        """Raises: Refusal: overloaded."""
         try:
             async with asyncio.timeout(self.limits.wait_s):
-                await self._places.acquire()
+                await own.acquire()
+                try:
+                    await self._places.acquire()
+                except BaseException:
+                    own.release()
+                    raise
         except TimeoutError:
             raise errors.OVERLOADED(
                 f"No decoder for images and files became free within {self.limits.wait_s:g} s.",
                 retry_after_ms=_RETRY_MS,
             ) from None
-        try:
-            return await self._asked(job)
-        finally:
-            self._places.release()
 
     async def close(self) -> None:
         """End them all; returns when they are gone."""

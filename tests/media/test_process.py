@@ -114,6 +114,38 @@ async def test_no_more_work_at_once_than_there_are_places() -> None:
         await decoders.close()
 
 
+async def test_whoever_sends_many_files_waits_behind_himself() -> None:
+    started = Started()
+    decoders = Decoders(Limits(), started)
+    order: list[str] = []
+
+    async def send(owner: str) -> None:
+        await decoders.ask(SMALL, owner)
+        order.append(owner)
+
+    try:
+        await asyncio.gather(*[send("many") for _ in range(6)], send("one"))
+        assert order.index("one") <= 2
+        assert decoders.started == 1
+    finally:
+        await decoders.close()
+
+
+async def test_nobody_takes_the_last_place_from_others() -> None:
+    started = Started()
+    decoders = Decoders(Limits(workers=2), started)
+    try:
+        tasks = [asyncio.get_running_loop().create_task(decoders.ask(LONG, "many")) for _ in "ab"]
+        await started.asked.wait()
+        assert await decoders.ask(SMALL, "one") == Kept()
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        assert await decoders.ask(SMALL, "many") == Kept()
+    finally:
+        await decoders.close()
+
+
 async def test_whoever_leaves_ends_the_work_and_frees_the_place() -> None:
     started = Started()
     decoders = Decoders(Limits(wait_s=5.0), started)
@@ -148,7 +180,7 @@ async def test_none_is_left_when_they_are_closed() -> None:
     started = Started()
     decoders = Decoders(Limits(workers=2), started)
     await decoders.ask(SMALL)
-    first, second = await asyncio.gather(decoders.ask(SMALL), decoders.ask(SMALL))
+    first, second = await asyncio.gather(decoders.ask(SMALL, "a"), decoders.ask(SMALL, "b"))
     assert first == second == Kept()
     await decoders.close()
     assert [gone(child.pid) for child in started.children] == [True, True]

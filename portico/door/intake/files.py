@@ -91,7 +91,8 @@ class Files:
         if target is None or ("image" in prompt.needs and not target.sees):
             return prompt  # routing says what is wrong with that
         document = json_object(without_bom(prompt.body))
-        fitting = _Fitting(target, self._decoders, Losses(prompt.compatibility))
+        losses = Losses(prompt.compatibility)
+        fitting = _Fitting(target, self._decoders, caller.organisation_id, losses)
         with leaving:
             for file in files.files_in(document):
                 await fitting.take(file)
@@ -154,7 +155,7 @@ class _Fitting:
     read_by_engine: a file goes to the engine as it is, and comes to at most `file_tokens_max`.
     """
 
-    def __init__(self, target: Target, decoders: Decoders, losses: Losses) -> None:
+    def __init__(self, target: Target, decoders: Decoders, owner: str, losses: Losses) -> None:
         self.losses = losses
         self.replaced: list[tuple[Inline, Sequence[Made]]] = []
         self.changed = False
@@ -162,6 +163,7 @@ class _Fitting:
         self.file_tokens_max = 0
         self._target = target
         self._decoders = decoders
+        self._owner = owner
         self._limits = decoders.limits
 
     async def take(self, file: Inline) -> None:
@@ -200,7 +202,7 @@ class _Fitting:
             raise refusal(file.path, Refused("pixels", size[0] * size[1], most))
         sent_max = min(self._limits.pixels_sent_max, self._target.pixels_max or most)
         said = await self._decoders.ask(
-            Picture(file.data, tuple(sorted(self._target.images)), most, sent_max)
+            Picture(file.data, tuple(sorted(self._target.images)), most, sent_max), self._owner
         )
         match said:
             case PictureMade(media_type=media_type, data=data):
@@ -237,7 +239,8 @@ class _Fitting:
                 limits.characters_max,
                 images_max,
                 limits.page_pixels_max,
-            )
+            ),
+            self._owner,
         )
         if isinstance(said, Refused):
             raise refusal(file.path, said)
