@@ -83,7 +83,7 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
         stack.push_async_callback(tasks.close)
         transport = transport_of(settings)
         stack.push_async_callback(transport.close)
-        routing, registry = Routing((), clock, metrics), Registry(database, clock)
+        routing, registry = Routing((), clock, metrics), Registry(database)
         fleet = Fleet(
             routing,
             transport,

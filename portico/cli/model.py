@@ -2,23 +2,30 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, TypeVar
 
 from cyclopts import App, Parameter
 
+from portico.accounts.actors.model import Errand, operator
+from portico.accounts.catalogue.deployments import (
+    add_deployment,
+    list_deployments,
+    move_deployment,
+    remove_deployment,
+    replace_key,
+    shown,
+)
 from portico.callers.pepper import PepperLost, read_peppers
 from portico.canon.data_use import DataUse
-from portico.cli.output import Exit, console, say_json, say_table, stop
+from portico.cli.output import Exit, console, refusals, say_json, say_table, stop
 from portico.cli.place import database_of, settings_for
 from portico.engines.openai_compatible.server import server_at
 from portico.engines.provider.survey import provider_at
 from portico.kit.clock import SystemClock
 from portico.routing.keys import seal_of, sealed_key
-from portico.routing.model import Registration
-from portico.routing.registry import Registry, UnknownDeployment
+from portico.routing.model import Registration, RegistrationWish
 
 app = App(
     name="model",
@@ -30,10 +37,35 @@ DataDir = Annotated[str | None, Parameter(help="Folder of the server's data.")]
 Json = Annotated[bool, Parameter(negative="", help="Print JSON.")]
 Kind = Literal["openai", "anthropic", "gemini", "openai-responses"]
 _KEY_CHARACTERS_MAX = 4_096
+T = TypeVar("T")
 
 
-def _registry(data_dir: str | None) -> Registry:
-    return Registry(database_of(settings_for(None, server={"data_dir": data_dir})), SystemClock())
+def _do(data_dir: str | None, work: Callable[[Errand], T]) -> T:
+    database = database_of(settings_for(None, server={"data_dir": data_dir}))
+    with refusals():
+        return database.write(lambda connection: work(operator(connection, SystemClock())))
+
+
+def _deployments(data_dir: str | None, name: str) -> list[Registration]:
+    return _do(data_dir, lambda errand: list_deployments(errand, name))
+
+
+def _one(found: Sequence[Registration], name: str, deployment: str) -> Registration:
+    """deployment: "" for the only one there is."""
+    if not deployment and len(found) != 1:
+        stop(
+            Exit.FAILED,
+            f"{name!r} has {len(found)} registered deployments; name one with --deployment.",
+            fix="See `portico model list`.",
+        )
+    for each in found:
+        if deployment in ("", each.id):
+            return each
+    stop(
+        Exit.FAILED,
+        f"{name!r} has no registered deployment {deployment!r}.",
+        fix="See `portico model list`.",
+    )
 
 
 @app.command
@@ -82,17 +114,18 @@ def add(
             provider_at(kind, upstream, api_key)
     except ValueError as error:
         stop(Exit.USAGE, f"--upstream is {upstream!r}: {error}.")
-    added = _registry(data_dir).add(
+    wish = RegistrationWish(
         model=name,
         location=upstream,
         engine="openai_compatible" if kind == "openai" else kind,
         upstream_model=upstream_model,
         credential_env=api_key_env,
-        sealed=_sealing(data_dir, api_key) if api_key else None,
         data_use=data_use,
     )
+    sealing = _sealing(data_dir, api_key) if api_key else None
+    added = _do(data_dir, lambda errand: add_deployment(errand, wish, sealing))
     if json:
-        say_json(_shown(added))
+        say_json(shown(added))
         return
     console.print(f"{name} is served from {upstream}.", markup=False)
 
@@ -115,13 +148,6 @@ def _sealing(data_dir: str | None, api_key: str) -> Callable[[str], str]:
     return partial(sealed_key, seal_of(peppers), api_key=api_key)
 
 
-def _shown(registration: Registration) -> dict[str, Any]:
-    """Without the key, in whatever form."""
-    shown = asdict(registration)
-    kept = shown.pop("sealed_key") is not None
-    return shown | {"key_kept": kept}
-
-
 @app.command(name="rotate-key")
 def rotate_key(
     name: str,
@@ -135,11 +161,9 @@ def rotate_key(
 ) -> None:
     """Read a new key for a deployment of NAME from standard input and keep it, encrypted, in the
     place of the old one; a running server uses it within seconds."""
-    registry, sealing = _registry(data_dir), _sealing(data_dir, _key_from_stdin())
-    try:
-        id = registry.put_key(name, deployment, sealing)
-    except UnknownDeployment as error:
-        stop(Exit.FAILED, str(error.args[0]), fix="See `portico model list`.")
+    sealing = _sealing(data_dir, _key_from_stdin())
+    id = _one(_deployments(data_dir, name), name, deployment).id
+    _do(data_dir, lambda errand: replace_key(errand, id, sealing))
     if json:
         say_json({"model": name, "deployment": id, "key_kept": True})
         return
@@ -153,9 +177,9 @@ def list_all(*, data_dir: DataDir = None, json: Json = False) -> None:
     The deployments of one model are tried in the order shown, after those of Portico's own
     engines and of `upstream.urls`.
     """
-    found = _registry(data_dir).list()
+    found = _do(data_dir, list_deployments)
     if json:
-        say_json({"models": [_shown(registration) for registration in found]})
+        say_json({"models": [shown(registration) for registration in found]})
         return
     say_registered(found)
 
@@ -173,12 +197,10 @@ def move(
     """Change the order in which the deployments of NAME are tried; a running server follows."""
     if to < 1:
         stop(Exit.USAGE, f"--to is {to}; it must be at least 1.")
-    try:
-        found = _registry(data_dir).move(name, deployment, to)
-    except UnknownDeployment as error:
-        stop(Exit.FAILED, str(error.args[0]), fix="See `portico model list`.")
+    id = _one(_deployments(data_dir, name), name, deployment).id
+    found = _do(data_dir, lambda errand: move_deployment(errand, id, to))
     if json:
-        say_json({"models": [_shown(registration) for registration in found]})
+        say_json({"models": [shown(registration) for registration in found]})
         return
     say_registered(found)
 
@@ -213,7 +235,7 @@ def remove(
     json: Json = False,
 ) -> None:
     """Forget every deployment that `model add` registered for NAME, or one of them."""
-    removed = _registry(data_dir).remove(name, deployment)
+    removed = _do(data_dir, lambda errand: _forget(errand, name, deployment))
     if not removed:
         what = "" if deployment is None else f" with a deployment {deployment!r}"
         says = f"no registered model is called {name!r}{what}."
@@ -222,3 +244,11 @@ def remove(
         say_json({"model": name, "removed": removed})
         return
     console.print(f"{name} is no longer served by {removed} deployment(s).", markup=False)
+
+
+def _forget(errand: Errand, name: str, deployment: str | None) -> int:
+    """How many there were."""
+    gone = [each.id for each in list_deployments(errand, name) if deployment in (None, each.id)]
+    for id in gone:
+        remove_deployment(errand, id)
+    return len(gone)

@@ -22,7 +22,6 @@ from portico.engines.provider.outbound import ProviderKind
 from portico.engines.provider.probe import try_provider
 from portico.engines.provider.survey import provider_at, survey_provider
 from portico.engines.transport.base import Transport
-from portico.kit.clock import SystemClock
 from portico.routing.fleet import Wish
 from portico.routing.model import Registration
 from portico.routing.registry import Registry
@@ -65,7 +64,7 @@ def _registered(settings: Settings) -> Sequence[Registration]:
     data_dir = Path(settings.server.data_dir)
     if not settings.database.url and not (data_dir / FILE_NAME).exists():
         return ()
-    return Registry(connect_database(data_dir, settings.database.url), SystemClock()).list()
+    return Registry(connect_database(data_dir, settings.database.url)).list()
 
 
 def _way_of_url() -> str:

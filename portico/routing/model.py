@@ -58,6 +58,18 @@ class Registration:
 
 
 @dataclass(frozen=True, slots=True)
+class RegistrationWish:
+    """A deployment to register.  upstream_model: "" for the model's own name."""
+
+    model: str
+    location: str
+    engine: EngineKind = "openai_compatible"
+    upstream_model: str = ""
+    credential_env: str | None = None
+    data_use: DataUse = "no_training"
+
+
+@dataclass(frozen=True, slots=True)
 class Drill:
     """The first deployment of a model, cut off on purpose for a while.
 

@@ -12,7 +12,7 @@ import pytest
 
 from portico.db.database import open_database
 from portico.kit.clock import SystemClock
-from portico.routing.registry import Registry
+from tests.routing.registered import Registry
 from tests.whole.conftest import Served, end, portico, start
 
 BEHIND = {"PORTICO_SERVER_DRAIN_S": "0", "PORTICO_ENGINE_ENABLED": "false"}

@@ -8,8 +8,8 @@ import pytest
 from portico.db.database import open_database
 from portico.kit.clock import SystemClock
 from portico.routing.model import EngineKind
-from portico.routing.registry import Registry
 from tests.cli.test_doctor import rows, used
+from tests.routing.registered import Registry
 from tests.whole.conftest import Served, end, start
 
 LIGHT = {"PORTICO_SERVER_DRAIN_S": "0", "PORTICO_ENGINE_ENABLED": "false"}

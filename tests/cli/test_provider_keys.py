@@ -12,8 +12,8 @@ from portico.app.engines import wishes
 from portico.cli import model
 from portico.db.database import open_database
 from portico.kit.clock import SystemClock
-from portico.routing.registry import Registry
 from portico.settings import load
+from tests.routing.registered import Registry
 
 Run = Callable[..., tuple[int, str, str]]
 KEY = "sk-of-the-operator-0123456789"

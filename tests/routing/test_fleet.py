@@ -11,10 +11,10 @@ from portico.kit.tasks import Tasks
 from portico.routing.drills import Drills, server_name
 from portico.routing.fleet import Fleet
 from portico.routing.model import Deployment
-from portico.routing.registry import Registry
 from portico.routing.service import Routing
 from tests.db.storage import HandClock
 from tests.journeys.world import PROMPT
+from tests.routing.registered import Registry
 from tests.routing.test_routing import Engine
 
 pytestmark = pytest.mark.anyio

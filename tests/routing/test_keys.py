@@ -7,8 +7,9 @@ import pytest
 from portico.callers.pepper import Pepper
 from portico.db.database import Database
 from portico.routing.keys import KeyUnreadable, open_key, seal_of, sealed_key
-from portico.routing.registry import Registry, UnknownDeployment
+from portico.routing.registry import UnknownDeployment
 from tests.db.storage import HandClock
+from tests.routing.registered import Registry
 
 OLD, NEW = Pepper("p1", b"o" * 32), Pepper("p2", b"n" * 32)
 SEAL = seal_of([OLD])

@@ -23,7 +23,7 @@ from portico.cli.model import Kind
 from portico.db.database import connect_database
 from portico.kit.clock import SystemClock
 from portico.routing.keys import seal_of, sealed_key
-from portico.routing.registry import Registry
+from tests.routing.registered import Registry
 from tests.whole.conftest import Served, end, portico, start
 from tests.whole.wire import eventually, get, metric
 

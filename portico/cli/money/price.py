@@ -6,18 +6,20 @@ from typing import Annotated, Any, Literal
 import msgspec
 from cyclopts import App, Parameter
 
+from portico.accounts.actors.model import operator
+from portico.accounts.catalogue.prices import set_prices
 from portico.admission.rules import dollars
 from portico.cli.money.price_seed import ExtraMissing, Seed, providers, seeds
 from portico.cli.output import Exit, console, errors, say_json, say_table, stop
 from portico.cli.place import database_of, settings_for
 from portico.cli.words import NANO_DIGITS, Unreadable, login, moment, moment_ms, scaled
 from portico.db.database import Database
+from portico.errors import Refusal
 from portico.kit.clock import SystemClock
 from portico.pricing.book import Book
-from portico.pricing.checks import NotStorable
 from portico.pricing.model import REQUEST, Price, PriceWish, Tier
 from portico.pricing.rules import REQUIRED
-from portico.pricing.service import read_book, set_prices
+from portico.pricing.service import read_book
 
 app = App(name="price", help="List, set and import what models cost.")
 
@@ -196,9 +198,11 @@ def _set(
 def _store(database: Database, wishes: list[PriceWish], author: str) -> list[Price]:
     clock = SystemClock()
     try:
-        return database.write(lambda connection: set_prices(connection, wishes, author, clock))
-    except NotStorable as error:
-        stop(Exit.USAGE, str(error), fix="Nothing was stored.")
+        return database.write(
+            lambda connection: set_prices(operator(connection, clock), wishes, author)
+        )
+    except Refusal as refusal:
+        stop(Exit.USAGE, refusal.message, fix="Nothing was stored.")
 
 
 def _warn_of_gaps(book: Book, stored: Price) -> None:
