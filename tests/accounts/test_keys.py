@@ -9,8 +9,9 @@ from portico.accounts.actors.model import operator
 from portico.accounts.keys.model import KeyChange, KeyWish
 from portico.accounts.keys.service import change_key, create_key, list_keys, revoke_key
 from portico.accounts.service import open_accounts
-from portico.callers.pepper import FILE_NAME, PepperLost
+from portico.callers.pepper import FILE_NAME, PepperLost, add_pepper, read_peppers
 from portico.callers.rules import digest, kind_of
+from portico.callers.store import find
 from portico.db.database import Database, open_database
 from portico.errors import Refusal
 from tests.db.storage import HandClock
@@ -134,3 +135,26 @@ def test_an_unknown_key_cannot_be_revoked(
     open_accounts(database, tmp_path, clock)
     with pytest.raises(Refusal, match="key_x"):
         database.write(lambda c: revoke_key(operator(c, clock), "key_x"))
+
+
+def test_a_new_pepper_is_for_new_keys_and_old_ones_are_still_found(
+    database: Database, tmp_path: Path, clock: HandClock
+) -> None:
+    old, first = open_accounts(database, tmp_path, clock)
+    assert first is not None
+    added = add_pepper(tmp_path)
+    peppers = read_peppers(tmp_path)
+    assert peppers == (*old, added)
+    assert (tmp_path / FILE_NAME).stat().st_mode & 0o777 == 0o600
+    new = database.write(lambda c: create_key(operator(c, clock), peppers, KeyWish("new")))
+    for issued, pepper in ((first, old[0]), (new, added)):
+        digests = tuple(digest(each.secret, issued.secret) for each in peppers)
+        found = database.read(lambda c, digests=digests: find(c, digests))
+        assert found is not None
+        assert found.caller.credential_id == issued.key.id
+        used = database.read(
+            lambda c, key=issued.key: c.exec_driver_sql(
+                f"SELECT pepper_id FROM api_key WHERE id = '{key.id}'"
+            ).scalar()
+        )
+        assert used == pepper.id
