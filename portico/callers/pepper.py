@@ -43,6 +43,28 @@ def make_pepper(data_dir: Path) -> None:
         draft.unlink()
 
 
+def add_pepper(data_dir: Path) -> Pepper:
+    """A new last line: new keys are hashed with it, old ones go on being found by the others.
+
+    Whole or not at all.  Servers know it from their next start on.  Raises: PepperLost; OSError.
+    """
+    known = read_peppers(data_dir)
+    taken = {pepper.id for pepper in known}
+    number = next(n for n in range(len(known) + 1, len(known) + 1_000) if f"p{n}" not in taken)
+    pepper = Pepper(f"p{number}", secrets.token_bytes(_BYTES))
+    lines = "".join(f"{each.id} {each.secret.hex()}\n" for each in (*known, pepper))
+    draft = data_dir / f"{FILE_NAME}.{secrets.token_hex(4)}"
+    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(file, lines.encode())
+        os.fsync(file)
+        draft.rename(data_dir / FILE_NAME)
+    finally:
+        os.close(file)
+        draft.unlink(missing_ok=True)
+    return pepper
+
+
 def read_peppers(data_dir: Path) -> tuple[Pepper, ...]:
     """Every pepper, the one for new keys last.  Raises: PepperLost."""
     path = data_dir / FILE_NAME

@@ -49,6 +49,11 @@ COMMANDS = {
         "portico.cli.tenants.service_account:app",
         "Create, list, change and disable service accounts.",
     ),
+    "pepper": (
+        "portico.cli.tenants.pepper:pepper",
+        "Hash new keys with a new secret; old keys go on working.  The server must be stopped.\n\n"
+        "For when the file `pepper` may have been read by others: replace the keys afterwards.",
+    ),
     "audit": (
         "portico.cli.tenants.audit:app",
         "Who changed what: list, verify, sign, export, black out.",
