@@ -26,6 +26,7 @@ from portico.db.database import Database, OldSchema, open_database
 from portico.db.lock import AlreadyServing, ServerLock
 from portico.db.readers import Readers
 from portico.db.schema import NewerDatabase
+from portico.db.wiping import Wiping
 from portico.db.writer import Writer
 from portico.kit.clock import Clock
 from portico.metering.service import Metering
@@ -174,7 +175,8 @@ async def recording(
                 swept.settled,
                 swept.voided,
             )
-        follow = (metering.run, budgets.run, prices.run, sweeper.run, rates.run)
+        wiping = Wiping(database)
+        follow = (metering.run, budgets.run, prices.run, sweeper.run, rates.run, wiping.run)
         yield Books(
             admission,
             metering,

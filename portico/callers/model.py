@@ -13,6 +13,7 @@ KeyKind = Literal["live", "test", "admin", "ephemeral"]
 """As its prefix says."""
 Network = IPv4Network | IPv6Network
 Retention = Literal["zero", "metadata", "days", "contributor"]
+_DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Caller:
     scopes: what it may do: identity AND key AND project.
     models: those it may name; None: all there are.
     networks: where it may come from; (): anywhere.
-    retention: what is kept of its requests.
+    retention: what is kept of its requests; retention_days: for "days".
     lines: header lines that every answer to it carries (a key that is being replaced says so).
     """
 
@@ -43,7 +44,17 @@ class Caller:
     models: frozenset[str] | None = None
     networks: tuple[Network, ...] = ()
     retention: Retention = "metadata"
+    retention_days: int | None = None
     lines: bytes = b""
+
+    @property
+    def content_ms_max(self) -> int | None:
+        """How long what it asked and was answered may be kept; 0: not at all, None: nothing says."""
+        if self.retention == "zero":
+            return 0
+        if self.retention == "days" and self.retention_days is not None:
+            return self.retention_days * _DAY_MS
+        return None
 
 
 @dataclass(frozen=True, slots=True)

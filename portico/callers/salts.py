@@ -1,4 +1,6 @@
-"""The salt that keeps one tenant's prompts apart from another's in an engine's prefix cache.
+"""The salts that keep one tenant apart from another where something is remembered.
+
+The first keeps one tenant's prompts apart from another's in an engine's prefix cache.
 
 Without it, time to first token and `cached_tokens` tell whoever asks that somebody else has sent
 the beginning of a prompt before.  Made here and never taken from a request: a text of a caller's
@@ -14,6 +16,7 @@ from portico.callers.model import Caller
 Scope = Literal["organisation", "project"]
 _KEPT_MAX = 65_536
 _LABEL = b"portico cache salt"
+_PRINT_LABEL = b"portico request fingerprint"
 
 
 class Salts:
@@ -22,6 +25,7 @@ class Salts:
     def __init__(self, secret: bytes, scope: Scope) -> None:
         # A key of its own, so that a salt says nothing about what else the secret is used for.
         self._key = hmac.digest(secret, _LABEL, sha256)
+        self._print_key = hmac.digest(secret, _PRINT_LABEL, sha256)
         self._of_project = scope == "project"
         self._kept: dict[tuple[str, str], str] = {}
 
@@ -35,3 +39,8 @@ class Salts:
             said = f"{tenant}\0{model}".encode("utf-8", "surrogatepass")
             salt = self._kept[tenant, model] = hmac.new(self._key, said, sha256).hexdigest()
         return salt
+
+    def of_prints(self, caller: Caller) -> bytes:
+        """64 hexadecimal digits that go before a body whose hash is stored: without them whoever
+        has the database could try out what a short request may have said."""
+        return hmac.new(self._print_key, caller.project_id.encode(), sha256).hexdigest().encode()

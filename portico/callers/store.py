@@ -35,6 +35,7 @@ _BY_DIGEST = (
         project.c.data_use,
         project.c.models.label("project_models"),
         project.c.retention,
+        project.c.retention_days,
         project.c.archived_at_ms,
         organisation.c.suspended_at_ms,
         organisation.c.suspended_reason,
@@ -83,6 +84,7 @@ def find(connection: Connection, digests: tuple[bytes, ...]) -> KnownKey | None:
         models=_models(row),
         networks=tuple(ip_network(text) for text in (row.networks or "").split()),
         retention=row.retention,
+        retention_days=row.retention_days,
         lines=_lines(row),
     )
     suspended = None if row.suspended_at_ms is None else row.suspended_reason or ""

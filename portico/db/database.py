@@ -54,6 +54,11 @@ class Database:
             driver.rollback()
         return result
 
+    def wipe(self) -> bool:
+        """See `Backend.wipe`.  Blocking; for a thread."""
+        with self.connect() as connection:
+            return self.backend.wipe(connection.connection.driver_connection)
+
     def write(self, change: Callable[[Connection], T]) -> T:
         """Run `change` in a transaction of its own.  Blocking, like `read`; safe beside a running
         server, which waits for its turn.

@@ -123,13 +123,14 @@ class Visit:
         key = exchange.headers.get(b"idempotency-key")
         if key is not None:
             # The framing, which only the query says: an array is no answer to who wants events.
-            target = b"%b %b %b" % (
+            target = b"%b %b %b %b" % (
+                b"" if terms.salts is None else terms.salts.of_prints(caller),
                 exchange.method.encode("ascii"),
                 exchange.raw_path,
                 prompt.framing.encode("ascii"),
             )
             self.claim = await terms.claims.take(
-                self.request_id, caller.project_id, key, target, body
+                self.request_id, caller.project_id, key, target, body, caller.content_ms_max
             )
         return prompt
 

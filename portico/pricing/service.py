@@ -154,6 +154,12 @@ def set_terms(connection: Connection, wish: TermsWish, author: str, clock: Clock
     share = check_terms(wish, author, now_ms)
     if wish.organisation_id not in store.organisations(connection):
         raise NotStorable(f"There is no organisation {wish.organisation_id!r}.")
+    secret = store.keeps_nothing(connection, wish.organisation_id) if wish.consent else []
+    if secret:
+        raise NotStorable(
+            f"Nothing is kept of what {secret[0]} asks (zero retention), so no discount can be "
+            "given for the use of its data."
+        )
     effective_from_ms = now_ms if wish.effective_from_ms is None else wish.effective_from_ms
     if store.has_terms(connection, wish.organisation_id, effective_from_ms):
         raise NotStorable(
@@ -175,6 +181,11 @@ def set_terms(connection: Connection, wish: TermsWish, author: str, clock: Clock
     )
     store.add_terms(connection, terms)
     return terms
+
+
+def gives_data(connection: Connection, organisation_id: str, now_ms: int) -> bool:
+    """It is given, or will be, a discount for the use of its data."""
+    return bool(store.consented_since(connection, organisation_id, now_ms))
 
 
 def organisations(connection: Connection) -> dict[str, str]:

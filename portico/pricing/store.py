@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, Select, exists, func, insert, select
 
-from portico.db.tables import charge, organisation, price, terms
+from portico.db.tables import charge, organisation, price, project, terms
 from portico.pricing.book import Book
 from portico.pricing.model import Discount, Line, Price, Terms
 
@@ -76,6 +76,36 @@ def has_terms(connection: Connection, organisation_id: str, effective_from_ms: i
         terms.c.effective_from_ms == effective_from_ms
     )
     return bool(connection.execute(select(exists().where(same))).scalar_one())
+
+
+def consented_since(connection: Connection, organisation_id: str, now_ms: int) -> list[Terms]:
+    """Terms of an organisation that count now or later, with a consent to the use of its data."""
+    c = terms.c
+    current = (
+        select(func.max(c.effective_from_ms))
+        .where(c.organisation_id == organisation_id, c.effective_from_ms <= now_ms)
+        .scalar_subquery()
+    )
+    found = connection.execute(
+        select(terms)
+        .where(c.organisation_id == organisation_id, c.consent != "")
+        .where(c.effective_from_ms >= func.coalesce(current, now_ms))
+        .order_by(c.effective_from_ms)
+    )
+    return [_terms(row) for row in found]
+
+
+def keeps_nothing(connection: Connection, organisation_id: str) -> list[str]:
+    """Its projects under zero retention."""
+    c = project.c
+    found = connection.execute(
+        select(c.id).where(
+            c.organisation_id == organisation_id,
+            c.retention == "zero",
+            c.archived_at_ms.is_(None),
+        )
+    )
+    return list(found.scalars())
 
 
 def organisations(connection: Connection) -> dict[str, str]:

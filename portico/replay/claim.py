@@ -6,6 +6,8 @@ from portico.replay.model import Answer, Ended, Release, Wish
 from portico.replay.rules import KEPT
 
 NANO_DIGITS_MAX = 20
+Lack = Literal["too_large", "no_room", "zero_retention"]
+"""Why an answer that is whole is not kept."""
 
 
 class Room(Protocol):
@@ -25,7 +27,7 @@ class Observer(Protocol):
         """outcome: of a request that names a key: ran, replayed, or the code of its refusal."""
         ...
 
-    def not_stored(self, reason: Literal["too_large", "no_room"]) -> None:
+    def not_stored(self, reason: Lack) -> None:
         """An answer that would have been kept."""
         ...
 
@@ -41,6 +43,7 @@ class Claim:
         "_bytes",
         "_bytes_max",
         "_keep_ms",
+        "_keeps",
         "_lacks",
         "_observer",
         "_parts",
@@ -51,17 +54,26 @@ class Claim:
     )
 
     def __init__(
-        self, wish: Wish, room: Room, observer: Observer, *, bytes_max: int, keep_ms: int
+        self,
+        wish: Wish,
+        room: Room,
+        observer: Observer,
+        *,
+        bytes_max: int,
+        keep_ms: int,
+        content_ms_max: int | None = None,
     ) -> None:
-        """bytes_max: a larger answer is not kept.  keep_ms: how long one is."""
+        """bytes_max: a larger answer is not kept.  keep_ms: how long one is.
+        content_ms_max: the longest its project lets anything be kept; 0: nothing is."""
         self.ended = False
         self._room = room
         self._observer = observer
         self._taken = 0
-        self._lacks: Literal["too_large", "no_room"] | None = None
+        self._lacks: Lack | None = None
         self._wish = wish
-        self._bytes_max = bytes_max
-        self._keep_ms = keep_ms
+        self._keeps = content_ms_max != 0
+        self._bytes_max = bytes_max if self._keeps else 0
+        self._keep_ms = min(keep_ms, content_ms_max) if content_ms_max else keep_ms
         self._parts: list[bytes] = []
         self._bytes = 0
         self._answer: Answer | None = None
@@ -76,6 +88,9 @@ class Claim:
 
     def complete(self, head: bytes, end: bytes, *, stream: bool, cost: bytes) -> None:
         """The answer is whole with `end`; the rest as in `Answer`."""
+        if not self._keeps:
+            self._lacks = "zero_retention"
+            return
         body = self._bytes + len(end)
         if body > self._bytes_max:
             self._lacks = "too_large"

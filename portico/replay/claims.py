@@ -85,11 +85,18 @@ class Claims:
         writer.add_lane(self._lane)
 
     async def take(
-        self, request_id: str, project_id: str, header: bytes, target: bytes, body: bytes
+        self,
+        request_id: str,
+        project_id: str,
+        header: bytes,
+        target: bytes,
+        body: bytes,
+        content_ms_max: int | None = None,
     ) -> Claim:
         """Returns once the claim is on disk.
 
         header: Idempotency-Key as sent.  target: method and path.  body: decoded.
+        content_ms_max: see `Claim`.
         Raises: Replayed, where the request was answered before; Refusal: invalid_idempotency_key
         (400), idempotency_key_reused, idempotency_key_in_use, idempotent_answer_not_kept (409),
         storage_unavailable (503).
@@ -102,6 +109,7 @@ class Claims:
             self._observer,
             bytes_max=self._keeping.answer_bytes_max,
             keep_ms=self._keeping.keep_ms,
+            content_ms_max=content_ms_max,
         )
         answered = self._writer.ack()
         self._writer.put(self._lane, wish, answered)

@@ -2,6 +2,7 @@
 transaction, and may run again after a commit whose fate is unknown."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from portico.db.transaction import Row, Transaction
 from portico.replay import store
@@ -63,10 +64,17 @@ def finish(
     """End claims, in the commit that settles their requests.
 
     charged_nano: by request id; none where nothing was set aside.
+    What its project decided while it ran counts: an answer is not kept under zero retention.
     """
     store.release(transaction, [each.request_id for each in ended if each.keep_ms is None])
+    answered = [each.request_id for each in ended if each.answer is not None]
+    secret = store.under_zero_retention(transaction, answered)
     done = [
-        _done_row(each, charged_nano.get(each.request_id), now_ms + each.keep_ms)
+        _done_row(
+            replace(each, answer=None) if each.request_id in secret else each,
+            charged_nano.get(each.request_id),
+            now_ms + each.keep_ms,
+        )
         for each in ended
         if each.keep_ms is not None
     ]
@@ -97,6 +105,12 @@ def release_stale(transaction: Transaction, now_ms: int) -> int:
     """Free what dead processes left open.  Only where none of their holds is open any more: a
     retry must not run beside money that is still set aside for the first one.  How many."""
     return store.release_stale(transaction, now_ms)
+
+
+def drop_answers(transaction: Transaction, project_id: str) -> int:
+    """Of a project that has none of its contents kept any more.  Its keys stay what they are: a
+    retry is refused instead of charged again.  How many."""
+    return store.drop_answers(transaction, project_id)
 
 
 def purge(transaction: Transaction, now_ms: int) -> bool:

@@ -66,6 +66,26 @@ def finish(transaction: Transaction, rows: Sequence[Row]) -> None:
     )
 
 
+def under_zero_retention(transaction: Transaction, ids: Sequence[str]) -> set[str]:
+    """Which of these requests are of projects that have nothing kept."""
+    if not ids:
+        return set()
+    found = transaction.rows(
+        "SELECT k.request_id FROM idempotency_key k JOIN project p ON p.id = k.project_id "
+        f"WHERE k.request_id IN {places(len(ids))} AND p.retention = 'zero'",
+        ids,
+    )
+    return {row[0] for row in found}
+
+
+def drop_answers(transaction: Transaction, project_id: str) -> int:
+    """All that a project has stored.  How many."""
+    return transaction.run(
+        "UPDATE idempotency_key SET answer = NULL WHERE project_id = ? AND answer IS NOT NULL",
+        (project_id,),
+    )
+
+
 def forget(transaction: Transaction, gone: Sequence[Place], now_ms: int) -> None:
     """Those that are done, whose time is over."""
     transaction.each(

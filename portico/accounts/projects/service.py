@@ -13,7 +13,10 @@ from portico.accounts.actors.model import Errand, unknown
 from portico.accounts.actors.paging import ALL, Window
 from portico.accounts.projects import store
 from portico.accounts.projects.model import Organisation, Project, ProjectWish
+from portico.db.transaction import Transaction
 from portico.kit.ids import new_id
+from portico.pricing.service import gives_data
+from portico.replay import service as replay
 
 _NAME_MAX = 200
 _MODELS_MAX = 1_000
@@ -110,6 +113,9 @@ def change_project(errand: Errand, project_id: str, wish: ProjectWish) -> Projec
     }
     _check(before, values)
     after = replace(before, **values)
+    _check_use(errand, after)
+    if after.retention == "zero" != before.retention:
+        replay.drop_answers(Transaction(errand.connection), project_id)
     if values:
         store.change_project(errand.connection, project_id, values)
         errand.note(
@@ -171,6 +177,22 @@ def _check(before: Project, values: dict[str, Any]) -> None:
             field="retention_days",
             value=days,
             limit=1,
+        )
+
+
+def _check_use(errand: Errand, after: Project) -> None:
+    """What nobody may keep, nobody may train on either.  Raises: Refusal: invalid_value."""
+    if after.retention != "zero":
+        return
+    gives = after.data_use == "may_train"
+    if gives or gives_data(errand.connection, after.organisation_id, errand.clock.wall_ms()):
+        why = (
+            "its 'data_use' is 'may_train'"
+            if gives
+            else "its organisation has a discount for the use of its data"
+        )
+        raise errors.INVALID_VALUE(
+            f"'retention' cannot be 'zero' while {why}.", field="retention", value="zero"
         )
 
 

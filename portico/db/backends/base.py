@@ -61,6 +61,11 @@ class Backend(Protocol):
         """After the writer's last transaction."""
         ...
 
+    def wipe(self, driver: Any) -> bool:
+        """What was deleted is gone from the log as well, as far as that is ours.  False where
+        somebody reads just now: to be tried again."""
+        ...
+
     def trouble(self, error: Exception) -> Trouble | None:
         """What stops every write, if that is what `error` (of the driver) tells of."""
         ...

@@ -106,6 +106,9 @@ class Postgresql:
     def finish_writer(self, driver: Any) -> None:
         return
 
+    def wipe(self, driver: Any) -> bool:
+        return True  # its files are the server's: see docs/guides/postgresql.md
+
     def trouble(self, error: Exception) -> Trouble | None:
         from psycopg import Error, InterfaceError, OperationalError  # noqa: PLC0415  # an extra
 

@@ -43,6 +43,7 @@ class Sqlite:
 
     def __init__(self, path: Path) -> None:
         self.place = str(path)
+        self._log_bytes = 0
         self._engine = create_engine(
             f"sqlite:///{path}",
             poolclass=NullPool,
@@ -71,14 +72,18 @@ class Sqlite:
     def prepare_writer(self, driver: Any, log_bytes: int) -> None:
         """Give the log its size now: a commit that makes a file longer costs twice as much as one
         that writes into it, because the disk has to note the new length as well."""
+        self._log_bytes = log_bytes
         driver.execute(f"PRAGMA busy_timeout = {_WRITER_BUSY_WAIT_MS}")
         # Rarer than the default: folding the log in stalls the commit it falls on.
         driver.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
+        self._lengthen(driver)
+
+    def _lengthen(self, driver: Any) -> None:
         try:
             driver.execute("BEGIN IMMEDIATE")
             driver.execute("CREATE TABLE ballast (stuff BLOB)")
             # More than the page cache holds, so it reaches the log; undone, it leaves its length.
-            driver.execute("INSERT INTO ballast VALUES (zeroblob(?))", (log_bytes,))
+            driver.execute("INSERT INTO ballast VALUES (zeroblob(?))", (self._log_bytes,))
         except sqlite3.Error as error:
             log.warning("the log starts small: %s", error)
         driver.rollback()
@@ -88,6 +93,15 @@ class Sqlite:
             driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error:
             log.warning("the log was not folded into the database; the next start does it")
+
+    def wipe(self, driver: Any) -> bool:
+        """The log is folded into the file, cut to nothing, and given its length again: what stood
+        behind its end would stay there until a busy day."""
+        driver.execute(f"PRAGMA busy_timeout = {_WRITER_BUSY_WAIT_MS}")
+        busy, _, _ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if not busy:
+            self._lengthen(driver)
+        return not busy
 
     def trouble(self, error: Exception) -> Trouble | None:
         code = getattr(of_driver(error), "sqlite_errorcode", None)
@@ -100,3 +114,5 @@ def _set_pragmas(driver_connection: Any, _record: object) -> None:
     driver_connection.execute("PRAGMA foreign_keys = ON")
     # Without it INSERT OR REPLACE would delete rows of append-only tables past their triggers.
     driver_connection.execute("PRAGMA recursive_triggers = ON")
+    # What is deleted is gone: without it, answers would stay readable in the file's free pages.
+    driver_connection.execute("PRAGMA secure_delete = ON")
