@@ -13,6 +13,7 @@ from portico.callers.salts import Salts
 from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
 from portico.dialects.body import PROJECT
+from portico.dialects.links import may_hold
 from portico.dialects.losses import header
 from portico.door.credentials import credential_of
 from portico.door.dialect import Breaking, Dialect, Writer
@@ -110,7 +111,9 @@ class Visit:
         hints[PROJECT] = caller.project_id
         if self._rest:
             hints |= {":rest": self._rest, ":query": exchange.query.decode("latin-1")}
-        whole = body if terms.media is None else await terms.media.inline(body, self.leaving)
+        whole = body
+        if terms.media is not None and may_hold(body):
+            whole = await terms.media.inline(body, self.leaving)
         self._prompt = prompt = dialect.parse(whole, hints)
         prompt.compatibility = caller.compatibility
         if prompt.media_characters and terms.media is not None:
