@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,7 @@ from portico.db.database import Database, open_database
 from portico.db.migrations import HEAD
 from portico.db.spool import REJECTED_NAME, Spool
 from tests.db.databases import PostgresServer
-
-_CLI = [sys.executable, "-m", "portico.cli.main"]
+from tests.warm.commands import Command, run, start
 
 
 class Operator:
@@ -27,19 +25,11 @@ class Operator:
         self._environment = {**os.environ, **environment}
 
     def types(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [*_CLI, *words, *self._more],
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return run(*words, *self._more, env=self._environment)
 
-    def serves(self) -> "subprocess.Popen[str]":
-        words = ["serve", "--port", "0", "--simulated", "--json"]
-        return subprocess.Popen(
-            [*_CLI, *words, *self._more], env=self._environment, stdout=subprocess.PIPE, text=True
-        )
+    def serves(self) -> Command:
+        words = ("serve", "--port", "0", "--simulated", "--json")
+        return start(*words, *self._more, env=self._environment)
 
 
 def _findings(operator: Operator) -> tuple[int, dict[str, Any]]:
@@ -58,9 +48,9 @@ def test_a_server_waits_for_the_operator_to_upgrade(
     done = operator.types("db", "upgrade", "--json")
     assert json.loads(done.stdout) == {"before": "", "after": HEAD}
     servers = [operator.serves()]
-    said = [json.loads(servers[0].stdout.readline())]  # type: ignore[union-attr]  # it is a pipe
+    said = [json.loads(servers[0].stdout.readline())]
     servers.append(operator.serves())
-    said.append(json.loads(servers[1].stdout.readline()))  # type: ignore[union-attr]
+    said.append(json.loads(servers[1].stdout.readline()))
     assert said[0]["api_key"].startswith("pk_live_")
     assert said[1]["api_key"] is None  # it found the other's organisation
     assert said[0]["base_url"] != said[1]["base_url"]

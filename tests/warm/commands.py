@@ -138,8 +138,10 @@ def start(
     return Command(list(words), folder or Path.cwd(), os.environ if env is None else env, typed)
 
 
-def run(*words: str, folder: Path | None = None, typed: str = "") -> "CompletedProcess[str]":
-    command = start(*words, folder=folder, typed=typed)
+def run(
+    *words: str, folder: Path | None = None, env: Mapping[str, str] | None = None, typed: str = ""
+) -> "CompletedProcess[str]":
+    command = start(*words, folder=folder, env=env, typed=typed)
     out, err = command.communicate(60)
     assert command.returncode is not None
     return CompletedProcess(["portico", *words], command.returncode, out, err)
