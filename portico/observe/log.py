@@ -7,7 +7,20 @@ from typing import Any, Literal
 
 import structlog
 
-_KEY_SHAPED = re.compile(r"\b(pk_[a-z]+_|sk-|Bearer\s+)[A-Za-z0-9_\-]{8,}")
+_KEY_SHAPED = re.compile(
+    r"(\bpk_[a-z]{2,12}_"  # ours
+    r"|\b(?:sk|rk|pplx|xai|gsk|hf|ghp|gho|ghs|glpat|r8|nvapi|AIza|AQ\.|ya29\.|AKIA|ASIA|xox[abprs])"
+    r"[-_]?(?=[A-Za-z0-9_\-]{12})"  # providers', payment's, and what else is in a prompt
+    r"|\bgithub_pat_"
+    r"|\bwhsec_"
+    r"|\beyJ(?=[A-Za-z0-9_\-]{8,}\.)"  # signed tokens
+    r"|\b(?:Bearer|Basic)\s+"
+    r"|(?:api[-_]?key|access[-_]?token|client[-_]?secret|password|passwd|secret)[\"']{0,2}\s{0,2}[=:]\s{0,2}[\"']{0,2}"
+    r"|[?&](?:key|token|sig|signature)="
+    r"|[a-z]://[^\s:/@]{0,64}:(?=[^\s/@]{1,200}@))"  # a password in an address
+    r"(?!\[redacted\])[A-Za-z0-9+/=_.\-%~]{6,}",
+    re.IGNORECASE,
+)
 
 
 def redact(text: str) -> str:
@@ -15,8 +28,12 @@ def redact(text: str) -> str:
     return _KEY_SHAPED.sub(r"\1[redacted]", text)
 
 
-def _redact_event(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
-    return {key: redact(value) if isinstance(value, str) else value for key, value in event.items()}
+class _Cutting(structlog.stdlib.ProcessorFormatter):
+    """Last of all, so that whatever is in a line passes: what was said, its arguments however deep
+    they lie, and the words of an exception."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
 
 
 def configure(level: str, shape: Literal["console", "json"]) -> None:
@@ -25,7 +42,6 @@ def configure(level: str, shape: Literal["console", "json"]) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
-        _redact_event,
     ]
     final: Any = (
         structlog.processors.JSONRenderer()
@@ -44,9 +60,12 @@ def configure(level: str, shape: Literal["console", "json"]) -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
+        _Cutting(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, final],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                final,
+            ],
         )
     )
     root = logging.getLogger()
