@@ -8,13 +8,15 @@ carry on to the next command (keys, ids, addresses) are remembered under the wor
 import re
 from difflib import unified_diff
 
+_IDS = "key|req|proj|org|user|svc|inv|grant|bud|allow|top|ref|pi|pm|dep"
 _KINDS = {
     # name: (in the page, in a run)
     "live": (r"pk_live_(?:\w+…?\w*|…)", r"pk_live_\w+…?\w*"),
+    "invite": (r"pk_invite_(?:\w+…?\w*|…)", r"pk_invite_\w+"),
     "test": (r"pk_test_(?:\w+…?\w*|…)", r"pk_test_\w+…?\w*"),
     "id": (
-        r"(?:key|req|proj|org|grant|bud|allow|top|ref|pi|pm|dep)_[0-9a-f]{6,}…?",
-        r"(?:key|req|proj|org|grant|bud|allow|top|ref|pi|pm|dep)_[0-9a-f]{32}",
+        rf"(?:{_IDS})_[0-9a-f]{{6,}}…?",
+        rf"(?:{_IDS})_[0-9a-f]{{32}}",
     ),
     "number": (r"(?:INV|CN)-\d{4}-\d{6}", r"(?:INV|CN)-\d{4}-\d{6}"),
     "address": (r"127\.0\.0\.1:\d+", r"127\.0\.0\.1:\d+"),
@@ -32,7 +34,7 @@ _KINDS = {
     "rest": (r"…", r".*?"),
     "blank": (r"[ ]+", r"[ ]+"),
 }
-_CARRIED = ("live", "test", "id", "number", "address")
+_CARRIED = ("live", "test", "invite", "id", "number", "address")
 _VARYING = re.compile("|".join(f"(?P<{name}>{page})" for name, (page, _) in _KINDS.items()))
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
