@@ -1,6 +1,6 @@
 """Everything that can be asked of the admin API."""
 
-from portico.admin import keys, limits, organisations, people
+from portico.admin import catalogue, keys, limits, organisations, people, reports
 from portico.admin.desk import ROOT, Desk
 from portico.admin.operation import Operation
 from portico.door.endpoints.description import Description
@@ -16,6 +16,8 @@ def operations() -> tuple[Operation, ...]:
         *people.operations(),
         *keys.operations(),
         *limits.operations(),
+        *catalogue.operations(),
+        *reports.operations(),
     )
 
 

@@ -71,11 +71,13 @@ class Question:
 
     project_id: None asks for the whole installation; only the operator may.
     since_ms, until_ms: start of the request, wall clock, the end not included.
+    organisation_id: of that organisation only; None: of any.
     """
 
     project_id: str | None
     since_ms: int | None = None
     until_ms: int | None = None
+    organisation_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

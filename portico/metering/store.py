@@ -226,6 +226,8 @@ def _scoped(query: Select[Any], question: Question) -> Select[Any]:
     c = usage_record.c
     if question.project_id is not None:
         query = query.where(c.project_id == question.project_id)
+    if question.organisation_id is not None:
+        query = query.where(c.organisation_id == question.organisation_id)
     if question.since_ms is not None:
         query = query.where(c.started_at_ms >= question.since_ms)
     if question.until_ms is not None:

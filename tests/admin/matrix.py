@@ -13,8 +13,8 @@ from portico.accounts.actors.roles import INSTALLATION_SCOPES, ORGANISATION_ROLE
 from portico.callers.scopes import KEY_SCOPES
 from tests.admin.office import Site
 
-Where = Literal["anywhere", "project", "organisation", "installation"]
-"""anywhere: a list, which shows what may be seen."""
+Where = Literal["anywhere", "project", "organisation", "installation", "one of all"]
+"""anywhere: a list, which shows what may be seen.  one of all: an object of the installation."""
 Relation = Literal["own", "other project", "other organisation", "none"]
 RELATIONS: tuple[Relation, ...] = ("own", "other project", "other organisation", "none")
 
@@ -61,8 +61,9 @@ class Somebody:
         if cell.where == "anywhere":
             some = everywhere.union(*self.in_projects.values())
             return cell.scope in some
-        if cell.where == "installation":
-            return self.organisation is None and cell.scope in everywhere
+        if cell.where in ("installation", "one of all"):
+            there = cell.where == "installation" or target.relation != "none"
+            return self.organisation is None and cell.scope in everywhere and there
         if target.relation == "none" or self.organisation not in (None, target.organisation):
             return False
         needed = {cell.scope, cell.also} - {""}
@@ -182,6 +183,28 @@ TABLE: dict[tuple[str, str], Cell] = {
         "project",
         body={"scope": "project", "scope_id": "<project>", "requests_per_minute": 9},
     ),
+    ("GET", "/deployments"): Cell("deployments:read", "installation"),
+    ("POST", "/deployments"): Cell(
+        "deployments:write", "installation", body={"model": "m", "location": "http://h.test/v1"}
+    ),
+    ("GET", "/deployments/{id}"): Cell("deployments:read", "one of all", "deployment"),
+    ("POST", "/deployments/{id}/move"): Cell(
+        "deployments:write", "one of all", "deployment", {"place": 1}
+    ),
+    ("POST", "/deployments/{id}/replace_key"): Cell(
+        "deployments:write", "one of all", "deployment", {"api_key": "sk-x"}
+    ),
+    ("DELETE", "/deployments/{id}"): Cell("deployments:write", "one of all", "deployment"),
+    ("GET", "/prices"): Cell("prices:read", "installation"),
+    ("POST", "/prices"): Cell(
+        "prices:write",
+        "installation",
+        body={"model": "m", "prices": [{"meter": "input_text", "nano_usd_per_million": "1"}]},
+    ),
+    ("GET", "/usage"): Cell("usage:read", "project", query=OF_PROJECT),
+    ("GET", "/costs"): Cell("costs:read", "project", query=OF_PROJECT),
+    ("GET", "/audit_log"): Cell("audit:read", "organisation", query=OF_ORGANISATION),
+    ("GET", "/installation/audit_log"): Cell("installation:audit", "installation"),
     ("POST", "/admin_keys/{id}/revoke"): Cell("admin_keys:write", "organisation", "admin_key", {}),
 }
 
@@ -225,6 +248,7 @@ def _target(site: Site, relation: Relation, organisation: str, project: str) -> 
         "role": site.role(organisation, f"role_{project[-12:]}"),
         "invitation": site.invitation(organisation, f"asked-{project[-12:]}@target.test"),
         "service_account": site.service_account(project, "viewer"),
+        "deployment": site.deployment("m"),
     }
     return Target(relation, organisation, project, ids)
 

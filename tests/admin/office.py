@@ -13,6 +13,7 @@ from portico.accounts.actors.model import Errand, operator
 from portico.accounts.admin_keys.last_use import LastUse
 from portico.accounts.admin_keys.model import AdminKeyWish
 from portico.accounts.admin_keys.service import create_admin_key
+from portico.accounts.catalogue.deployments import add_deployment
 from portico.accounts.keys.model import KeyWish
 from portico.accounts.keys.service import create_key
 from portico.accounts.people.invitations import invite
@@ -34,6 +35,7 @@ from portico.door.dispatch import Dispatch
 from portico.door.routes import Route, Routes
 from portico.kit.clock import Clock, SystemClock
 from portico.kit.sealing import Seal
+from portico.routing.model import RegistrationWish
 from tests.db.storage import QUICK, Health
 from tests.door.scene import Answer, Scene, Watching, Wire, request, serving
 
@@ -86,6 +88,10 @@ class Site:
     def invitation(self, organisation_id: str, email: str) -> str:
         made = self.does(lambda e: invite(e, self.peppers, organisation_id, email, "member"))
         return made.invitation.id
+
+    def deployment(self, model: str) -> str:
+        wish = RegistrationWish(model, "http://engine.test/v1")
+        return self.does(lambda e: add_deployment(e, wish)).id
 
     def admin_key(self, **wish: Any) -> str:
         """The operator's, unless it says whose."""

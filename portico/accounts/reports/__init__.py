@@ -1,0 +1,1 @@
+"""What was used, what it cost and who changed what, for whoever may see it."""
