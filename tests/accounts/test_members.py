@@ -1,9 +1,11 @@
 """Members come, change and go; what they leave behind goes with them, and one owner always stays."""
 
 import threading
+from collections.abc import Callable
 
 import pytest
 
+from portico.accounts.actors.model import Errand
 from portico.accounts.actors.roles import ORGANISATION_ROLES, PROJECT_ROLES
 from portico.accounts.keys.model import Key, KeyWish
 from portico.accounts.keys.service import create_key, list_keys, replace_key
@@ -225,30 +227,47 @@ def test_the_last_owner_stays_what_he_is(tenancy: Tenancy) -> None:
     assert tenancy.refused(lambda e: remove_member(e, organisation_id, bob), bob) == "last_owner"
 
 
-def test_of_two_owners_who_go_at_once_one_stays(tenancy_on_both: Tenancy) -> None:
-    """Each removes the other, or himself, in a transaction of its own; the database says who is
-    first."""
-    tenancy = tenancy_on_both
-    bob = tenancy.joined("bob", "owner")
-    together = threading.Barrier(2)
-    ends: list[str] = []
+@pytest.mark.parametrize("second", ["removes the other", "leaves", "is demoted"])
+def test_of_two_owners_who_go_at_once_one_stays(tenancy_on_both: Tenancy, second: str) -> None:
+    """While the first one's end is not committed, the second has all the time to go by what was
+    before; the database lets him begin only afterwards."""
+    tenancy, organisation_id = tenancy_on_both, tenancy_on_both.organisation_id
+    ada, bob = tenancy.ada, tenancy.joined("bob", "owner")
+    inside, over = threading.Event(), threading.Event()
+    ends: dict[str, str] = {}
 
-    def go(subject_id: str) -> None:
-        together.wait(5)
+    def first(errand: Errand) -> None:
+        remove_member(errand, organisation_id, bob)
+        inside.set()
+        over.wait(0.3)
+
+    def then(errand: Errand) -> None:
+        if second == "is demoted":
+            set_member_role(errand, organisation_id, ada, "admin")
+        else:
+            remove_member(errand, organisation_id, ada)
+
+    def go(name: str, act: Callable[[Errand], None], by: str) -> None:
         try:
-            tenancy.do(lambda e: remove_member(e, tenancy.organisation_id, subject_id), subject_id)
-            ends.append("gone")
+            tenancy.do(act, by)
+            ends[name] = "done"
         except Refusal as refusal:
-            ends.append(refusal.code)
+            ends[name] = refusal.code
 
-    threads = [threading.Thread(target=go, args=(each,)) for each in (tenancy.ada, bob)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(ends) == ["gone", "last_owner"]
-    owners = tenancy.do(lambda e: list_members(e, tenancy.organisation_id))
-    assert [each.role for each in owners] == ["owner"]
+    def follow() -> None:
+        inside.wait(5)
+        go("then", then, bob if second == "removes the other" else ada)
+        over.set()
+
+    follower = threading.Thread(target=follow)
+    follower.start()
+    go("first", first, ada)
+    follower.join()
+    assert ends["first"] == "done"
+    # Of bob there is nothing left by then, so that he may do nothing either.
+    assert ends["then"] in ("last_owner", "permission_denied")
+    members = tenancy.do(lambda e: list_members(e, organisation_id))
+    assert [(each.subject_id, each.role) for each in members] == [(ada, "owner")]
 
 
 def test_only_owners_make_and_unmake_owners(tenancy: Tenancy) -> None:
