@@ -34,6 +34,7 @@ from portico.db.database import Database
 from portico.db.readers import Readers
 from portico.door.edge import Edge
 from portico.door.server import Server, bind
+from portico.engines.transport.base import Transport
 from portico.kit.clock import Clock, SystemClock
 from portico.kit.ids import new_id
 from portico.kit.tasks import Tasks
@@ -66,13 +67,12 @@ class Running:
 async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Running], None]) -> None:
     """Serve until SIGTERM or SIGINT, then drain.  Raises: CannotStart."""
     clock = SystemClock()
-    started_s = clock.monotonic_s()
+    since_ms = 1000 * clock.monotonic_s()
     async with AsyncExitStack() as stack:
         listening = stack.enter_context(_listening(settings.server.host, settings.server.port))
         lock = stack.enter_context(locked(settings))
         database = await asyncio.to_thread(opened_database, settings)
-        metrics = Metrics()
-        readers = Readers(database)
+        metrics, readers = Metrics(), Readers(database)
         stack.callback(readers.close)
         books = await _opened_books(settings, database, readers, metrics, clock, stack)
         taking = await stack.enter_async_context(
@@ -84,15 +84,7 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
         transport = transport_of(settings)
         stack.push_async_callback(transport.close)
         routing, registry = Routing((), clock, metrics), Registry(database)
-        fleet = Fleet(
-            routing,
-            transport,
-            tasks,
-            clock,
-            deadlines(settings),
-            concurrency_max=settings.upstream.connections_max,
-            models_max=settings.upstream.models_max,
-        )
+        fleet = _fleet(settings, routing, transport, tasks, clock)
         metrics.breakers, load = routing.states, follow_load(settings, routing, transport, metrics)
         notes = await own_engines(settings, simulated, fleet, transport, clock, tasks, stack)
         notes += await follow_once(settings, fleet, registry, _UPSTREAM_PATIENCE_S)
@@ -119,19 +111,27 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
             lock.announce(base_url)
 
         def ready() -> None:
-            models, spent_s = list(routing.models()), clock.monotonic_s() - started_s
-            on_ready(
-                Running(base_url, first_key, models, round(spent_s * 1000), os.getpid(), notes)
-            )
+            models, start_ms = list(routing.models()), round(1000 * clock.monotonic_s() - since_ms)
+            on_ready(Running(base_url, first_key, models, start_ms, os.getpid(), notes))
 
-        await _serve(
-            settings,
-            [(door.edge, listening), *_own_door(settings, admin, stack)],
-            books.admission,
-            ready,
-        )
+        doors = [(door.edge, listening), *_own_door(settings, admin, stack)]
+        await _serve(settings, doors, books.admission, ready)
         if tasks.failure is not None:
             raise tasks.failure
+
+
+def _fleet(
+    settings: Settings, routing: Routing, transport: Transport, tasks: Tasks, clock: Clock
+) -> Fleet:
+    return Fleet(
+        routing,
+        transport,
+        tasks,
+        clock,
+        deadlines(settings),
+        concurrency_max=settings.upstream.connections_max,
+        models_max=settings.upstream.models_max,
+    )
 
 
 async def _opened_books(

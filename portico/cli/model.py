@@ -52,20 +52,13 @@ def _deployments(data_dir: str | None, name: str) -> list[Registration]:
 
 def _one(found: Sequence[Registration], name: str, deployment: str) -> Registration:
     """deployment: "" for the only one there is."""
-    if not deployment and len(found) != 1:
-        stop(
-            Exit.FAILED,
-            f"{name!r} has {len(found)} registered deployments; name one with --deployment.",
-            fix="See `portico model list`.",
-        )
-    for each in found:
-        if deployment in ("", each.id):
-            return each
-    stop(
-        Exit.FAILED,
-        f"{name!r} has no registered deployment {deployment!r}.",
-        fix="See `portico model list`.",
-    )
+    chosen = [each for each in found if deployment in ("", each.id)]
+    if len(chosen) == 1:
+        return chosen[0]
+    says = f"{name!r} has {len(found)} registered deployments; name one with --deployment."
+    if deployment:
+        says = f"{name!r} has no registered deployment {deployment!r}."
+    stop(Exit.FAILED, says, fix="See `portico model list`.")
 
 
 @app.command
