@@ -25,7 +25,6 @@ from portico.db.writer import Writer
 from portico.dialects.body import checked, json_object, without_bom
 from portico.dialects.losses import header
 from portico.door.credentials import credential_of
-from portico.door.endpoints.answering import UNCACHED
 from portico.door.exchange import Exchange
 from portico.door.intake.decoding import body_of
 from portico.door.lines import JSON, line
@@ -195,7 +194,7 @@ def _made_before(body: bytes) -> errors.Refusal:
 
 
 def _answer(exchange: Exchange, body: bytes, ignored: list[str]) -> None:
-    lines = JSON + line("x-request-id", exchange.request_id) + UNCACHED
+    lines = JSON + line("x-request-id", exchange.request_id)
     if ignored:
         said = [f'unknown_field; field="{name[:80]}"; action=ignored' for name in ignored]
         lines += line("portico-warnings", header(said))

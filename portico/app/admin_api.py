@@ -10,7 +10,7 @@ from portico.admin.desk import Desk
 from portico.admin.operation import Secrets
 from portico.admin.routes import routes
 from portico.app.dialects import OPENAI_CHAT
-from portico.app.door import edge_limits, hosts_allowed
+from portico.app.door import edge_limits, hosts_allowed, proxies, standing
 from portico.app.identity import Identity
 from portico.app.storage import Books
 from portico.db.readers import Readers
@@ -58,6 +58,8 @@ def admin_api(
         edge_limits(settings),
         clock,
         hosts_allowed=hosts_allowed(settings),
+        proxies=proxies(settings),
+        standing=standing(settings),
         logs_from_status=100 if settings.observe.access_log else 500,
     )
     return AdminApi((), edge, (last_use.run,))

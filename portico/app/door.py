@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Sequence
 from importlib.metadata import version
+from ipaddress import ip_network
 from typing import Any
 
 from portico import journey
 from portico.admission.counts import CountLimits, Counts
 from portico.app.dialects import OPENAI_CHAT, Spoken, spoken
+from portico.app.failure import CannotStart
 from portico.app.gemini import ROOTS
 from portico.app.identity import Identity
 from portico.app.media import media_of
@@ -26,9 +28,11 @@ from portico.door.endpoints.models import offered_by
 from portico.door.endpoints.money import Money
 from portico.door.endpoints.openapi import document
 from portico.door.endpoints.preflight import Desks, Intake
+from portico.door.framing.forwarded import Network
 from portico.door.generation import Generation
 from portico.door.intake.media import Media
 from portico.door.limits import EdgeLimits
+from portico.door.lines import SECURE, STANDING
 from portico.door.origins import Origins
 from portico.door.routes import Route, Routes
 from portico.kit.clock import Clock
@@ -81,6 +85,8 @@ class Door:
             edge_limits(settings),
             clock,
             hosts_allowed=hosts_allowed(settings),
+            proxies=proxies(settings),
+            standing=standing(settings),
             logs_from_status=100 if settings.observe.access_log else 500,
         )
 
@@ -265,6 +271,18 @@ def origins(settings: Settings) -> Origins | None:
 
 def hosts_allowed(settings: Settings) -> frozenset[bytes]:
     return frozenset(host.lower().encode() for host in settings.server.hosts_allowed)
+
+
+def proxies(settings: Settings) -> tuple[Network, ...]:
+    """Raises: CannotStart: a network that is none."""
+    try:
+        return tuple(ip_network(each) for each in settings.server.proxies_trusted)
+    except ValueError as error:
+        raise CannotStart("settings", f"server.proxies_trusted: {error}.") from error
+
+
+def standing(settings: Settings) -> bytes:
+    return STANDING + SECURE if settings.server.https else STANDING
 
 
 def edge_limits(settings: Settings) -> EdgeLimits:

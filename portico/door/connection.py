@@ -22,6 +22,7 @@ from portico import errors
 from portico.door.edge import Edge
 from portico.door.exchange import Exchange
 from portico.door.framing import guard
+from portico.door.framing.forwarded import trusts
 from portico.door.limits import FRAMING_BYTES_MAX, PIPELINED_MAX, TAKEN_BYTES_MIN
 from portico.kit.ids import new_id
 
@@ -69,6 +70,8 @@ class Connection(HttpToolsProtocol):
         self.deaf = False
         self.deadline_s = inf
         self.peer = self.address = ""
+        self.proxied = False
+        """Is the other side one of our own proxies?"""
         self._current: Exchange | None = None
         """Being answered."""
         self._receiving: Exchange | None = None
@@ -98,6 +101,7 @@ class Connection(HttpToolsProtocol):
         if self.client is not None:
             self.peer = self.client[0]
             self.address = _counted_as(self.peer)
+            self.proxied = bool(self.edge.proxies) and trusts(self.peer, self.edge.proxies)
         self.deadline_s = self.edge.clock.monotonic_s() + self.edge.limits.header_read_s
         refusal = self.edge.enter(self)
         if refusal is not None:

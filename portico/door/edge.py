@@ -9,6 +9,7 @@ import structlog
 
 from portico import errors
 from portico.door.exchange import Exchange
+from portico.door.framing.forwarded import Network
 from portico.door.limits import EdgeLimits
 from portico.kit.clock import Clock
 
@@ -41,7 +42,9 @@ class Observer(Protocol):
 class Edge:
     """
     hosts_allowed: host names a request may name, lower case, without port; empty allows any.
-    uncapped: addresses the per-address cap leaves alone (this machine, trusted proxies).
+    uncapped: addresses the per-address cap leaves alone (this machine).
+    proxies: whose word about who the client is counts; the cap leaves them alone, too.
+    standing: header lines of every answer, whoever gives it.
     logs_from_status: answers of this status and above get a line in the access log.
     """
 
@@ -55,6 +58,8 @@ class Edge:
         *,
         hosts_allowed: frozenset[bytes] = frozenset(),
         uncapped: frozenset[str] = frozenset({"127.0.0.1", "::1"}),
+        proxies: tuple[Network, ...] = (),
+        standing: bytes = b"",
         logs_from_status: int = 500,
     ) -> None:
         self.serve = serve
@@ -69,7 +74,9 @@ class Edge:
         self.empty = asyncio.Event()
         """Set while nobody is connected."""
         self.empty.set()
+        self.proxies = proxies
         self._uncapped = uncapped
+        self._standing = standing
         self._logs_from_status = logs_from_status
         self._connections: set[Connection] = set()
         self._per_address: dict[str, int] = {}
@@ -94,7 +101,9 @@ class Edge:
                 limit=self.limits.connections_max,
                 retry_after_ms=1_000,
             )
-        if here > self.limits.connections_per_ip_max and address not in self._uncapped:
+        if here > self.limits.connections_per_ip_max and not (
+            connection.proxied or address in self._uncapped
+        ):
             return errors.CONCURRENCY(
                 f"Your address has {here - 1} connections open; it may have "
                 f"{self.limits.connections_per_ip_max}.",
@@ -115,12 +124,13 @@ class Edge:
             del self._per_address[connection.address]
 
     def date_line(self) -> bytes:
-        """The Date header; uvicorn renews it once a second."""
+        """The Date header, which uvicorn renews once a second, and what stands on every answer."""
         assert self._state is not None
         current = self._state.default_headers
         if current is not self._dated:
             self._dated = current
-            self._date_line = b"".join(b"%b: %b\r\n" % header for header in current)
+            dated = (b"%b: %b\r\n" % header for header in current)
+            self._date_line = b"".join((*dated, self._standing))
         return self._date_line
 
     def finished(self, exchange: Exchange) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from portico import errors
+from portico.door.framing.forwarded import client_of
 from portico.door.framing.guard import decoded_path
 from portico.door.limits import UNREAD_BODY_BYTES_MAX
 from portico.kit.ids import new_id
@@ -28,7 +29,8 @@ _UNASKED = -1
 
 class Exchange:
     """method, path (decoded), raw_path, query (raw), headers (lower-case names; a repeated one is
-    joined with ", "), peer (address, "" when unknown).
+    joined with ", "), peer (the client's address, by the word of our own proxies where one
+    stands in between; "" when unknown).
 
     arrived_s: monotonic, when the headers were complete.
     leaving: set when the client hangs up or stops reading.
@@ -103,6 +105,8 @@ class Exchange:
         self.closes = closes
         self.task: asyncio.Task[None] | None = None
         self.peer = connection.peer
+        if connection.proxied:
+            self.peer = client_of(connection.peer, headers, connection.edge.proxies)
         self._connection = connection
         self._http_1_0 = http_1_0
         self._head = b""

@@ -38,7 +38,7 @@ _HINT = b"x-portico-"
 _COST_LINE = b"portico-cost-nano-usd: %d\r\n"
 _COST_COMMENT = b": portico-cost-nano-usd %d\n\n"
 """In a stream: known only at its end, when no header can follow, and no client trips over it."""
-_ARRAY = JSON + b"cache-control: no-cache\r\nx-accel-buffering: no\r\n"
+_ARRAY = JSON + b"x-accel-buffering: no\r\n"
 
 
 @dataclass(frozen=True, slots=True)

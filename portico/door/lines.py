@@ -4,7 +4,12 @@ from collections.abc import Iterable
 
 from portico import errors
 
-JSON = b"content-type: application/json\r\n"
+JSON = b"content-type: application/json\r\ncache-control: no-store\r\n"
+"""What is told to one caller is nobody else's: no cache keeps it."""
+STANDING = b"x-content-type-options: nosniff\r\nreferrer-policy: no-referrer\r\n"
+"""On every answer."""
+SECURE = b"strict-transport-security: max-age=31536000\r\n"
+"""On every answer where TLS ends in front of us."""
 
 
 def line(name: str, value: str) -> bytes:

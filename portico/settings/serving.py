@@ -17,6 +17,19 @@ class Server(Struct, frozen=True, forbid_unknown_fields=True):
         tuple[str, ...],
         Meta(description="Host names a request may name; empty allows any."),
     ] = ()
+    proxies_trusted: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Networks of your own proxies, such as 10.0.0.0/8: their X-Forwarded-For says "
+            "who the client is."
+        ),
+    ] = ()
+    https: Annotated[
+        bool,
+        Meta(
+            description="TLS ends at a proxy in front: clients are told to come by it only (HSTS)."
+        ),
+    ] = False
     drain_s: Annotated[
         float,
         Meta(ge=0, le=3600, description="How long open streams may finish after SIGTERM."),
@@ -201,8 +214,8 @@ class Rates(Struct, frozen=True, forbid_unknown_fields=True):
     ] = ""
     valkey_timeout_ms: Annotated[
         int,
-        Meta(ge=1, le=1_000, description="Longest wait for it; then a server keeps to its share."),
-    ] = 50
+        Meta(ge=1, le=5_000, description="Longest wait for it; then a server keeps to its share."),
+    ] = 250
 
 
 class Engine(Struct, frozen=True, forbid_unknown_fields=True):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.whole.conftest import Served, end, start
+from tests.whole.conftest import Served, end, serve, start
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +16,6 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     )
     yield running
     end(running)
+
+
+__all__ = ["guarded", "serve"]

@@ -52,4 +52,4 @@ def answer_json(
     """dialect: whose way it is to name the request in a header; OpenAI's where it is None."""
     request_id = exchange.request_id.encode("ascii")
     named = b"x-request-id: %b\r\n" % request_id if dialect is None else dialect.named(request_id)
-    exchange.reply(status, JSON + named + UNCACHED, msgspec.json.encode(content))
+    exchange.reply(status, JSON + named, msgspec.json.encode(content))

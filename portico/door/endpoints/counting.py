@@ -15,7 +15,7 @@ from portico.callers.model import Caller
 from portico.canon.prompt import Prompt
 from portico.dialects.body import PROJECT
 from portico.door.dialect import Dialect
-from portico.door.endpoints.answering import UNCACHED, Verifier, identify
+from portico.door.endpoints.answering import Verifier, identify
 from portico.door.exchange import Exchange
 from portico.door.intake.decoding import body_of
 from portico.door.intake.media import Media
@@ -69,7 +69,7 @@ class Counting:
             )
         routes = self._routing.choose(prompt, caller.data_use, caller.models)
         counted = await self._ask(caller, prompt, routes, exchange.leaving)
-        lines = JSON + UNCACHED + self._dialect.named(exchange.request_id.encode("ascii"))
+        lines = JSON + self._dialect.named(exchange.request_id.encode("ascii"))
         if counted is None:
             counted, lines = input_tokens_max(prompt, None), lines + _ESTIMATED
         exchange.reply(200, lines, msgspec.json.encode(self._told(counted)))
