@@ -25,6 +25,7 @@ _DEAD_AFTER_S = 10.0
 _AWAY_S = 1.0
 """After it failed to answer, it is left alone for so long."""
 _SERVERS_MAX = 1_000
+_OWED_MAX = 10_000
 log = logging.getLogger(__name__)
 
 _TAKE = """
@@ -80,9 +81,8 @@ if slot < 0 then
   local now = redis.call('TIME')
   slot = math.floor((now[1] + now[2] / 1000000) / tonumber(ARGV[3]))
 end
-if redis.call('EXISTS', KEYS[1]) == 1 then
-  redis.call('HINCRBY', KEYS[1], slot, ARGV[2])
-end
+redis.call('HINCRBY', KEYS[1], slot, ARGV[2])
+redis.call('EXPIRE', KEYS[1], 90)
 return 0
 """
 
@@ -103,6 +103,7 @@ class Shared:
         self._correct = valkey.register_script(_CORRECT)
         self._local = Local()
         self._away_until_s = 0.0
+        self._owed: list[tuple[Window, int, float]] = []
         self.servers = 1
         """That share the limits, as last heard."""
         self.fallbacks = 0
@@ -122,9 +123,14 @@ class Shared:
                 fits, counts = _told(said, needs)
                 if fits:
                     self._local.note(needs, now_s)
+                if self._owed:
+                    self._tasks.start(self._pay())
                 return fits, counts
         self.fallbacks += 1
-        return self._local.take(needs, now_s, self.servers)
+        fits, counts = self._local.take(needs, now_s, self.servers)
+        if fits:
+            self._owe(needs)
+        return fits, counts
 
     def correct(self, changes: Sequence[tuple[Window, int, int]]) -> None:
         now_s = self._clock.monotonic_s()
@@ -155,6 +161,24 @@ class Shared:
                 together.zcard(_SERVERS)
                 *_, known = await together.execute()
         self.servers = min(max(1, int(known)), _SERVERS_MAX)
+
+    def _owe(self, needs: Needs) -> None:
+        """Valkey is told later what was let through without it, or others would let it through
+        again.  What was owed for longer than a window does not count any more."""
+        until_s = self._clock.monotonic_s() + WINDOW_S
+        self._owed.extend((window, need, until_s) for window, need in needs if need)
+        del self._owed[:-_OWED_MAX]
+
+    async def _pay(self) -> None:
+        owed, self._owed = self._owed, []
+        now_s = self._clock.monotonic_s()
+        together: dict[str, tuple[Window, int]] = {}
+        for window, need, until_s in owed:
+            if until_s > now_s:
+                known = together.get(window.name, (window, 0))[1]
+                together[window.name] = (window, known + need)
+        for window, need in together.values():
+            await self._send(window, NOW, need)
 
     async def _send(self, window: Window, slot: int, change: int) -> None:
         try:

@@ -1,6 +1,7 @@
 """Several servers share every limit through a real Valkey, and keep to their share without it."""
 
 import asyncio
+import math
 from collections.abc import Callable
 
 import pytest
@@ -81,6 +82,16 @@ async def test_what_was_let_through_before_valkey_went_counts_after_it(shared: M
     assert await let_through([counters], needs, 6) == 6
     mortal.stop()
     assert await let_through([counters], needs, 10) == 4
+
+
+async def test_what_was_let_through_without_valkey_is_told_to_it_later(shared: Make) -> None:
+    ours, other, needs = shared("a"), shared("b"), [(window(10), 1)]
+    ours._away_until_s = math.inf
+    assert await let_through([ours], needs, 6) == 6
+    ours._away_until_s = 0.0
+    assert (await ours.take(needs))[0]
+    await drained(ours)
+    assert await let_through([other], needs, 10) == 3
 
 
 async def test_a_flushed_valkey_forgets_counts_and_nothing_breaks(
