@@ -8,10 +8,11 @@ carry on to the next command (keys, ids, addresses) are remembered under the wor
 import re
 from difflib import unified_diff
 
-_IDS = "key|req|proj|org|user|svc|inv|grant|bud|allow|top|ref|pi|pm|dep"
+_IDS = "adminkey|key|req|proj|org|user|svc|inv|grant|bud|allow|top|ref|pi|pm|dep"
 _KINDS = {
     # name: (in the page, in a run)
     "live": (r"pk_live_(?:\w+…?\w*|…)", r"pk_live_\w+…?\w*"),
+    "admin": (r"pk_admin_(?:\w+…?\w*|…)", r"pk_admin_\w+…?\w*"),
     "invite": (r"pk_invite_(?:\w+…?\w*|…)", r"pk_invite_\w+"),
     "test": (r"pk_test_(?:\w+…?\w*|…)", r"pk_test_\w+…?\w*"),
     "id": (
@@ -34,7 +35,7 @@ _KINDS = {
     "rest": (r"…", r".*?"),
     "blank": (r"[ ]+", r"[ ]+"),
 }
-_CARRIED = ("live", "test", "invite", "id", "number", "address")
+_CARRIED = ("live", "test", "admin", "invite", "id", "number", "address")
 _VARYING = re.compile("|".join(f"(?P<{name}>{page})" for name, (page, _) in _KINDS.items()))
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
