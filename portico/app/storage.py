@@ -30,7 +30,7 @@ from portico.db.wiping import Wiping
 from portico.db.writer import Writer
 from portico.kit.clock import Clock
 from portico.metering.service import Metering
-from portico.metering.sweeper import Sweeper, Swept
+from portico.metering.sweeper import Sweeper
 from portico.observe.metrics import Metrics
 from portico.pricing.counter import Counter
 from portico.pricing.service import Prices
@@ -138,16 +138,12 @@ async def recording(
 
     owner: what this process is called among others that share the database.
     """
-    limits = WriterLimits(
-        free_bytes_min=settings.storage.free_bytes_min,
-        spool_reserve_bytes=settings.storage.reserve_bytes,
-    )
 
     def on_health(refusal: errors.Refusal | None) -> None:
         admission.storage_refusal = refusal
 
     try:
-        writer = Writer(database, clock, on_health, limits)
+        writer = Writer(database, clock, on_health, _writer_limits(settings))
     except OSError as error:
         raise CannotStart(
             "data", f"there is no room for records in {database.data_dir}: {error.strerror}."
@@ -168,13 +164,7 @@ async def recording(
     )
     writer.start()
     try:
-        swept = await _taken_over(sweeper, metering, settings, clock)
-        if swept:
-            log.warning(
-                "left open by a dead process: %d holds settled, %d given back",
-                swept.settled,
-                swept.voided,
-            )
+        await _taken_over(sweeper, metering, settings, clock)
         wiping = Wiping(database)
         follow = (metering.run, budgets.run, prices.run, sweeper.run, rates.run, wiping.run)
         yield Books(
@@ -193,9 +183,16 @@ async def recording(
         await writer.close()
 
 
+def _writer_limits(settings: Settings) -> WriterLimits:
+    return WriterLimits(
+        free_bytes_min=settings.storage.free_bytes_min,
+        spool_reserve_bytes=settings.storage.reserve_bytes,
+    )
+
+
 async def _taken_over(
     sweeper: Sweeper, metering: Metering, settings: Settings, clock: Clock
-) -> Swept:
+) -> None:
     """Ends what dead processes left.  Others may keep a shared database busy: it is asked again."""
     until_s = clock.monotonic_s() + _START_PATIENCE_S
     while True:
@@ -210,7 +207,13 @@ async def _taken_over(
             log.warning("the start waits for the database: %s", refusal.message)
             await asyncio.sleep(_START_RETRY_S)
         else:
-            return swept
+            if swept:
+                log.warning(
+                    "left open by a dead process: %d holds settled, %d given back",
+                    swept.settled,
+                    swept.voided,
+                )
+            return
 
 
 def _longest_ms(settings: Settings) -> int:

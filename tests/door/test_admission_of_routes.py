@@ -67,6 +67,8 @@ RUN_NOTHING = {
     ("GET", "/metrics"),
     ("GET", "/openapi.json"),
     ("POST", "/v1/ephemeral_keys"),
+    ("POST", "/security/leaked-keys"),
+    ("GET", "/security/key-pattern"),
 }
 """A route that is not listed here has to reach `Admission.admit` before anything else happens."""
 
@@ -92,6 +94,13 @@ class Rooms:
     @property
     def writer(self) -> "Rooms":
         return self
+
+    @property
+    def rates(self) -> "Rooms":
+        return self
+
+    def rules_of(self, _: Caller) -> list[Any]:
+        return []
 
     async def run(self, change: Any) -> Any:
         raise AssertionError("nothing is written here")
