@@ -105,7 +105,7 @@ COMMANDS = {
     ),
     "db": ("portico.cli.db:app", "The database: bring it up to date, check it."),
     "doctor": (
-        "portico.cli.doctor:doctor",
+        "portico.cli.doctor.command:doctor",
         "Check everything Portico needs, and say how to fix what is missing.\n\n"
         "Every upstream of the settings and of `portico model add` is asked for its models.",
     ),

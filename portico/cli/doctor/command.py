@@ -9,10 +9,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from portico.cli.checks import Check, examine
+from portico.cli.doctor.checks import Check, examine
+from portico.cli.doctor.facts import gathered
+from portico.cli.doctor.hardening import harden
+from portico.cli.doctor.upstreams import examine_upstreams
 from portico.cli.output import Exit, console, say_json
 from portico.cli.place import settings_for
-from portico.cli.upstreams import examine_upstreams
 from portico.settings import Settings
 
 
@@ -28,6 +30,10 @@ def doctor(
         bool,
         Parameter(negative="", help="Also ask upstreams for a few tokens, which may cost money."),
     ] = False,
+    security: Annotated[
+        bool,
+        Parameter(negative="", help="Look for what makes this server unsafe instead."),
+    ] = False,
     config: Annotated[Path | None, Parameter(help="Settings file.")] = None,
     json: Annotated[bool, Parameter(negative="", help="Print JSON.")] = False,
 ) -> None:
@@ -41,7 +47,8 @@ def doctor(
         upstream={"urls": upstream or None},
     )
     checks: list[Check] = []
-    for check in _checks(settings, generate=generate):
+    found = harden(gathered(settings, config)) if security else _checks(settings, generate=generate)
+    for check in found:
         checks.append(check)
         if not json:
             _show(check)

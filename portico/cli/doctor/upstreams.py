@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from portico.app import CannotStart
 from portico.app.engines import transport_of, wishes
-from portico.cli.checks import Check
+from portico.cli.doctor.checks import Check
 from portico.db.backends.base import Unusable
 from portico.db.backends.sqlite import FILE_NAME
 from portico.db.database import connect_database

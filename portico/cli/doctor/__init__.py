@@ -1,0 +1,1 @@
+"""`portico doctor`: what a start needs, every upstream, and what makes a server unsafe."""
