@@ -1,0 +1,102 @@
+"""The admin API as it is served: where, to whom, and whatever it is asked."""
+
+import json
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from requests import Session
+from schemathesis.checks import not_a_server_error
+
+from portico.admin.desk import Desk
+from portico.admin.routes import routes
+from tests.whole.conftest import Served
+from tests.whole.test_openapi import at_every_edge
+
+NOBODY: Any = None
+DESK = Desk(*(NOBODY, NOBODY, NOBODY, NOBODY, NOBODY), keep_ms=1, compression=True)
+NAMES = [(route.method, route.name) for route in routes(DESK, "0")]
+SHARES = 5
+"""One in so many edges of an operation is asked for in the quick run."""
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+def status(url: str, key: str) -> int:
+    asked = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"})
+    try:
+        with urllib.request.urlopen(asked, timeout=30) as answer:
+            found: int = answer.status
+            return found
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code
+
+
+def test_it_has_a_port_of_its_own_where_that_is_set(
+    serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    port = free_port()
+    served = serve(env={"PORTICO_ADMIN_PORT": str(port)})
+    key = served.cli("admin-key", "create")["api_key"]
+    at_api, own = served.base_url.removesuffix("/v1"), f"http://127.0.0.1:{port}"
+    assert status(f"{own}/admin/v1/organisations", key) == 200
+    assert status(f"{at_api}/admin/v1/organisations", key) == 404
+    assert status(f"{own}/v1/models", served.api_key) == 404
+    assert status(f"{at_api}/v1/models", served.api_key) == 200
+    assert status(f"{at_api}/v1/models", key) == 401
+    assert served.stop() == 0
+
+
+def test_it_is_nowhere_where_it_is_turned_off(serve: Callable[..., Served]) -> None:
+    served = serve(env={"PORTICO_ADMIN_ENABLED": "false"})
+    key = served.cli("admin-key", "create")["api_key"]
+    root = served.base_url.removesuffix("/v1")
+    for path in ("organisations", "openapi.json"):
+        assert status(f"{root}/admin/v1/{path}", key) == 404
+
+
+def test_no_operation_fails_whatever_it_is_asked(serve: Callable[..., Served]) -> None:
+    served = serve()
+    key = served.cli("admin-key", "create")["api_key"]
+    root = served.base_url.removesuffix("/v1")
+    with urllib.request.urlopen(f"{root}/admin/v1/openapi.json", timeout=30) as answer:
+        document = json.load(answer)
+    told = {(method.upper(), path) for path, ways in document["paths"].items() for method in ways}
+    assert told == set(NAMES)
+    schema = schemathesis.openapi.from_dict(document)
+    asked = 0
+    with Session() as session:
+        session.trust_env = False
+        for n, (method, path) in enumerate(sorted(told)):
+            edges = at_every_edge(schema[path][method.lower()])
+            for case in islice(edges, n % SHARES, None, SHARES):
+                answer = case.call(
+                    base_url=root,
+                    headers={"Authorization": f"Bearer {key}"},
+                    session=session,
+                    timeout=30,
+                )
+                case.validate_response(answer, checks=[not_a_server_error])
+                asked += 1
+    assert asked > len(told)
+
+
+@pytest.mark.parametrize("query", ["?limit=%00", "?after=%ff%fe", "?after=" + "x" * 5_000, "?=&&"])
+def test_no_list_fails_whatever_its_parameters(served: Served, query: str) -> None:
+    key = served.cli("admin-key", "create")["api_key"]
+    root = served.base_url.removesuffix("/v1")
+    for method, name in NAMES:
+        if method == "GET" and "{" not in name:
+            assert status(f"{root}{name}{query}", key) < 500
