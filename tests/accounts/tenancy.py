@@ -1,6 +1,7 @@
 """An organisation with people in it, on a real database."""
 
 from collections.abc import Callable
+from copy import copy
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +23,28 @@ T = TypeVar("T")
 Act = Callable[[Errand], T]
 
 
+class OneTransaction(Database):
+    """Every change on a savepoint of one transaction that is never committed: nothing waits for a
+    disk, and the next run begins where this one did."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database.backend, database.data_dir)
+        self._connection = database.connect()
+        self._driver: Any = self._connection.connection.driver_connection
+        self.backend.begin(self._driver)
+
+    def read(self, query: Callable[[Connection], T]) -> T:
+        return query(self._connection)
+
+    def write(self, change: Callable[[Connection], T]) -> T:
+        with self._connection.begin_nested():
+            return change(self._connection)
+
+    def end(self) -> None:
+        self._driver.rollback()
+        self._connection.close()
+
+
 class Tenancy:
     """organisation_id, project_id: of one that has the owner `ada`; project `other_id` is of it too."""
 
@@ -34,6 +57,16 @@ class Tenancy:
         self.ada = self.joined("ada", "owner")
         self.project_id = self.project("web")
         self.other_id = self.project("app")
+
+    def aside(self) -> "Tenancy":
+        """What is done there is never committed; `end` it."""
+        other = copy(self)
+        other.database, other.clock = OneTransaction(self.database), HandClock()
+        return other
+
+    def end(self) -> None:
+        assert isinstance(self.database, OneTransaction)
+        self.database.end()
 
     def do(self, act: Act[T], by: str | None = None, scopes: frozenset[str] | None = None) -> T:
         """by: a subject's id; None: the operator.  scopes: of the admin key it comes with."""

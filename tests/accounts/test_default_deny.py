@@ -98,6 +98,14 @@ NAMES_ONLY = {
 }
 
 
+ELSEWHERE = {
+    "create_organisation": "only the operator",
+    "list_organisations": "his own",
+    "list_keys": "his own",
+    "list_service_accounts": "his own",
+}
+
+
 @pytest.fixture
 def world(tenancy: Tenancy) -> Any:
     x = SimpleNamespace(
@@ -150,6 +158,31 @@ def test_whoever_has_no_scope_is_refused(tenancy: Tenancy, world: Any, name: str
         tenancy.database.write(act)
     assert refused.value.code == "permission_denied"
     assert len(tenancy.actions()) == events
+
+
+@pytest.mark.parametrize("name", [*READS, *WRITES])
+def test_an_owner_elsewhere_is_told_what_he_is_told_of_nothing(
+    tenancy: Tenancy, world: Any, name: str
+) -> None:
+    other = Tenancy(tenancy.database, tenancy.database.data_dir)
+    zoe = other.joined("zoe", "owner")  # in that one only
+    made_up = SimpleNamespace(
+        **{each: "made_up" for each in vars(world) if each != "peppers"}, peppers=world.peppers
+    )
+    call = {**READS, **WRITES}[name]
+
+    def told(ids: Any) -> str:
+        try:
+            return str(other.do(lambda errand: call(errand, ids), zoe))
+        except Refusal as refusal:
+            said = refusal.message
+            for id in vars(ids).values():
+                said = said.replace(str(id), "ID")
+            return f"{refusal.code} {said}"
+
+    theirs = told(world)
+    assert theirs == told(made_up)
+    assert "resource_not_found" in theirs or name in ELSEWHERE
 
 
 @pytest.mark.parametrize("name", WRITES)

@@ -5,11 +5,9 @@ step nobody can do more than he could before and whoever took the step could; no
 than its owner; there is an owner, and only owners made him one.
 """
 
-from collections.abc import Callable
-from copy import copy
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -19,7 +17,6 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import Connection
 
 from portico.accounts.actors.model import Errand, Rights
 from portico.accounts.actors.rights import rights_of_subject
@@ -29,7 +26,7 @@ from portico.accounts.people import invitations, members, roles, service_account
 from portico.accounts.people.model import Level, Member, Role
 from portico.audit.model import Actor
 from portico.callers.scopes import KEY_SCOPES
-from portico.db.database import Database, open_database
+from portico.db.database import open_database
 from portico.errors import Refusal
 from tests.accounts.tenancy import Act, Tenancy
 
@@ -62,28 +59,6 @@ BY = st.sampled_from((1, 1, 1, 2, 2, 2, 3, 4, 5, 6, 7, 8))
 LEVELS: st.SearchStrategy[Level] = st.sampled_from(("organisation", "project"))
 
 
-class OneTransaction(Database):
-    """Every change on a savepoint of one transaction that is never committed: nothing waits for a
-    disk, and the next run begins where this one did."""
-
-    def __init__(self, database: Database) -> None:
-        super().__init__(database.backend, database.data_dir)
-        self._connection = database.connect()
-        self._driver: Any = self._connection.connection.driver_connection
-        self.backend.begin(self._driver)
-
-    def read(self, query: Callable[[Connection], T]) -> T:
-        return query(self._connection)
-
-    def write(self, change: Callable[[Connection], T]) -> T:
-        with self._connection.begin_nested():
-            return change(self._connection)
-
-    def end(self) -> None:
-        self._driver.rollback()
-        self._connection.close()
-
-
 class Company(RuleBasedStateMachine):
     """Its people try everything; `ada` is the owner, and what she does is law."""
 
@@ -91,14 +66,12 @@ class Company(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.database = OneTransaction(self.seed.database)
-        self.tenancy = copy(self.seed)
-        self.tenancy.database = self.database
+        self.tenancy = self.seed.aside()
         self.tokens: list[tuple[str, str, str]] = []
         self.now = self.snapshot()
 
     def teardown(self) -> None:
-        self.database.end()
+        self.tenancy.end()
 
     # What is tried
 
@@ -253,7 +226,7 @@ class Company(RuleBasedStateMachine):
 
     def rights(self, subject_id: str) -> Rights:
         actor = Actor("user", subject_id)
-        return self.database.read(
+        return self.tenancy.database.read(
             lambda c: rights_of_subject(c, self.tenancy.organisation_id, subject_id, actor)
         )
 
@@ -313,7 +286,7 @@ def run(folder: Path, examples: int, steps: int) -> None:
 
 
 def test_nobody_gives_what_he_has_not_got(tmp_path: Path) -> None:
-    run(tmp_path, examples=60, steps=40)
+    run(tmp_path, examples=40, steps=30)
 
 
 @pytest.mark.long

@@ -48,7 +48,8 @@ def test_whoever_accepts_is_what_he_was_invited_as(tenancy: Tenancy) -> None:
     assert addresses[-1] == "203.0.113.9"
 
 
-def test_the_token_is_stored_nowhere(tenancy: Tenancy) -> None:
+def test_the_token_is_stored_nowhere(tenancy_on_both: Tenancy) -> None:
+    tenancy = tenancy_on_both
     token = tenancy.invited(BOB, "member")
     issued = tenancy.do(
         lambda e: invite(e, tenancy.peppers, tenancy.organisation_id, "c@example.org", "member")
