@@ -23,6 +23,12 @@ T = TypeVar("T")
 Act = Callable[[Errand], T]
 
 
+def narrowed(rights: Rights, scopes: frozenset[str]) -> Rights:
+    """As an admin key with scopes of its own has them."""
+    in_projects = {id: each & scopes for id, each in rights.in_projects.items()}
+    return Rights(rights.actor, rights.organisation_id, rights.scopes & scopes, in_projects)
+
+
 class OneTransaction(Database):
     """Every change on a savepoint of one transaction that is never committed: nothing waits for a
     disk, and the next run begins where this one did."""
@@ -87,10 +93,7 @@ class Tenancy:
             return operator(connection, self.clock)
         rights = self._rights(connection, by)
         if scopes is not None:
-            in_projects = {id: each & scopes for id, each in rights.in_projects.items()}
-            rights = Rights(
-                rights.actor, rights.organisation_id, rights.scopes & scopes, in_projects
-            )
+            rights = narrowed(rights, scopes)
         return Errand(connection, rights, self.clock)
 
     def rights(self, subject_id: str) -> Rights:

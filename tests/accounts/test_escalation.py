@@ -20,15 +20,18 @@ from hypothesis.stateful import (
 
 from portico.accounts.actors.model import Errand, Rights
 from portico.accounts.actors.rights import rights_of_subject
+from portico.accounts.admin_keys.model import AdminKeyWish
+from portico.accounts.admin_keys.service import create_admin_key, rights_of
 from portico.accounts.keys.model import KeyChange, KeyWish
 from portico.accounts.keys.service import change_key, create_key, list_keys, replace_key
 from portico.accounts.people import invitations, members, roles, service_accounts
 from portico.accounts.people.model import Level, Member, Role
 from portico.audit.model import Actor
+from portico.callers.rules import digest
 from portico.callers.scopes import KEY_SCOPES
 from portico.db.database import open_database
 from portico.errors import Refusal
-from tests.accounts.tenancy import Act, Tenancy
+from tests.accounts.tenancy import Act, Tenancy, narrowed
 
 T = TypeVar("T")
 Snapshot = dict[str, Rights]
@@ -54,8 +57,14 @@ SCOPES = st.lists(
 KEYS = st.none() | st.lists(st.sampled_from(sorted(KEY_SCOPES)), max_size=3).map(tuple)
 WHO = st.integers(0, 30)
 """Of the subjects there are, counted round."""
-BY = st.sampled_from((1, 1, 1, 2, 2, 2, 3, 4, 5, 6, 7, 8))
-"""As `WHO`, without the owner: eve and bob can do most, and do most."""
+By = tuple[int, frozenset[str] | None]
+_HELD = ("members:write", "members:read", "roles:write", "keys:write", "keys:read", "projects:read")
+BY: st.SearchStrategy[By] = st.tuples(
+    st.sampled_from((1, 1, 1, 2, 2, 2, 3, 4, 5, 6, 7, 8)),
+    st.none() | st.frozensets(st.sampled_from((*_HELD, "embed", "admin_keys:write")), min_size=4),
+)
+"""As `WHO`, without the owner: eve and bob can do most, and do most.  With what scopes of theirs:
+the key of the admin API that they use may have less; None: all of them."""
 LEVELS: st.SearchStrategy[Level] = st.sampled_from(("organisation", "project"))
 
 
@@ -76,22 +85,22 @@ class Company(RuleBasedStateMachine):
     # What is tried
 
     @rule(by=BY, who=WHO, role=ROLES)
-    def sets_a_role(self, by: int, who: int, role: str) -> None:
+    def sets_a_role(self, by: By, who: int, role: str) -> None:
         organisation_id, subject = self.tenancy.organisation_id, self.subject(who)
         self.tried(by, lambda e: members.set_member_role(e, organisation_id, subject, role))
 
     @rule(by=BY, who=WHO, role=ROLES, here=st.booleans())
-    def sets_a_project_role(self, by: int, who: int, role: str, here: bool) -> None:
+    def sets_a_project_role(self, by: By, who: int, role: str, here: bool) -> None:
         project, subject = self.project(here), self.subject(who)
         self.tried(by, lambda e: members.set_project_role(e, project, subject, role))
 
     @rule(by=BY, who=WHO)
-    def removes(self, by: int, who: int) -> None:
+    def removes(self, by: By, who: int) -> None:
         subject = self.subject(who)
         self.tried(by, lambda e: members.remove_member(e, self.tenancy.organisation_id, subject))
 
     @rule(by=BY, number=st.integers(1, 3), role=ROLES)
-    def invites(self, by: int, number: int, role: str) -> None:
+    def invites(self, by: By, number: int, role: str) -> None:
         email, organisation_id = f"guest{number}@example.org", self.tenancy.organisation_id
         issued = self.tried(
             by,
@@ -111,28 +120,28 @@ class Company(RuleBasedStateMachine):
             self.changed(before, before[by])
 
     @rule(by=BY, name=st.sampled_from(("one", "two")), level=LEVELS, scopes=SCOPES)
-    def makes_a_role(self, by: int, name: str, level: Level, scopes: tuple[str, ...]) -> None:
+    def makes_a_role(self, by: By, name: str, level: Level, scopes: tuple[str, ...]) -> None:
         organisation_id = self.tenancy.organisation_id
         made = self.tried(by, lambda e: roles.create_role(e, organisation_id, name, level, scopes))
         if made is not None:
             assert set(made.scopes) <= self.giver.scopes
 
     @rule(by=BY, name=st.sampled_from(("one", "two", "low", "high")), scopes=SCOPES)
-    def changes_a_role(self, by: int, name: str, scopes: tuple[str, ...]) -> None:
+    def changes_a_role(self, by: By, name: str, scopes: tuple[str, ...]) -> None:
         organisation_id = self.tenancy.organisation_id
         self.tried(by, lambda e: roles.change_role(e, organisation_id, name, scopes))
 
     @rule(by=BY, name=st.sampled_from(("one", "two", "low", "high")))
-    def deletes_a_role(self, by: int, name: str) -> None:
+    def deletes_a_role(self, by: By, name: str) -> None:
         self.tried(by, lambda e: roles.delete_role(e, self.tenancy.organisation_id, name))
 
     @rule(by=BY, role=ROLES, here=st.booleans())
-    def makes_a_service_account(self, by: int, role: str, here: bool) -> None:
+    def makes_a_service_account(self, by: By, role: str, here: bool) -> None:
         project = self.project(here)
         self.tried(by, lambda e: service_accounts.create_service_account(e, project, "ci", role))
 
     @rule(by=BY, which=st.integers(0, 9), role=ROLES | st.none())
-    def changes_a_service_account(self, by: int, which: int, role: str | None) -> None:
+    def changes_a_service_account(self, by: By, which: int, role: str | None) -> None:
         """role: None to disable it."""
         found = self.tenancy.rows("SELECT id FROM subject WHERE email IS NULL ORDER BY rowid")
         account = found[which % len(found)]
@@ -143,7 +152,7 @@ class Company(RuleBasedStateMachine):
 
     @rule(by=BY, owner=st.none() | WHO, scopes=KEYS, here=st.booleans())
     def makes_a_key(
-        self, by: int, owner: int | None, scopes: tuple[str, ...] | None, here: bool
+        self, by: By, owner: int | None, scopes: tuple[str, ...] | None, here: bool
     ) -> None:
         project, peppers = self.project(here), self.tenancy.peppers
         whose = None if owner is None else self.subject(owner)
@@ -155,7 +164,7 @@ class Company(RuleBasedStateMachine):
             assert issued.key.owner_id is not None, "a key without an owner outlives its maker"
 
     @rule(by=BY, which=st.integers(0, 9), scopes=KEYS)
-    def changes_a_key(self, by: int, which: int, scopes: tuple[str, ...] | None) -> None:
+    def changes_a_key(self, by: By, which: int, scopes: tuple[str, ...] | None) -> None:
         keys = self.tenancy.do(list_keys)
         if keys:
             before = keys[which % len(keys)]
@@ -166,11 +175,25 @@ class Company(RuleBasedStateMachine):
                 assert can <= self.giver.within(before.project_id)
 
     @rule(by=BY, which=st.integers(0, 9))
-    def replaces_a_key(self, by: int, which: int) -> None:
+    def replaces_a_key(self, by: By, which: int) -> None:
         keys = self.tenancy.do(list_keys)
         if keys:
             key = keys[which % len(keys)]
             self.tried(by, lambda e: replace_key(e, self.tenancy.peppers, key.id))
+
+    @rule(by=BY, owner=st.none() | WHO, scopes=st.none() | SCOPES)
+    def makes_an_admin_key(self, by: By, owner: int | None, scopes: tuple[str, ...] | None) -> None:
+        peppers = self.tenancy.peppers
+        whose = None if owner is None else self.subject(owner)
+        wish = AdminKeyWish("k", scopes=scopes, owner_id=whose)
+        issued = self.tried(by, lambda e: create_admin_key(e, peppers, wish))
+        if issued is not None:
+            digests = (digest(peppers[-1].secret, issued.secret),)
+            now_ms = self.tenancy.clock.wall_ms()
+            opens = self.tenancy.database.read(lambda c: rights_of(c, digests, now_ms, ""))
+            assert opens.scopes <= self.giver.scopes
+            for project_id, more in opens.in_projects.items():
+                assert more <= self.giver.within(project_id)
 
     @rule(who=WHO, role=ROLES)
     def the_owner_decides(self, who: int, role: str) -> None:
@@ -186,20 +209,21 @@ class Company(RuleBasedStateMachine):
 
     # What holds
 
-    def tried(self, by: int, act: Act[T]) -> T | None:
+    def tried(self, by: By, act: Act[T]) -> T | None:
         """By anybody but the owner."""
         found = self.subjects()
-        actor = found[1 + (by - 1) % (len(found) - 1)]
+        number, kept = by
+        actor = found[1 + (number - 1) % (len(found) - 1)]
         before = self.now
-        self.giver = before[actor]
-        done = self.allowed(act, actor)
+        self.giver = before[actor] if kept is None else narrowed(before[actor], kept)
+        done = self.allowed(act, actor, kept)
         if done is not None:
             self.changed(before, self.giver)
         return done
 
-    def allowed(self, act: Act[T], by: str) -> T | None:
+    def allowed(self, act: Act[T], by: str, kept: frozenset[str] | None = None) -> T | None:
         try:
-            return self.tenancy.do(act, by)
+            return self.tenancy.do(act, by, kept)
         except Refusal:
             return None
 

@@ -17,11 +17,6 @@ from portico.replay.model import Answer, Ended, Wish
 from tests.accounts.tenancy import Tenancy
 
 ZERO = ProjectWish(retention="zero")
-SHARING = {
-    "kind": "prepaid",
-    "discounts": (Discount("contributor", 1, 5),),
-    "consent": "2026-01",
-}
 
 
 @pytest.fixture
@@ -41,12 +36,14 @@ def test_what_was_kept_is_dropped_with_the_change(tenancy: Tenancy) -> None:
 
     tenancy.database.write(lambda connection: keep(Transaction(connection)))
     tenancy.do(lambda errand: change_project(errand, ours, ZERO), by=tenancy.ada)
-    bodies = []
-    for name in ("r1", "r2"):
-        stored = tenancy.database.read(lambda connection, name=name: store.stored(connection, name))
-        assert stored is not None, "the key stays"
-        bodies.append(stored.body)
+    bodies = [body_of(tenancy.database, name) for name in ("r1", "r2")]
     assert bodies == [None, b"said"]
+
+
+def body_of(database: Database, request: str) -> bytes | None:
+    stored = database.read(lambda connection: store.stored(connection, request))
+    assert stored is not None, "the key stays"
+    return stored.body
 
 
 def test_zero_and_training_exclude_each_other(tenancy: Tenancy) -> None:
@@ -60,29 +57,35 @@ def test_zero_and_training_exclude_each_other(tenancy: Tenancy) -> None:
     assert tenancy.refused(lambda errand: change_project(errand, of, trains)) == "invalid_value"
 
 
-def sharing(tenancy: Tenancy, effective_from_ms: int | None = None) -> None:
-    wish = TermsWish(tenancy.organisation_id, effective_from_ms=effective_from_ms, **SHARING)
+def agree(tenancy: Tenancy, at_ms: int, *, sharing: bool = True) -> None:
+    wish = TermsWish(
+        organisation_id=tenancy.organisation_id,
+        kind="prepaid",
+        discounts=(Discount("contributor", 1, 5),) if sharing else (),
+        consent="2026-01" if sharing else "",
+        effective_from_ms=at_ms,
+    )
     tenancy.database.write(lambda connection: set_terms(connection, wish, "me", tenancy.clock))
 
 
-@pytest.mark.parametrize("ahead_ms", [0, 1_000])
+@pytest.mark.parametrize("ahead_ms", [1, 1_000])
 def test_zero_and_a_discount_for_data_exclude_each_other(tenancy: Tenancy, ahead_ms: int) -> None:
     of = tenancy.project_id
     tenancy.do(lambda errand: change_project(errand, of, ZERO))
     at_ms = tenancy.clock.wall_ms() + ahead_ms
     with pytest.raises(NotStorable, match="zero retention"):
-        sharing(tenancy, at_ms)
+        agree(tenancy, at_ms)
     tenancy.do(lambda errand: change_project(errand, of, ProjectWish(retention="metadata")))
-    sharing(tenancy, at_ms)
+    agree(tenancy, at_ms)
     assert tenancy.refused(lambda errand: change_project(errand, of, ZERO)) == "invalid_value"
 
 
 def test_a_consent_of_earlier_terms_stands_in_nobodys_way(tenancy: Tenancy) -> None:
-    sharing(tenancy, tenancy.clock.wall_ms())
-    later = TermsWish(
-        tenancy.organisation_id, "prepaid", effective_from_ms=tenancy.clock.wall_ms() + 1
-    )
-    tenancy.database.write(lambda connection: set_terms(connection, later, "me", tenancy.clock))
-    assert tenancy.refused(lambda e: change_project(e, tenancy.project_id, ZERO)) == "invalid_value"
-    tenancy.clock.tick(1)
-    tenancy.do(lambda errand: change_project(errand, tenancy.project_id, ZERO))
+    tenancy.clock.pass_s(1)
+    now_ms = tenancy.clock.wall_ms()
+    agree(tenancy, now_ms)
+    agree(tenancy, now_ms + 1_000, sharing=False)
+    of = tenancy.project_id
+    assert tenancy.refused(lambda errand: change_project(errand, of, ZERO)) == "invalid_value"
+    tenancy.clock.pass_s(1)
+    tenancy.do(lambda errand: change_project(errand, of, ZERO))
