@@ -16,8 +16,8 @@ UPSTREAM_KEY = "sk-of-the-operator-0123456789"
 
 
 @pytest.fixture
-def acme(tmp_path: Path) -> Site:
-    return site(tmp_path)
+def acme(tmp_path: Path, database_url: str) -> Site:
+    return site(tmp_path, database_url)
 
 
 async def test_200_deployments_are_added_ordered_given_a_key_and_forgotten(acme: Site) -> None:

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def acme(tmp_path: Path) -> Site:
-    return site(tmp_path)
+def acme(tmp_path: Path, database_url: str) -> Site:
+    return site(tmp_path, database_url)
 
 
 def told(answer: Any) -> str:

@@ -10,8 +10,8 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def acme(tmp_path: Path) -> Site:
-    return site(tmp_path)
+def acme(tmp_path: Path, database_url: str) -> Site:
+    return site(tmp_path, database_url)
 
 
 async def test_200_a_member_is_added_changed_and_removed_with_his_keys(acme: Site) -> None:

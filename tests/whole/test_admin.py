@@ -16,6 +16,8 @@ from schemathesis.checks import not_a_server_error
 
 from portico.admin.desk import Desk
 from portico.admin.routes import routes
+from portico.callers.rules import new_key
+from tests.door.test_openapi import DOCUMENT
 from tests.whole.conftest import Served
 from tests.whole.test_openapi import at_every_edge
 
@@ -91,6 +93,32 @@ def test_no_operation_fails_whatever_it_is_asked(serve: Callable[..., Served]) -
                 case.validate_response(answer, checks=[not_a_server_error])
                 asked += 1
     assert asked > len(told)
+
+
+def refused(url: str, method: str, key: str) -> tuple[int, str]:
+    asked = urllib.request.Request(
+        url, b"{}" if method == "POST" else None, {"x-api-key": key}, method=method
+    )
+    with pytest.raises(urllib.error.HTTPError) as failed, urllib.request.urlopen(asked, timeout=30):
+        pass
+    with failed.value as answer:
+        said = answer.read().decode()
+        own = answer.headers.get("x-request-id") or answer.headers["request-id"]
+    return failed.value.code, said.replace(own, "ID")
+
+
+def test_an_admin_key_opens_nothing_of_the_api(served: Served) -> None:
+    key = served.cli("admin-key", "create")["api_key"]
+    root, closed = served.base_url.removesuffix("/v1"), 0
+    for path, ways in DOCUMENT["paths"].items():
+        for method, operation in ways.items():
+            if operation.get("security") != []:
+                closed += 1
+                url = root + path.replace("{id}", "m")
+                answer = refused(url, method.upper(), key)
+                assert answer == refused(url, method.upper(), new_key("live")), path
+                assert answer[0] == 401
+    assert closed > 20
 
 
 @pytest.mark.parametrize("query", ["?limit=%00", "?after=%ff%fe", "?after=" + "x" * 5_000, "?=&&"])
