@@ -130,7 +130,7 @@ def _set_prices(ask: Ask) -> Told:
             plan=each.plan,
             above_input_tokens=each.above_input_tokens,
             nano_per_million=int(each.nano_usd_per_million),
-            effective_from_ms=moment_ms(each.effective_from),
+            effective_from_ms=moment_ms(each.effective_from, "effective_from"),
         )
         for each in new.prices
     ]

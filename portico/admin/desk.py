@@ -79,26 +79,41 @@ class Desk:
 
     async def _serve(self, operation: Operation, exchange: Exchange, rest: str) -> None:
         """Raises: Refusal; Left."""
-        find = self._finder(credential_of(exchange.headers, exchange.query), exchange.peer)
-        rights = await self._read(find)
-        self._last_use.note(rights.actor.credential_id)
-        _check_scope(rights, operation.scope)
-        raw = await body_of(exchange, _BODY_BYTES_MAX, compression=self._compression)
-        body, ignored = _read_body(operation, raw)
+        find = self._finder(operation.scope, exchange)
         query = dict(parse_qsl(exchange.query.decode("latin-1"), keep_blank_values=True))
+        _check_text("the URL", [rest, *query.values()])
 
-        def run(connection: Connection, by: Rights) -> Told:
+        def run(connection: Connection, by: Rights, body: Any) -> Told:
             errand = Errand(connection, by, self._clock)
             return operation.run(Ask(errand, rest, query, body, self._secrets))
 
         if operation.reads:
-            answer = msgspec.json.encode(await self._read(lambda c: run(c, rights)))
-        else:
-            answer = await self._change(operation, exchange, raw, find, run)
+
+            def read(connection: Connection) -> tuple[Rights, Told]:
+                by = find(connection)
+                return by, run(connection, by, None)
+
+            by, told = await self._read(read)
+            self._last_use.note(by.actor.credential_id)
+            _answer(exchange, msgspec.json.encode(told), [])
+            return
+        # Before its body is read: who may not is not worth it.
+        by = await self._read(find)
+        self._last_use.note(by.actor.credential_id)
+        raw = await body_of(exchange, _BODY_BYTES_MAX, compression=self._compression)
+        body, ignored = _read_body(operation, raw)
+        answer = await self._change(
+            operation, exchange, raw, find, lambda connection, by: run(connection, by, body)
+        )
         _answer(exchange, answer, ignored)
 
-    def _finder(self, credential: str, address: str) -> Callable[[Connection], Rights]:
-        """Whoever is behind it, as he is at the moment.  Raises: Refusal."""
+    def _finder(self, scope: str, exchange: Exchange) -> Callable[[Connection], Rights]:
+        """What whoever asks may do at the moment he is looked for; `scope` at least.
+
+        Raises: Refusal.
+        """
+        credential = credential_of(exchange.headers, exchange.query)
+        address = exchange.peer
         if not credential:
             raise errors.MISSING_KEY(
                 "The request has no API key.",
@@ -107,7 +122,13 @@ class Desk:
         if kind_of(credential) is None:
             raise errors.INVALID_KEY("This is not a Portico API key.")
         digests = tuple(digest(pepper.secret, credential) for pepper in self._secrets.peppers)
-        return lambda connection: rights_of(connection, digests, self._clock.wall_ms(), address)
+
+        def find(connection: Connection) -> Rights:
+            rights = rights_of(connection, digests, self._clock.wall_ms(), address)
+            _check_scope(rights, scope)
+            return rights
+
+        return find
 
     async def _read(self, query: Callable[[Connection], T]) -> T:
         try:
@@ -171,8 +192,22 @@ def _read_body(operation: Operation, raw: bytes) -> tuple[Any, list[str]]:
     if operation.body is None:
         return None, []
     document = json_object(without_bom(raw) or b"{}")
+    _check_text("the body", document)
     known = {field.encode_name for field in msgspec.structs.fields(operation.body)}
     return checked(document, operation.body), [name for name in document if name not in known]
+
+
+def _check_text(where: str, value: Any) -> None:
+    """NUL is a character that not every database can keep.  Raises: Refusal: invalid_value."""
+    if isinstance(value, str):
+        if "\0" in value:
+            raise errors.INVALID_VALUE(f"There is a NUL character in {where}; leave it out.")
+    elif isinstance(value, list):
+        for each in value:
+            _check_text(where, each)
+    elif isinstance(value, dict):
+        for each in value.values():
+            _check_text(where, each)
 
 
 def _kept(told: Told, secret: str) -> tuple[int, bytes]:

@@ -16,6 +16,7 @@ from portico.callers.model import Mode
 from portico.canon.prompt import Compatibility
 
 Moment = Annotated[datetime, Meta(tz=True)]
+AtOnce = Annotated[int, Meta(ge=1, le=1_000_000)]
 _SECRET = "api_key"
 
 
@@ -26,7 +27,7 @@ class NewKey(Struct):
     project_id: str
     name: str = "unnamed"
     mode: Mode = "live"
-    concurrency_max: int = 64
+    concurrency_max: AtOnce = 64
     expires_at: Moment | None = None
     compatibility: Compatibility | None = None
     scopes: list[str] | None = None
@@ -40,7 +41,7 @@ class KeyChanges(Struct):
     restriction."""
 
     name: str | UnsetType = UNSET
-    concurrency_max: int | UnsetType = UNSET
+    concurrency_max: AtOnce | UnsetType = UNSET
     compatibility: Compatibility | UnsetType | None = UNSET
     scopes: list[str] | UnsetType | None = UNSET
     models: list[str] | UnsetType | None = UNSET
@@ -102,7 +103,7 @@ def _create(ask: Ask) -> Told:
         name=new.name,
         mode=new.mode,
         concurrency_max=new.concurrency_max,
-        expires_at_ms=moment_ms(new.expires_at),
+        expires_at_ms=moment_ms(new.expires_at, "expires_at"),
         compatibility=new.compatibility,
         scopes=_some(new.scopes),
         models=_some(new.models),
@@ -153,7 +154,7 @@ def _create_admin(ask: Ask) -> Told:
         new.name,
         _some(new.scopes),
         _some(new.networks),
-        moment_ms(new.expires_at),
+        moment_ms(new.expires_at, "expires_at"),
         new.organisation_id,
         new.owner_id,
     )

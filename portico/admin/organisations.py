@@ -1,8 +1,9 @@
 """Organisations and projects."""
 
 from dataclasses import asdict
+from typing import Annotated
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from portico import errors
 from portico.accounts.projects import service
@@ -47,7 +48,7 @@ class ProjectChange(Struct):
     compatibility: Compatibility | UnsetType = UNSET
     models: list[str] | UnsetType | None = UNSET
     retention: Retention | UnsetType = UNSET
-    retention_days: int | UnsetType = UNSET
+    retention_days: Annotated[int, Meta(ge=1, le=36_500)] | UnsetType = UNSET
 
 
 def organisation(found: Organisation) -> Told:

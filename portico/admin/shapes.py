@@ -17,6 +17,9 @@ from portico.admin.operation import Ask, Told
 PAGE_MAX = 100
 _PAGE = 20
 _ID_MAX = 200
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_MS = 253_402_300_799_000
+"""The last second of the year 9999."""
 T = TypeVar("T")
 
 
@@ -31,8 +34,16 @@ def said(value: T | UnsetType) -> T | None:
     return None if value is UNSET else value
 
 
-def moment_ms(moment: datetime | None) -> int | None:
-    return None if moment is None else round(moment.timestamp() * 1000)
+def moment_ms(moment: datetime | None, name: str) -> int | None:
+    """Of a member of a body.  Raises: Refusal: out_of_range."""
+    if moment is None:
+        return None
+    found = round((moment - _EPOCH).total_seconds() * 1000)
+    if not 0 <= found <= _LAST_MS:
+        raise errors.OUT_OF_RANGE(
+            f"{name!r} is not between 1970 and 9999.", field=name, value=str(moment)
+        )
+    return found
 
 
 def moment_of(ask: Ask, name: str) -> int | None:
@@ -43,9 +54,10 @@ def moment_of(ask: Ask, name: str) -> int | None:
     try:
         # A "+" in a query is a blank once decoded.
         found = datetime.fromisoformat(text.replace(" ", "+"))
-        moment = round(found.replace(tzinfo=found.tzinfo or UTC).timestamp() * 1000)
-        if moment < 0:
-            raise ValueError("before 1970")
+        known = found.replace(tzinfo=found.tzinfo or UTC)
+        moment = round((known - _EPOCH).total_seconds() * 1000)
+        if not 0 <= moment <= _LAST_MS:
+            raise ValueError("no date that can be shown")
         return moment
     except (ValueError, OverflowError):
         raise errors.INVALID_VALUE(
