@@ -87,6 +87,16 @@ def put_together(tree: ast.AST) -> Iterator[str]:
                     yield f"line {node.lineno}: {ast.unparse(piece)}"
 
 
+def likes(tree: ast.AST) -> Iterator[str]:
+    """Searches by a pattern, where it is not one that is written down."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            words = node.value.split(" LIKE ")[1:]
+            yield from (word for word in words if not word.startswith("'"))
+        elif isinstance(node, ast.Attribute) and node.attr in {"like", "ilike", "regexp_match"}:
+            yield ast.unparse(node)
+
+
 def explosive(pattern: str) -> bool:
     """Does something without bound repeat something without bound?"""
 
@@ -133,6 +143,13 @@ def test_sql_is_written_down_never_put_together(path: str) -> None:
     """LiteLLM, CVE-2026-42208: a header in the text of a query, in the path of an error."""
     found = {said.partition(": ")[2] for said in put_together(SOURCES[path])}
     assert found - REVIEWED.get(path, set()) == set()
+
+
+@pytest.mark.parametrize("path", SOURCES)
+def test_nobody_outside_gives_a_pattern_to_search_by(path: str) -> None:
+    """new-api, CVE-2026-25591: wildcards that burn the database.  A search that takes words from
+    outside escapes them, bounds them, and is put on a list here."""
+    assert list(likes(SOURCES[path])) == []
 
 
 @pytest.mark.parametrize("path", REVIEWED)
@@ -196,6 +213,11 @@ def test_what_is_not_seen_cannot_be_installed() -> None:
 )
 def test_what_is_put_together_is_found(source: str) -> None:
     assert list(put_together(ast.parse(source)))
+
+
+@pytest.mark.parametrize("source", ['x = "SELECT 1 FROM t WHERE a LIKE ?"', "t.c.name.ilike(word)"])
+def test_a_search_by_pattern_is_found(source: str) -> None:
+    assert list(likes(ast.parse(source)))
 
 
 @pytest.mark.parametrize("pattern", ["(a+)+$", "(?:a*b?)*", "((x|y)+z?)+", "(.*)*", r"(\w+\s?)*"])
