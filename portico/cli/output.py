@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import msgspec
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from portico.errors import Refusal
 
@@ -66,7 +67,8 @@ def say_table(
         right = index >= len(columns) - numbers
         table.add_column(column, justify="right" if right else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*(str(cell) for cell in row))
+        # Not as markup: a name with brackets is somebody's name.
+        table.add_row(*(Text(str(cell)) for cell in row))
     # Wider than most terminals, and than the 80 columns of a pipe: an id that is cut short cannot
     # be copied.  A width given to `print` would be held to the console's own.
     wide = Console(highlight=False, soft_wrap=True, width=max(console.width, _TABLE_WIDTH))

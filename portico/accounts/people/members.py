@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 
 from portico import errors
 from portico.accounts.actors.model import Errand, unknown
+from portico.accounts.actors.names import check_name
 from portico.accounts.actors.paging import ALL, Window
 from portico.accounts.people import invitation_store, rules, store
 from portico.accounts.people.model import OWNER, Member, ProjectMember
@@ -157,7 +158,9 @@ def join(errand: Errand, organisation_id: str, email: str, role: str, name: str)
     user_id = store.user_by_email(errand.connection, email)
     if user_id is None:
         user_id = new_id("user")
-        store.add_user(errand.connection, user_id, email, rules.checked_name(name or email), now_ms)
+        known_as = name or email
+        check_name(known_as)
+        store.add_user(errand.connection, user_id, email, known_as, now_ms)
     made = Member(organisation_id, user_id, email, name, role, now_ms)
     store.add_member(errand.connection, made)
     made = _member(errand, organisation_id, user_id)  # with the name he is known by

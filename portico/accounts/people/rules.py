@@ -12,7 +12,6 @@ from portico.accounts.actors.roles import (
 )
 from portico.accounts.people.model import Invitation, Level
 
-NAME_MAX = 200
 EMAIL_MAX = 254
 INVITATION_MS = 7 * 86_400_000
 """How long an invitation can be accepted, unless somebody says otherwise."""
@@ -50,18 +49,6 @@ def checked_email(text: str) -> str:
             value=text[:100],
         )
     return email
-
-
-def checked_name(name: str) -> str:
-    """Raises: Refusal: out_of_range."""
-    if not 1 <= len(name) <= NAME_MAX:
-        raise errors.OUT_OF_RANGE(
-            f"'name' has {len(name)} characters; it must have 1 to {NAME_MAX}.",
-            field="name",
-            value=len(name),
-            limit=NAME_MAX,
-        )
-    return name
 
 
 def check_role_name(name: str) -> None:

@@ -4,8 +4,9 @@ from dataclasses import asdict, replace
 
 from portico import errors
 from portico.accounts.actors.model import Errand, unknown
+from portico.accounts.actors.names import check_name
 from portico.accounts.actors.paging import ALL, Window
-from portico.accounts.people import rules, store
+from portico.accounts.people import store
 from portico.accounts.people.model import ServiceAccount
 from portico.accounts.people.standing import check_role, fit_keys
 from portico.accounts.projects.service import project_of
@@ -21,11 +22,12 @@ def create_service_account(errand: Errand, project_id: str, name: str, role: str
     project = project_of(errand, project_id)
     errand.require("service_accounts:write", project_id)
     check_role(errand, project.organisation_id, role, "project", project_id)
+    check_name(name)
     made = ServiceAccount(
         new_id("svc"),
         project.organisation_id,
         project_id,
-        rules.checked_name(name),
+        name,
         role,
         errand.clock.wall_ms(),
     )

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from portico import errors
 from portico.accounts.actors.model import Errand, unknown
+from portico.accounts.actors.names import NAME_MAX, check_name
 from portico.accounts.actors.paging import ALL, Window
 from portico.accounts.projects import store
 from portico.accounts.projects.model import Organisation, Project, ProjectWish
@@ -18,15 +19,16 @@ from portico.kit.ids import new_id
 from portico.pricing.service import gives_data
 from portico.replay import service as replay
 
-_NAME_MAX = 200
 _MODELS_MAX = 1_000
+_RETENTION_DAYS_MAX = 36_500
 
 
 def create_organisation(errand: Errand, name: str) -> Organisation:
     """Without terms it can buy nothing; see `pricing.service.set_terms`."""
     errand.require("organisations:write")
     now_ms = errand.clock.wall_ms()
-    made = Organisation(new_id("org"), _checked_name(name), now_ms, None, None)
+    check_name(name)
+    made = Organisation(new_id("org"), name, now_ms, None, None)
     store.add_organisation(errand.connection, made)
     errand.note(made.id, "organisation.create", made.id, after=asdict(made))
     return made
@@ -50,7 +52,8 @@ def organisation_of(errand: Errand, organisation_id: str) -> Organisation:
 def rename_organisation(errand: Errand, organisation_id: str, name: str) -> Organisation:
     before = organisation_of(errand, organisation_id)
     errand.require("organisation:write")
-    return _changed(errand, before, replace(before, name=_checked_name(name)), "update")
+    check_name(name)
+    return _changed(errand, before, replace(before, name=name), "update")
 
 
 def suspend(errand: Errand, organisation_id: str, reason: str) -> Organisation:
@@ -59,7 +62,7 @@ def suspend(errand: Errand, organisation_id: str, reason: str) -> Organisation:
     before = organisation_of(errand, organisation_id)
     errand.require("organisations:write")
     since_ms = before.suspended_at_ms or errand.clock.wall_ms()
-    after = replace(before, suspended_at_ms=since_ms, suspended_reason=reason[:_NAME_MAX])
+    after = replace(before, suspended_at_ms=since_ms, suspended_reason=reason[:NAME_MAX])
     return _changed(errand, before, after, "suspend")
 
 
@@ -74,9 +77,8 @@ def create_project(errand: Errand, organisation_id: str, name: str) -> Project:
     organisation_of(errand, organisation_id)
     errand.require("projects:write")
     now_ms = errand.clock.wall_ms()
-    made = Project(
-        new_id("proj"), organisation_id, _checked_name(name), now_ms, "no_training", "warn"
-    )
+    check_name(name)
+    made = Project(new_id("proj"), organisation_id, name, now_ms, "no_training", "warn")
     store.add_project(errand.connection, made)
     errand.note(organisation_id, "project.create", made.id, after=asdict(made))
     return made
@@ -155,7 +157,7 @@ def _changed(errand: Errand, before: Organisation, after: Organisation, verb: st
 def _check(before: Project, values: dict[str, Any]) -> None:
     """Bring `values` into the form they are stored in, or refuse them."""
     if "name" in values:
-        _checked_name(values["name"])
+        check_name(values["name"])
     if "models" in values:
         if len(values["models"]) > _MODELS_MAX:
             raise errors.OUT_OF_RANGE(
@@ -164,6 +166,8 @@ def _check(before: Project, values: dict[str, Any]) -> None:
                 value=len(values["models"]),
                 limit=_MODELS_MAX,
             )
+        for model in values["models"]:
+            check_name(model, "models")
         values["models"] = values["models"] or None
     retention = values.get("retention", before.retention)
     days = values.get("retention_days", before.retention_days)
@@ -171,12 +175,12 @@ def _check(before: Project, values: dict[str, Any]) -> None:
         raise errors.MISSING_FIELD(
             "'retention' is 'days', so 'retention_days' must say how many.", field="retention_days"
         )
-    if days is not None and days < 1:
+    if days is not None and not 1 <= days <= _RETENTION_DAYS_MAX:
         raise errors.OUT_OF_RANGE(
-            f"'retention_days' is {days}; it must be at least 1.",
+            f"'retention_days' is {days}; it must be 1 to {_RETENTION_DAYS_MAX}.",
             field="retention_days",
             value=days,
-            limit=1,
+            limit=_RETENTION_DAYS_MAX,
         )
 
 
@@ -194,14 +198,3 @@ def _check_use(errand: Errand, after: Project) -> None:
         raise errors.INVALID_VALUE(
             f"'retention' cannot be 'zero' while {why}.", field="retention", value="zero"
         )
-
-
-def _checked_name(name: str) -> str:
-    if not 1 <= len(name) <= _NAME_MAX:
-        raise errors.OUT_OF_RANGE(
-            f"'name' has {len(name)} characters; it must have 1 to {_NAME_MAX}.",
-            field="name",
-            value=len(name),
-            limit=_NAME_MAX,
-        )
-    return name
