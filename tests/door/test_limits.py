@@ -121,7 +121,7 @@ async def test_a_head_without_end_is_refused_before_it_is_collected(sent: bytes)
         await asyncio.gather(pouring, return_exceptions=True)
 
 
-async def test_a_declared_body_over_the_limit_is_refused_before_it_is_sent() -> None:
+async def test_edge_26_a_declared_body_over_the_limit_is_refused_before_it_is_sent() -> None:
     async with serving(Echo(limit_bytes=1_000)) as scene:
         wire = await scene.connect()
         await wire.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000000\r\n\r\n")
@@ -232,7 +232,7 @@ async def test_framing_without_content_has_an_end() -> None:
         await asyncio.gather(pouring, return_exceptions=True)
 
 
-async def test_a_client_that_stops_reading_is_left_and_its_buffer_is_bounded() -> None:
+async def test_edge_18_a_client_that_stops_reading_is_left_and_its_buffer_is_bounded() -> None:
     buffered: list[int] = []
     reasons: list[str] = []
 

@@ -131,7 +131,7 @@ def test_a_stream_ends_where_the_money_does(paying: Paying) -> None:
     bank.check()
 
 
-def test_a_hang_up_is_charged_for_what_was_generated(
+def test_edge_12_a_hang_up_is_charged_for_what_was_generated(
     paying: Paying,
 ) -> None:
     served, bank = paying(CENT)

@@ -122,7 +122,7 @@ async def test_total_covers_the_wait_for_the_first_byte(world: World) -> None:
     assert await _stage_reached(world.transport(), upstream, deadlines) == ("total", False)
 
 
-async def test_write(world: World) -> None:
+async def test_edge_29_a_body_that_is_not_taken_has_a_deadline_of_its_own(world: World) -> None:
     upstream = await world.upstream(_deaf)
     deadlines = replace(LONG, write_s=0.1)
     assert await _stage_reached(world.transport(), upstream, deadlines, BIG) == ("write", False)

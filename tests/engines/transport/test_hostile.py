@@ -87,7 +87,9 @@ async def test_a_head_above_the_limit_is_refused(world: World, response: bytes) 
         (b"HTTP/1.1 200 ", b"x" * 1_000),
     ],
 )
-async def test_an_endless_line_ends_at_the_limit(world: World, start: bytes, more: bytes) -> None:
+async def test_edge_18_an_endless_line_ends_at_the_limit(
+    world: World, start: bytes, more: bytes
+) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
         await peer.send(start)
