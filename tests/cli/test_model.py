@@ -8,7 +8,8 @@ import pytest
 from cyclopts import App
 
 from portico.accounts.service import open_accounts
-from portico.cli import drill, model, project
+from portico.cli import drill, model
+from portico.cli.tenants import project
 from portico.db.database import open_database
 from portico.kit.clock import SystemClock
 from portico.routing.model import Drill
