@@ -11,7 +11,7 @@ from portico.accounts.catalogue import deployments, prices
 from portico.accounts.catalogue.deployments import shown
 from portico.admin.keys import Moment
 from portico.admin.operation import Ask, Operation, Told
-from portico.admin.shapes import moment_ms, moment_of, page_of_all, plain, rfc3339
+from portico.admin.shapes import PAGED, moment_ms, moment_of, page_of_all, plain, rfc3339
 from portico.canon.data_use import DataUse
 from portico.pricing.model import Price, PriceWish, Tier
 from portico.routing.keys import sealed_key
@@ -146,7 +146,14 @@ def operations() -> tuple[Operation, ...]:
         "deployments:write",
     )
     return (
-        Operation("GET", some, read, "Registered deployments, in their order.", _list),
+        Operation(
+            "GET",
+            some,
+            read,
+            "Registered deployments, in their order.",
+            _list,
+            query=("model", *PAGED),
+        ),
         Operation("POST", some, write, "One more way to serve a model.", _add, NewDeployment),
         Operation("GET", one, read, "One deployment.", _one),
         Operation(
@@ -162,7 +169,12 @@ def operations() -> tuple[Operation, ...]:
         ),
         Operation("DELETE", one, write, "Forget a deployment.", _remove),
         Operation(
-            "GET", "/prices", "prices:read", "Prices in force, then later ones.", _list_prices
+            "GET",
+            "/prices",
+            "prices:read",
+            "Prices in force, then later ones.",
+            _list_prices,
+            query=("model", "at", *PAGED),
         ),
         Operation(
             "POST",

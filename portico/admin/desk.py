@@ -75,6 +75,7 @@ class Desk:
             operation.summary,
             operation.body,
             operation.scope,
+            query=operation.query,
         )
 
     async def _serve(self, operation: Operation, exchange: Exchange, rest: str) -> None:

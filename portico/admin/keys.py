@@ -11,7 +11,7 @@ from portico.accounts.admin_keys.model import AdminKey, AdminKeyWish
 from portico.accounts.keys import service
 from portico.accounts.keys.model import IssuedKey, Key, KeyChange, KeyWish
 from portico.admin.operation import Ask, Operation, Told
-from portico.admin.shapes import moment_ms, page, plain, said, window_of
+from portico.admin.shapes import PAGED, moment_ms, page, plain, said, window_of
 from portico.callers.model import Mode
 from portico.canon.prompt import Compatibility
 
@@ -174,7 +174,7 @@ def operations() -> tuple[Operation, ...]:
     read, write = "keys:read", "keys:write"
     one, its = "/keys/{id}", "/admin_keys/{id}"
     return (
-        Operation("GET", "/keys", read, "API keys.", _list),
+        Operation("GET", "/keys", read, "API keys.", _list, query=("project_id", *PAGED)),
         Operation("POST", "/keys", write, "Make an API key.", _create, NewKey, _SECRET),
         Operation("GET", one, read, "One API key.", _one),
         Operation("PATCH", one, write, "Change an API key.", _change, KeyChanges),
@@ -195,7 +195,9 @@ def operations() -> tuple[Operation, ...]:
             Replacement,
             _SECRET,
         ),
-        Operation("GET", "/admin_keys", "admin_keys:read", "Keys of this API.", _list_admin),
+        Operation(
+            "GET", "/admin_keys", "admin_keys:read", "Keys of this API.", _list_admin, query=PAGED
+        ),
         Operation(
             "POST",
             "/admin_keys",

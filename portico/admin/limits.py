@@ -7,7 +7,7 @@ from msgspec import Struct
 from portico.accounts.limits import service
 from portico.accounts.limits.model import Limit, Scope
 from portico.admin.operation import Ask, Operation, Told
-from portico.admin.shapes import choice_of, page_of_all, plain
+from portico.admin.shapes import PAGED, choice_of, page_of_all, plain
 
 _SCOPES: tuple[Scope, ...] = ("key", "project", "organisation", "installation")
 
@@ -47,7 +47,12 @@ def _set(ask: Ask) -> Told:
 def operations() -> tuple[Operation, ...]:
     return (
         Operation(
-            "GET", "/limits", "limits:read", "Limits, of one scope or all that you see.", _list
+            "GET",
+            "/limits",
+            "limits:read",
+            "Limits, of one scope or all that you see.",
+            _list,
+            query=("scope", "scope_id", *PAGED),
         ),
         Operation(
             "PUT", "/limits", "limits:write", "Set a limit, or take it away.", _set, NewLimit

@@ -39,6 +39,7 @@ class Operation:
     run: does it, inside a transaction (a GET reads).  Raises: Refusal.
     body: what the request's is checked against; None where it takes none.
     secret: the member of the answer that is shown once and kept nowhere; "" for none.
+    query: the parameters it reads.
     """
 
     method: Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
@@ -48,6 +49,7 @@ class Operation:
     run: Callable[[Ask], Told]
     body: type | None = None
     secret: str = ""
+    query: tuple[str, ...] = ()
 
     @property
     def reads(self) -> bool:

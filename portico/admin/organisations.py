@@ -9,7 +9,7 @@ from portico import errors
 from portico.accounts.projects import service
 from portico.accounts.projects.model import Organisation, Project, ProjectWish
 from portico.admin.operation import Ask, Operation, Told
-from portico.admin.shapes import page, plain, said, window_of
+from portico.admin.shapes import PAGED, page, plain, said, window_of
 from portico.callers.model import Retention
 from portico.canon.data_use import DataUse
 from portico.canon.prompt import Compatibility
@@ -146,7 +146,9 @@ def operations() -> tuple[Operation, ...]:
     one, some = "/organisations/{id}", "/organisations"
     its, projects = "/projects/{id}", "/projects"
     return (
-        Operation("GET", some, "organisation:read", "Organisations.", _list_organisations),
+        Operation(
+            "GET", some, "organisation:read", "Organisations.", _list_organisations, query=PAGED
+        ),
         Operation(
             "POST",
             some,
@@ -179,7 +181,14 @@ def operations() -> tuple[Operation, ...]:
             "Take its keys again.",
             _resume,
         ),
-        Operation("GET", projects, "projects:read", "Projects.", _list_projects),
+        Operation(
+            "GET",
+            projects,
+            "projects:read",
+            "Projects.",
+            _list_projects,
+            query=("organisation_id", *PAGED),
+        ),
         Operation(
             "POST", projects, "projects:write", "Make a project.", _create_project, NewProject
         ),

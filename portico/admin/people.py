@@ -16,8 +16,10 @@ from portico.accounts.people.model import (
 from portico.accounts.people.rules import INVITATION_MS
 from portico.admin.operation import Ask, Operation, Told
 from portico.admin.organisations import organisation_id_of
-from portico.admin.shapes import given, page, page_of_all, plain, window_of
+from portico.admin.shapes import PAGED, given, page, page_of_all, plain, window_of
 
+_OF, _IN = ("organisation_id",), ("project_id",)
+_LISTED = (*_OF, *PAGED)
 _TOKEN = "token"
 
 
@@ -210,7 +212,7 @@ def _of_members() -> tuple[Operation, ...]:
     some, one, read, write = "/members", "/members/{id}", "members:read", "members:write"
     in_project, its = "/project_members", "/project_members/{id}"
     return (
-        Operation("GET", some, read, "Members of an organisation.", _list_members),
+        Operation("GET", some, read, "Members of an organisation.", _list_members, query=_LISTED),
         Operation(
             "POST",
             some,
@@ -219,14 +221,17 @@ def _of_members() -> tuple[Operation, ...]:
             _add_member,
             NewMember,
         ),
-        Operation("GET", one, read, "One member.", _member),
-        Operation("PATCH", one, write, "What a member is from now on.", _set_role, Given),
+        Operation("GET", one, read, "One member.", _member, query=_OF),
+        Operation(
+            "PATCH", one, write, "What a member is from now on.", _set_role, Given, query=_OF
+        ),
         Operation(
             "DELETE",
             one,
             write,
             "Remove a member, with his keys and the invitations he made.",
             _remove_member,
+            query=_OF,
         ),
         Operation(
             "GET",
@@ -234,6 +239,7 @@ def _of_members() -> tuple[Operation, ...]:
             read,
             "Members who are something in a project besides.",
             _list_project_members,
+            query=(*_IN, *PAGED),
         ),
         Operation(
             "PUT",
@@ -242,6 +248,7 @@ def _of_members() -> tuple[Operation, ...]:
             "What a member is in a project besides.",
             _set_project_role,
             Given,
+            query=_IN,
         ),
         Operation(
             "DELETE",
@@ -249,6 +256,7 @@ def _of_members() -> tuple[Operation, ...]:
             write,
             "Take away what a member is in a project.",
             _remove_project_member,
+            query=_IN,
         ),
     )
 
@@ -256,19 +264,27 @@ def _of_members() -> tuple[Operation, ...]:
 def _of_roles() -> tuple[Operation, ...]:
     some, one, read, write = "/roles", "/roles/{id}", "roles:read", "roles:write"
     return (
-        Operation("GET", some, read, "Roles of an organisation.", _list_roles),
+        Operation("GET", some, read, "Roles of an organisation.", _list_roles, query=_LISTED),
         Operation("POST", some, write, "Make a role.", _create_role, NewRole),
         Operation(
-            "PATCH", one, write, "Change a role, for all who have it.", _change_role, RoleChange
+            "PATCH",
+            one,
+            write,
+            "Change a role, for all who have it.",
+            _change_role,
+            RoleChange,
+            query=_OF,
         ),
-        Operation("DELETE", one, write, "Forget a role that nobody has.", _delete_role),
+        Operation("DELETE", one, write, "Forget a role that nobody has.", _delete_role, query=_OF),
     )
 
 
 def _of_invitations() -> tuple[Operation, ...]:
     some, one, read, write = "/invitations", "/invitations/{id}", "members:read", "members:write"
     return (
-        Operation("GET", some, read, "Invitations of an organisation.", _list_invitations),
+        Operation(
+            "GET", some, read, "Invitations of an organisation.", _list_invitations, query=_LISTED
+        ),
         Operation(
             "POST",
             some,
@@ -287,7 +303,7 @@ def _of_accounts() -> tuple[Operation, ...]:
     some, one = "/service_accounts", "/service_accounts/{id}"
     read, write = "service_accounts:read", "service_accounts:write"
     return (
-        Operation("GET", some, read, "Service accounts.", _list_accounts),
+        Operation("GET", some, read, "Service accounts.", _list_accounts, query=(*_IN, *PAGED)),
         Operation(
             "POST", some, write, "Make a service account.", _create_account, NewServiceAccount
         ),

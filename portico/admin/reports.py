@@ -9,13 +9,14 @@ from portico.accounts.reports import service
 from portico.accounts.reports.service import INSTALLATION, Span
 from portico.admin.operation import Ask, Operation, Told
 from portico.admin.organisations import organisation_id_of
-from portico.admin.shapes import choice_of, limit_of, moment_of, page, rfc3339
+from portico.admin.shapes import PAGED, choice_of, limit_of, moment_of, page, rfc3339
 from portico.audit.verify import Entry
 from portico.ledger.costs import Cost, CostGroup
 from portico.metering.model import GroupBy, Totals
 
 _SPAN_MS = 30 * 86_400_000
 _SEQUENCE_DIGITS = 18
+_SUMMED = ("organisation_id", "project_id", "since", "until", "group_by")
 
 
 def _span(ask: Ask) -> Span:
@@ -130,14 +131,22 @@ def _details(text: str | None) -> Any:
 
 def operations() -> tuple[Operation, ...]:
     return (
-        Operation("GET", "/usage", "usage:read", "What was used.", _usage),
-        Operation("GET", "/costs", "costs:read", "What was charged.", _costs),
-        Operation("GET", "/audit_log", "audit:read", "Who changed what, newest first.", _audit),
+        Operation("GET", "/usage", "usage:read", "What was used.", _usage, query=_SUMMED),
+        Operation("GET", "/costs", "costs:read", "What was charged.", _costs, query=_SUMMED),
+        Operation(
+            "GET",
+            "/audit_log",
+            "audit:read",
+            "Who changed what, newest first.",
+            _audit,
+            query=("organisation_id", *PAGED),
+        ),
         Operation(
             "GET",
             "/installation/audit_log",
             "installation:audit",
             "Who changed what belongs to no organisation.",
             _installation_audit,
+            query=PAGED,
         ),
     )

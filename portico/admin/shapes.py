@@ -14,6 +14,8 @@ from portico import errors
 from portico.accounts.actors.paging import Window
 from portico.admin.operation import Ask, Told
 
+PAGED = ("limit", "after")
+"""Parameters of every list."""
 PAGE_MAX = 100
 _PAGE = 20
 _ID_MAX = 200

@@ -19,7 +19,7 @@ class Route:
     what a caller typed.
 
     summary: what it is for, in the OpenAPI document; body: the type its body is checked against,
-    None where it takes none.
+    None where it takes none; query: the parameters it reads.
 
     scope: what a caller needs; open: it asks for no key.  It is one or the other: a route that
     says neither cannot be made."""
@@ -31,6 +31,7 @@ class Route:
     body: type | None = None
     scope: str = ""
     open: bool = False
+    query: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if bool(self.scope) == self.open:

@@ -57,9 +57,13 @@ def _operation(route: Route, schemas: dict[type, dict[str, Any]]) -> dict[str, A
     }
     if route.open:
         operation["security"] = []
-    parts = [
+    parts: list[dict[str, Any]] = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
         for name in _PART.findall(route.name)
+    ]
+    parts += [
+        {"name": name, "in": "query", "required": False, "schema": {"type": "string"}}
+        for name in route.query
     ]
     if parts:
         operation["parameters"] = parts
