@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Connection, bindparam, func, or_, select, update
 
 from portico.callers.model import Caller, KnownKey
-from portico.callers.scopes import KEY_SCOPES
+from portico.callers.scopes import KEY_SCOPES, MINT
 from portico.db.tables import api_key, organisation, project
 
 _parent = api_key.alias("parent")
@@ -23,6 +23,7 @@ _BY_DIGEST = (
         api_key.c.organisation_id,
         api_key.c.mode,
         api_key.c.concurrency_max,
+        _parent.c.concurrency_max.label("parent_concurrency_max"),
         api_key.c.expires_at_ms,
         _parent.c.expires_at_ms.label("parent_expires_at_ms"),
         func.coalesce(api_key.c.revoked_at_ms, _parent.c.revoked_at_ms).label("revoked_at_ms"),
@@ -76,7 +77,7 @@ def find(connection: Connection, digests: tuple[bytes, ...]) -> KnownKey | None:
         project_id=row.project_id,
         organisation_id=row.organisation_id,
         mode=row.mode,
-        concurrency_max=row.concurrency_max,
+        concurrency_max=min(filter(None, (row.concurrency_max, row.parent_concurrency_max))),
         compatibility=row.compatibility,
         data_use=row.data_use,
         credential_id=row.id,
@@ -120,8 +121,8 @@ def _ends_ms(row: Any) -> int | None:
 
 
 def _scopes(row: Any) -> frozenset[str]:
-    """What the key AND the key it was made with may do."""
-    scopes = KEY_SCOPES
+    """What the key AND the key it was made with may do.  One that was made with a key makes none."""
+    scopes = KEY_SCOPES if row.parent_id is None else KEY_SCOPES - {MINT}
     for words in (row.scopes, row.parent_scopes):
         if words is not None:
             scopes &= frozenset(words.split())

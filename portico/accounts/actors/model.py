@@ -1,6 +1,7 @@
 """What somebody may do, and on whose behalf something is done."""
 
-import getpass
+import os
+import pwd
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -109,7 +110,8 @@ def _denied(scope: str) -> errors.Refusal:
 
 
 def _logged_in() -> str:
+    """As the system knows him: what his environment calls him anybody can set."""
     try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a user id without a name, as in containers
-        return "unknown"
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a user id without a name, as in containers
+        return f"uid {os.getuid()}"

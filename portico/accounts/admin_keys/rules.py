@@ -4,9 +4,10 @@ from collections.abc import Collection, Iterable
 from ipaddress import ip_network
 
 from portico import errors
+from portico.accounts.actors.names import check_name
 from portico.accounts.actors.roles import INSTALLATION_SCOPES
 from portico.accounts.admin_keys.model import AdminKeyWish, KnownAdminKey
-from portico.accounts.keys.rules import NAME_MAX, check_networks
+from portico.accounts.keys.rules import check_inside, check_networks
 from portico.callers.rules import within
 
 
@@ -40,13 +41,7 @@ def narrowed(scopes: Iterable[str], kept: tuple[str, ...] | None) -> frozenset[s
 
 def check(wish: AdminKeyWish, now_ms: int) -> None:
     """Raises: Refusal: out_of_range, invalid_value."""
-    if not 1 <= len(wish.name) <= NAME_MAX:
-        raise errors.OUT_OF_RANGE(
-            f"'name' has {len(wish.name)} characters; it must have 1 to {NAME_MAX}.",
-            field="name",
-            value=len(wish.name),
-            limit=NAME_MAX,
-        )
+    check_name(wish.name)
     if wish.expires_at_ms is not None and wish.expires_at_ms <= now_ms:
         raise errors.OUT_OF_RANGE(
             "'expires_at' has passed already; it must lie ahead.", field="expires_at"
@@ -77,12 +72,7 @@ def check_lifetime(
             "'expires_at' is later than the end of the key it is made with.", field="expires_at"
         )
     wanted = wish.networks or tuple(networks) or None
-    if networks and not all(_inside(each, networks) for each in wanted or ()):
-        raise errors.RIGHTS_EXCEEDED(
-            "'networks' goes beyond those of the key it is made with.",
-            field="networks",
-            limit=sorted(networks),
-        )
+    check_inside(wanted, networks)
     return AdminKeyWish(
         wish.name, wish.scopes, wanted, until_ms, wish.organisation_id, wish.owner_id
     )
@@ -100,13 +90,3 @@ def check_covered(missing: Collection[str], whose: str) -> None:
             field="scopes",
             value=sorted(missing),
         )
-
-
-def _inside(wanted: str, networks: Collection[str]) -> bool:
-    inner = ip_network(wanted)
-    return any(
-        inner.version == outer.version
-        and outer.network_address <= inner.network_address  # type: ignore[operator]  # of one version
-        and inner.broadcast_address <= outer.broadcast_address  # type: ignore[operator]  # of one version
-        for outer in map(ip_network, networks)
-    )

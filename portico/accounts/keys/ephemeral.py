@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from portico import errors
 from portico.accounts.actors.model import unknown
+from portico.accounts.actors.names import check_name
 from portico.accounts.keys import rules, store
 from portico.accounts.keys.model import IssuedKey, Key
 from portico.audit import service as audit
@@ -85,6 +86,8 @@ def mint(
 
 
 def _check(maker: Caller, wish: EphemeralWish) -> None:
+    check_name(wish.name)
+    rules.check_models(wish.models)
     if not 1 <= wish.expires_in_s <= EXPIRES_IN_S_MAX:
         raise errors.OUT_OF_RANGE(
             f"'expires_in' is {wish.expires_in_s}; it must be 1 to {EXPIRES_IN_S_MAX} seconds.",

@@ -1,32 +1,28 @@
 """What a key may be, and that nobody makes one that can do more than himself.  Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
+from dataclasses import replace
 from ipaddress import ip_network
 
 from portico import errors
-from portico.accounts.keys.model import KeyWish
+from portico.accounts.actors.names import check_name
+from portico.accounts.keys.model import Key, KeyWish
 from portico.callers.scopes import KEY_SCOPES
 
-NAME_MAX = 200
 LISTED_MAX = 100
-"""Models, and networks, in a key's lists."""
+"""Scopes, models and networks in a key's lists."""
+CONCURRENCY_MAX = 1_000_000
 
 
 def check(wish: KeyWish, now_ms: int) -> None:
     """Raises: Refusal: out_of_range, invalid_value."""
-    if not 1 <= len(wish.name) <= NAME_MAX:
+    check_name(wish.name)
+    if not 1 <= wish.concurrency_max <= CONCURRENCY_MAX:
         raise errors.OUT_OF_RANGE(
-            f"'name' has {len(wish.name)} characters; it must have 1 to {NAME_MAX}.",
-            field="name",
-            value=len(wish.name),
-            limit=NAME_MAX,
-        )
-    if wish.concurrency_max < 1:
-        raise errors.OUT_OF_RANGE(
-            f"'concurrency_max' is {wish.concurrency_max}; it must be at least 1.",
+            f"'concurrency_max' is {wish.concurrency_max}; it must be 1 to {CONCURRENCY_MAX}.",
             field="concurrency_max",
             value=wish.concurrency_max,
-            limit=1,
+            limit=CONCURRENCY_MAX,
         )
     if wish.expires_at_ms is not None and wish.expires_at_ms <= now_ms:
         raise errors.OUT_OF_RANGE(
@@ -34,10 +30,17 @@ def check(wish: KeyWish, now_ms: int) -> None:
         )
     check_scopes(wish.scopes)
     check_networks(wish.networks)
-    _check_length("models", wish.models)
+    check_models(wish.models)
 
 
-def check_scopes(scopes: Iterable[str] | None) -> None:
+def check_models(models: tuple[str, ...] | None) -> None:
+    _check_length("models", models)
+    for model in models or ():
+        check_name(model, "models")
+
+
+def check_scopes(scopes: tuple[str, ...] | None) -> None:
+    _check_length("scopes", scopes)
     for scope in scopes or ():
         if scope not in KEY_SCOPES:
             raise errors.INVALID_VALUE(
@@ -52,6 +55,8 @@ def check_networks(networks: tuple[str, ...] | None) -> None:
     _check_length("networks", networks)
     for text in networks or ():
         try:
+            if "%" in text:  # a zone, which may hold blanks, and those stand between networks
+                raise ValueError
             ip_network(text)
         except ValueError:
             raise errors.INVALID_VALUE(
@@ -72,6 +77,52 @@ def check_subset(scopes: tuple[str, ...] | None, granted: frozenset[str]) -> Non
             value=missing,
             limit=sorted(KEY_SCOPES & granted),
         )
+
+
+def bounded(wish: KeyWish, ends_at_ms: int | None, networks: tuple[str, ...]) -> KeyWish:
+    """ends_at_ms, networks: of the credential it is made with, which it may not outlive or leave
+    behind; what the wish does not say is as there.
+
+    Raises: Refusal: rights_exceeded.
+    """
+    until_ms = wish.expires_at_ms if wish.expires_at_ms is not None else ends_at_ms
+    if ends_at_ms is not None and until_ms is not None and until_ms > ends_at_ms:
+        raise errors.RIGHTS_EXCEEDED(
+            "'expires_at' is later than the end of the key it is made with.", field="expires_at"
+        )
+    wanted = wish.networks or networks or None
+    check_inside(wanted, networks)
+    return replace(wish, expires_at_ms=until_ms, networks=wanted)
+
+
+def check_inside(wanted: Collection[str] | None, networks: Collection[str]) -> None:
+    """wanted: None or () for anywhere.  networks: of whoever wants it; () for anywhere.
+
+    Raises: Refusal: rights_exceeded.
+    """
+    if networks and not (wanted and all(_inside(each, networks) for each in wanted)):
+        raise errors.RIGHTS_EXCEEDED(
+            "'networks' goes beyond those of the key it is made with.",
+            field="networks",
+            limit=sorted(networks),
+        )
+
+
+def as_long_again(key: Key, now_ms: int) -> int | None:
+    """When a key that lives from now on for as long as this one was made for would end."""
+    if key.expires_at_ms is None:
+        return None
+    return now_ms + key.expires_at_ms - key.created_at_ms
+
+
+def _inside(wanted: str, networks: Collection[str]) -> bool:
+    inner = ip_network(wanted)
+    return any(
+        inner.version == outer.version
+        and outer.network_address <= inner.network_address  # type: ignore[operator]  # of one version
+        and inner.broadcast_address <= outer.broadcast_address  # type: ignore[operator]  # of one version
+        for outer in map(ip_network, networks)
+    )
 
 
 def _check_length(field: str, items: tuple[str, ...] | None) -> None:

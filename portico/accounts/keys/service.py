@@ -42,6 +42,7 @@ def create_key(
     now_ms = errand.clock.wall_ms()
     rules.check(wish, now_ms)
     rules.check_subset(wish.scopes, errand.by.within(project.id))
+    wish = rules.bounded(wish, errand.by.ends_at_ms, errand.by.networks)
     facts = {each.name: getattr(wish, each.name) for each in fields(wish)}
     facts["owner_id"] = owner_for(errand, project, wish.owner_id)
     _check_owner(errand, project.organisation_id, project.id, facts["owner_id"], wish.scopes)
@@ -66,9 +67,17 @@ def key_of(errand: Errand, key_id: str) -> Key:
 
 
 def change_key(errand: Errand, key_id: str, wish: KeyChange) -> Key:
-    """The key as it is afterwards."""
+    """The key as it is afterwards.
+
+    Raises: Refusal: resource_not_found, permission_denied, rights_exceeded, out_of_range,
+    invalid_value; conflict, for an ephemeral key: it is what the key that made it wished.
+    """
     before = key_of(errand, key_id)
     errand.require("keys:write", before.project_id)
+    if before.kind == "ephemeral":
+        raise errors.CONFLICT(
+            f"The key {key_id!r} is ephemeral; it cannot be changed, only revoked.", field="id"
+        )
     values: dict[str, Any] = {
         each.name: getattr(wish, each.name)
         for each in fields(wish)
@@ -107,9 +116,11 @@ def replace_key(
     errand: Errand, peppers: tuple[Pepper, ...], key_id: str, overlap_ms: int = OVERLAP_MS
 ) -> IssuedKey:
     """A new key like the old one, which works for `overlap_ms` more and says so in its answers.
-    Its limits and budgets are the new one's too; what was spent under the old one is not.
+    Its limits and budgets are the new one's too; what was spent under the old one is not.  One that
+    was made to end lives for as long again, but for no longer than the credential it is made with.
 
-    Raises: Refusal: conflict, for a key that is revoked, ephemeral or replaced already.
+    Raises: Refusal: conflict, for a key that is revoked, ephemeral or replaced already;
+    rights_exceeded.
     """
     before = key_of(errand, key_id)
     errand.require("keys:write", before.project_id)
@@ -129,12 +140,12 @@ def replace_key(
             raise errors.CONFLICT(f"The key {key_id!r} {why}; it cannot be replaced.", field="id")
     rules.check_subset(before.scopes, errand.by.within(before.project_id))
     check_replacing(errand, before.project_id, before.owner_id)
-    facts = {each.name: getattr(before, each.name) for each in fields(KeyWish)}
-    facts["expires_at_ms"] = None
+    now_ms = errand.clock.wall_ms()
+    facts = _like(errand, before, now_ms)
     organisation_id = store.organisation_of(errand.connection, key_id)
     issued = _issue(errand, peppers, before.project_id, organisation_id, facts)
-    store.copy_limits(errand.connection, key_id, issued.key.id, errand.clock.wall_ms())
-    ends_ms = errand.clock.wall_ms() + overlap_ms
+    store.copy_limits(errand.connection, key_id, issued.key.id, now_ms)
+    ends_ms = now_ms + overlap_ms
     if before.expires_at_ms is not None:
         ends_ms = min(ends_ms, before.expires_at_ms)
     after = replace(before, successor_id=issued.key.id, expires_at_ms=ends_ms)
@@ -160,6 +171,15 @@ def narrow_owned(errand: Errand, organisation_id: str, owner_id: str, rights: Ri
             less = replace(before, scopes=tuple(sorted(left)))
             narrowed.append(_changed(errand, before, less, "update", why))
     return narrowed
+
+
+def _like(errand: Errand, key: Key, now_ms: int) -> dict[str, Any]:
+    """What makes another like this one."""
+    ends = (rules.as_long_again(key, now_ms), errand.by.ends_at_ms)
+    wish = KeyWish(**{each.name: getattr(key, each.name) for each in fields(KeyWish)})
+    wish = replace(wish, expires_at_ms=min(filter(None, ends), default=None))
+    wish = rules.bounded(wish, None, errand.by.networks)
+    return {each.name: getattr(wish, each.name) for each in fields(wish)}
 
 
 def _issue(
@@ -189,6 +209,8 @@ def _issue(
 def _check_change(errand: Errand, before: Key, after: Key) -> None:
     wish = KeyWish(**{each.name: getattr(after, each.name) for each in fields(KeyWish)})
     rules.check(replace(wish, expires_at_ms=None), errand.clock.wall_ms())
+    if after.networks != before.networks:
+        rules.check_inside(after.networks, errand.by.networks)
     if after.scopes != before.scopes:
         rules.check_subset(after.scopes, errand.by.within(before.project_id))
         organisation_id = store.organisation_of(errand.connection, before.id)
