@@ -143,8 +143,11 @@ def _archive(ask: Ask) -> Told:
 
 
 def operations() -> tuple[Operation, ...]:
-    one, some = "/organisations/{id}", "/organisations"
-    its, projects = "/projects/{id}", "/projects"
+    return (*_of_organisations(), *_of_projects())
+
+
+def _of_organisations() -> tuple[Operation, ...]:
+    some, one = "/organisations", "/organisations/{id}"
     return (
         Operation(
             "GET", some, "organisation:read", "Organisations.", _list_organisations, query=PAGED
@@ -181,6 +184,12 @@ def operations() -> tuple[Operation, ...]:
             "Take its keys again.",
             _resume,
         ),
+    )
+
+
+def _of_projects() -> tuple[Operation, ...]:
+    projects, its = "/projects", "/projects/{id}"
+    return (
         Operation(
             "GET",
             projects,
