@@ -141,7 +141,7 @@ def test_limits_per_minute_are_told_and_kept(served: Served) -> None:
     assert left[0]["x-ratelimit-limit-output-tokens"] == "5000"
     status, body, headers = ask(served, key["api_key"], body=chat())
     assert (status, body["error"]["code"]) == (429, "requests_per_minute_exceeded")
-    assert 1 <= int(headers["retry-after"]) <= 60
+    assert 1 <= int(headers["retry-after"]) <= 61  # the slot that runs, too
     assert headers["x-ratelimit-remaining-requests"] == "0"
     anthropic = {"model": "sim-echo", "max_tokens": 9, "messages": question("Hello")}
     status, body, headers = ask(served, key["api_key"], "/v1/messages", anthropic)
