@@ -45,11 +45,11 @@ def stop(code: Exit, says: str, *, fix: str = "") -> NoReturn:
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """What a service refuses ends the command, in its own words."""
+    """What a service refuses ends the command, in its own words, with what to do."""
     try:
         yield
     except Refusal as refusal:
-        stop(Exit.FAILED, refusal.message)
+        stop(Exit.FAILED, refusal.message, fix="" if refusal.entry.says_all else refusal.remedy)
 
 
 def say_json(value: Any) -> None:

@@ -105,7 +105,8 @@ def test_a_project_says_how_much_it_allows(run: Callable[[App], Run]) -> None:
     assert projects("set", first["id"])[0] == 2
     code, _, says = projects("set", "proj_none", "--data-use", "own")
     assert code == 1
-    assert "portico project list" in says
+    assert "There is no project 'proj_none' here." in says
+    assert "-> Check the id" in says
 
 
 def test_a_drill_needs_a_server_and_a_minute_at_most(models: Run) -> None:
