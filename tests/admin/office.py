@@ -148,10 +148,24 @@ class Rehearsing:
         self._connection.close()
 
 
+class Interrupted(Readers):
+    def __init__(self, database: Database, after_read: Callable[[], None]) -> None:
+        super().__init__(database)
+        self._after_read = after_read
+
+    async def run(self, *asked: Any, **more: Any) -> Any:
+        found = await super().run(*asked, **more)
+        self._after_read()
+        return found
+
+
 @asynccontextmanager
-async def office(site: Site, *, rehearsing: bool = False) -> AsyncIterator[Office]:
-    """rehearsing: every request finds the site as it was."""
-    readers: Any = Readers(site.database)
+async def office(
+    site: Site, *, rehearsing: bool = False, after_read: Callable[[], None] = lambda: None
+) -> AsyncIterator[Office]:
+    """rehearsing: every request finds the site as it was.  after_read: done behind every read, before
+    its result is known."""
+    readers: Any = Interrupted(site.database, after_read)
     writer: Any = Writer(site.database, site.clock, Health(), QUICK)
     writer.start()
     work: Any = Rehearsing(site.database) if rehearsing else None

@@ -1,14 +1,18 @@
 """API keys and admin keys, by status; and what opens this API at all."""
 
+import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from portico.accounts.admin_keys.service import revoke_admin_key
+from portico.accounts.people.members import set_member_role
 from portico.callers.rules import digest, new_key
 from tests.admin.office import Office, Site, office, site
 from tests.db.storage import HandClock
+from tests.door.scene import request
 
 pytestmark = pytest.mark.anyio
 
@@ -176,9 +180,37 @@ async def test_a_key_for_somebody_else_does_not_grow_with_him(acme: Site) -> Non
 
 
 def _promote(errand: Any, org: str, subject: str) -> None:
-    from portico.accounts.people.members import set_member_role  # noqa: PLC0415 - one use
-
     set_member_role(errand, org, subject, "owner")
+
+
+async def test_nobody_acts_on_rights_that_he_has_just_lost(acme: Site) -> None:
+    org = acme.organisation()
+    owner = acme.member(org, "owner")
+    key = acme.admin_key(organisation_id=org, owner_id=acme.member(org, "admin"))
+    id, gone = acme.admin_key_and_id(organisation_id=org, owner_id=owner)
+    behind: list[str] = [id]
+
+    def revoke() -> None:
+        if behind:
+            acme.does(lambda e: revoke_admin_key(e, behind.pop()))
+
+    async with office(acme, after_read=revoke) as desk:
+        late = await desk.ask("POST", "/projects", gone, {"name": "late"})
+        assert (late.status, late.code) == (401, "api_key_revoked")
+        assert (await desk.ask("GET", "/projects", key)).json["data"] == []
+
+
+async def test_the_same_request_twice_at_once_is_done_once(acme: Site) -> None:
+    org = acme.organisation()
+    key = acme.admin_key(organisation_id=org, owner_id=acme.member(org, "owner"))
+    async with office(acme) as desk:
+        body = b'{"name": "P"}'
+        lines = (f"Authorization: Bearer {key}", "Idempotency-Key: both")
+        asked = request("/admin/v1/projects", body, *lines)
+        answers = await asyncio.gather(*(desk.scene.ask(asked) for _ in range(5)))
+        assert {each.status for each in answers} == {200}
+        assert len({each.body for each in answers}) == 1
+        assert len((await desk.ask("GET", "/projects", key)).json["data"]) == 1
 
 
 async def test_the_same_key_of_idempotency_gives_the_same_answer(acme: Site) -> None:
