@@ -129,6 +129,12 @@ def test_one_person_is_one_subject_in_every_organisation(tenancy: Tenancy) -> No
         "a b@x.org",
         "ada@x.org\n.y",
         "\u212a@x.org",
+        "a,b@x.org",
+        "<a>@x.org",
+        'a"b@x.org',
+        "a;b@x.org",
+        "a@x.org.",
+        "a@x..org",
         "a" * 250 + "@x.o",
     ],
 )

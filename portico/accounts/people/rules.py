@@ -23,7 +23,10 @@ _CATALOGUE = {
     "organisation": frozenset(ORGANISATION_SCOPES - {"owners:write"}),
     "project": frozenset(PROJECT_SCOPES),
 }
-_EMAIL = re.compile(r"[!-?A-~]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){0,8}")
+# Nothing that means something in a mail's header: no quotes, commas, brackets.
+_EMAIL = re.compile(
+    r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){0,8}"
+)
 _ROLE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 
