@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("portico.door")
 
-_AT_ONCE = 64
+_BITES = 32
 _CLIENT_GONE = 499
 """What logs and metrics show for an exchange that ended before any answer."""
 
@@ -82,6 +82,7 @@ class Edge:
         self._per_address: dict[str, int] = {}
         self._tick_s = limits.tick_s
         self._ticking: asyncio.TimerHandle | None = None
+        self._round: Iterator[Connection] = iter(())
         self._state: ServerState | None = None
         self._dated: list[tuple[bytes, bytes]] | None = None
         self._date_line = b""
@@ -153,19 +154,18 @@ class Edge:
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
         """One timer for every deadline of every connection: a request sets none of its own,
-        which is cheaper than the request's share of this walk (docs/design/0005-door.md)."""
-        connections = tuple(self._connections)
-        self._ticking = loop.call_later(self._tick_s, self._tick, loop) if connections else None
-        self._walk(loop, iter(connections), self.clock.monotonic_s())
+        which is cheaper than the request's share of this walk (docs/design/0005-door.md).
 
-    def _walk(
-        self, loop: asyncio.AbstractEventLoop, left: "Iterator[Connection]", now_s: float
-    ) -> None:
-        """Some connections now, the rest after whoever else has something to do: a thousand that
-        run out of time in the same moment are a tenth of a second of work."""
-        some = tuple(islice(left, _AT_ONCE))
+        It sees some of them at a time, all of them within `tick_s`: a few hundred that ran out of
+        time in the same moment would be a tenth of a second of work, for which everybody waits."""
+        connections = self._connections
+        self._ticking = (
+            loop.call_later(self._tick_s / _BITES, self._tick, loop) if connections else None
+        )
+        some = tuple(islice(self._round, len(connections) // _BITES + 1))
+        if not some:
+            self._round = iter(tuple(connections))
+        now_s = self.clock.monotonic_s()
         for connection in some:
-            if connection in self._connections:
+            if connection in connections:
                 connection.tick(now_s)
-        if len(some) == _AT_ONCE:
-            loop.call_soon(self._walk, loop, left, now_s)
