@@ -21,6 +21,7 @@ from portico.accounts.admin_keys.service import rights_of
 from portico.admin.operation import Ask, Operation, Secrets, Told
 from portico.callers.rules import digest, kind_of
 from portico.db.readers import Readers
+from portico.db.within import within
 from portico.db.writer import Writer
 from portico.dialects.body import checked, json_object, without_bom
 from portico.dialects.losses import header
@@ -86,7 +87,8 @@ class Desk:
 
         def run(connection: Connection, by: Rights, body: Any) -> Told:
             errand = Errand(connection, by, self._clock)
-            return operation.run(Ask(errand, rest, query, body, self._secrets))
+            with within(connection, by.organisation_id):
+                return operation.run(Ask(errand, rest, query, body, self._secrets))
 
         if operation.reads:
 

@@ -83,7 +83,7 @@ class Standings:
                 tuple(_window(limit, by_id.get(limit.account_id)) for limit in limits),
             )
 
-        return await self._readers.run(read)
+        return await self._readers.run(read, tenant=caller.organisation_id)
 
 
 def _may_pay(account: Account) -> bool:

@@ -224,7 +224,10 @@ def _telling(
     """What a developer may read, free."""
 
     async def ask_usage(question: Question, by: GroupBy) -> dict[str, Totals]:
-        return await readers.run(lambda connection: reports.groups(connection, question, by))
+        return await readers.run(
+            lambda connection: reports.groups(connection, question, by),
+            tenant=question.organisation_id or "",  # who does not say whose sees nothing
+        )
 
     reception = _reception(rooms)
     offered = offered_by(rooms.routing, rooms.counter)

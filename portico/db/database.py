@@ -36,7 +36,14 @@ class Database:
         return self.backend.place
 
     def connect(self) -> Connection:
-        """A connection of the caller's own, to be closed by it."""
+        """A connection of the caller's own, to be closed by it, that sees everything."""
+        connection = self.backend.engine.connect()
+        self.backend.as_system(connection.connection.driver_connection)
+        return connection
+
+    def connect_for_tenants(self) -> Connection:
+        """As `connect`, but where the database keeps tenants apart it sees nothing, until each
+        transaction says whose (`Backend.begin_for`)."""
         return self.backend.engine.connect()
 
     def read(self, query: Callable[[Connection], T]) -> T:

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
@@ -14,21 +14,31 @@ T = TypeVar("T")
 
 
 class Readers:
-    """Bounded by its threads: further queries wait in line.  Each thread keeps one connection."""
+    """Bounded by its threads: further queries wait in line.  Each thread keeps a connection; and,
+    where the database keeps tenants apart, another for what is asked for one of them."""
 
     def __init__(self, database: Database, threads: int = 2) -> None:
         self._database = database
+        self._apart = database.backend.keeps_tenants_apart
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="portico-read")
         self._local = threading.local()
         self._open: list[Connection] = []
 
-    def submit(self, query: Callable[[Connection], T]) -> "asyncio.Future[T]":
-        """Start `query` on a reader thread."""
-        loop = asyncio.get_running_loop()
-        return loop.run_in_executor(self._executor, self._answer, query)
+    def submit(
+        self, query: Callable[[Connection], T], tenant: str | None = None
+    ) -> "asyncio.Future[T]":
+        """Start `query` on a reader thread.
 
-    async def run(self, query: Callable[[Connection], T]) -> T:
-        return await self.submit(query)
+        tenant: the organisation it is for, whose rows alone it sees, even where its WHERE were
+        wrong; None: it is the system's own.
+        """
+        loop = asyncio.get_running_loop()
+        if tenant is None or not self._apart:
+            return loop.run_in_executor(self._executor, self._answer, query)
+        return loop.run_in_executor(self._executor, self._answer_for, query, tenant)
+
+    async def run(self, query: Callable[[Connection], T], tenant: str | None = None) -> T:
+        return await self.submit(query, tenant)
 
     def close(self) -> None:
         """Waits for the queries under way."""
@@ -37,7 +47,25 @@ class Readers:
             connection.close()
 
     def _answer(self, query: Callable[[Connection], T]) -> T:
-        connection: Connection | None = getattr(self._local, "connection", None)
+        return self._twice(query, "system", self._database.connect)
+
+    def _answer_for(self, query: Callable[[Connection], T], tenant: str) -> T:
+        def narrowed(connection: Connection) -> T:
+            driver: Any = connection.connection.driver_connection
+            self._database.backend.begin_for(driver, tenant)
+            try:
+                return query(connection)
+            finally:
+                if not driver.closed:
+                    driver.rollback()
+
+        return self._twice(narrowed, "tenants", self._database.connect_for_tenants)
+
+    def _twice(
+        self, query: Callable[[Connection], T], kind: str, connect: Callable[[], Connection]
+    ) -> T:
+        """kind: which of this thread's connections; connect: makes it."""
+        connection: Connection | None = getattr(self._local, kind, None)
         if connection is not None:
             try:
                 return self._ask(connection, query)
@@ -47,7 +75,11 @@ class Readers:
                     raise
                 # The server was restarted, perhaps long ago: a read can be asked again.
                 connection.invalidate()
-        return self._ask(self._connect(), query)
+        connection = connect()
+        self._database.backend.only_reads(connection)
+        self._open.append(connection)
+        setattr(self._local, kind, connection)
+        return self._ask(connection, query)
 
     def _ask(self, connection: Connection, query: Callable[[Connection], T]) -> T:
         try:
@@ -55,10 +87,3 @@ class Readers:
         finally:
             if not connection.invalidated:
                 connection.rollback()
-
-    def _connect(self) -> Connection:
-        connection = self._database.connect()
-        self._database.backend.only_reads(connection)
-        self._open.append(connection)
-        self._local.connection = connection
-        return connection

@@ -133,7 +133,9 @@ class Visit:
                 prompt.framing.encode("ascii"),
             )
             self.claim = await terms.claims.take(
-                self.request_id, caller.project_id, key, target, body, caller.content_ms_max
+                *(self.request_id, caller.project_id, key, target, body),
+                content_ms_max=caller.content_ms_max,
+                tenant=caller.organisation_id,
             )
         return prompt
 

@@ -92,11 +92,12 @@ class Claims:
         target: bytes,
         body: bytes,
         content_ms_max: int | None = None,
+        tenant: str | None = None,
     ) -> Claim:
         """Returns once the claim is on disk.
 
         header: Idempotency-Key as sent.  target: method and path.  body: decoded.
-        content_ms_max: see `Claim`.
+        content_ms_max: see `Claim`.  tenant: see `Readers.submit`.
         Raises: Replayed, where the request was answered before; Refusal: invalid_idempotency_key
         (400), idempotency_key_reused, idempotency_key_in_use, idempotent_answer_not_kept (409),
         storage_unavailable (503).
@@ -105,7 +106,7 @@ class Claims:
         wish = Wish(project_id, key, await fingerprint(target, body), request_id)
         claim = Claim(
             wish,
-            await self._shelves.of(project_id),
+            await self._shelves.of(project_id, tenant),
             self._observer,
             bytes_max=self._keeping.answer_bytes_max,
             keep_ms=self._keeping.keep_ms,
@@ -121,7 +122,7 @@ class Claims:
         if standing.request_id == request_id:
             self._observer.keyed("ran")
             return claim
-        instead = objection(standing, wish) or await self._again(standing, wish)
+        instead = objection(standing, wish) or await self._again(standing, wish, tenant)
         self._observer.keyed("replayed" if isinstance(instead, Replayed) else instead.code)
         raise instead
 
@@ -131,8 +132,12 @@ class Claims:
         with suppress(errors.Refusal):
             self._writer.put(self._lane, claim.release())
 
-    async def _again(self, standing: Standing, wish: Wish) -> Replayed | errors.Refusal:
-        stored = await self._readers.run(partial(store.stored, request_id=standing.request_id))
+    async def _again(
+        self, standing: Standing, wish: Wish, tenant: str | None
+    ) -> Replayed | errors.Refusal:
+        stored = await self._readers.run(
+            partial(store.stored, request_id=standing.request_id), tenant=tenant
+        )
         if stored is None:  # forgotten in this very moment: the next try takes the key
             return in_use(wish)
         return not_kept(stored.request_id) if stored.body is None else Replayed(stored)

@@ -67,7 +67,7 @@ class Shelves:
         self._bytes_max = bytes_max
         self._shelves: dict[str, Shelf] = {}
 
-    async def of(self, project_id: str) -> Shelf:
+    async def of(self, project_id: str, tenant: str | None = None) -> Shelf:
         """Waits for the database at a project's first key, and once a minute while it is nearly full."""
         shelf = self._shelves.get(project_id)
         if shelf is None:
@@ -77,7 +77,9 @@ class Shelves:
             before_s, shelf.looked_at_s = shelf.looked_at_s, now_s  # nobody else needs to
             stored_before = shelf.stored_bytes
             try:
-                found = await self._readers.run(partial(store.stored_bytes, project_id=project_id))
+                found = await self._readers.run(
+                    partial(store.stored_bytes, project_id=project_id), tenant=tenant
+                )
             except BaseException:
                 shelf.looked_at_s = before_s
                 raise

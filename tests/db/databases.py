@@ -19,6 +19,7 @@ from portico.db.database import connect_database, upgrade
 from portico.db.tables import metadata
 
 _TEMPLATE = "migrated"
+_ROLE = "portico"
 _SHAPE = (
     "SELECT (SELECT count(*) FROM pg_class), (SELECT count(*) FROM pg_proc), "
     "(SELECT string_agg(tgenabled::text, '' ORDER BY oid) FROM pg_trigger), "
@@ -40,6 +41,8 @@ class PostgresServer:
         # Nothing here outlives the machine, so no test has to wait for its disk.
         self._admin.execute("ALTER SYSTEM SET fsync = off")
         self._admin.execute("SELECT pg_reload_conf()")
+        # As an operator should: a role that row-level security counts for.
+        self.do(f"CREATE ROLE {_ROLE} LOGIN NOSUPERUSER NOBYPASSRLS")
         self._migrated = False
         self._clean: list[str] = []
         self._shape: object = None
@@ -49,7 +52,7 @@ class PostgresServer:
         if self._clean:
             return self._clean.pop()
         url = self.new_url()
-        with psycopg.connect(url, autocommit=True) as connection:
+        with self._as_superuser(url) as connection:
             self._shape = connection.execute(_SHAPE.encode()).fetchone()
         return url
 
@@ -58,7 +61,7 @@ class PostgresServer:
         tables, functions or triggers were changed or switched off is dropped."""
         name = make_url(url).database
         self.do(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
-        with psycopg.connect(url, autocommit=True) as connection:
+        with self._as_superuser(url) as connection:
             changed = connection.execute(_SHAPE.encode()).fetchone() != self._shape
             if not changed:
                 connection.execute(_WIPE.encode())
@@ -75,7 +78,7 @@ class PostgresServer:
             self._migrate_once()
             template = _TEMPLATE
         # Copying files takes half as long as writing the copy through the log.
-        self.do(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        self.do(f"CREATE DATABASE {name} TEMPLATE {template} OWNER {_ROLE} STRATEGY file_copy")
         return self._url(name)
 
     def drop(self, url: str) -> None:
@@ -92,13 +95,18 @@ class PostgresServer:
     def _migrate_once(self) -> None:
         if self._migrated:
             return
-        self.do(f"CREATE DATABASE {_TEMPLATE} TEMPLATE template0")
+        self.do(f"CREATE DATABASE {_TEMPLATE} TEMPLATE template0 OWNER {_ROLE}")
         with tempfile.TemporaryDirectory() as folder:
             upgrade(connect_database(Path(folder), self._url(_TEMPLATE)))
         self._migrated = True
 
     def _url(self, name: str) -> str:
-        return make_url(self.uri).set(database=name).render_as_string(hide_password=False)
+        address = make_url(self.uri).set(database=name, username=_ROLE)
+        return address.render_as_string(hide_password=False)
+
+    def _as_superuser(self, url: str) -> "psycopg.Connection[Any]":
+        address = make_url(self.uri).set(database=make_url(url).database)
+        return psycopg.connect(address.render_as_string(hide_password=False), autocommit=True)
 
 
 @contextmanager

@@ -34,6 +34,8 @@ class Backend(Protocol):
     name: Dialect
     place: str
     """Where it is, for people: without any password."""
+    keeps_tenants_apart: bool
+    """It shows a connection only the rows of the organisation that the connection says it is for."""
     fills_own_disk: bool
     """Its data grows on the disk of the data directory."""
 
@@ -47,6 +49,15 @@ class Backend(Protocol):
     def begin_snapshot(self, driver: Any) -> None:
         """Start a transaction that sees one moment, whatever is written meanwhile, and makes
         nobody wait."""
+        ...
+
+    def as_system(self, driver: Any) -> None:
+        """From now on this connection sees the rows of every organisation.  One that has said
+        nothing sees none."""
+        ...
+
+    def begin_for(self, driver: Any, organisation_id: str) -> None:
+        """Start a transaction that sees the rows of this organisation, and no others."""
         ...
 
     def only_reads(self, connection: Connection) -> None:

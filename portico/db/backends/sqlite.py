@@ -39,6 +39,7 @@ class Sqlite:
     """A database file.  Every connection belongs to one thread at a time."""
 
     name: Dialect = "sqlite"
+    keeps_tenants_apart = False
     fills_own_disk = True
 
     def __init__(self, path: Path) -> None:
@@ -65,6 +66,12 @@ class Sqlite:
 
     def begin_snapshot(self, driver: Any) -> None:
         driver.execute("BEGIN DEFERRED")
+
+    def as_system(self, driver: Any) -> None:
+        return
+
+    def begin_for(self, driver: Any, organisation_id: str) -> None:
+        return
 
     def only_reads(self, connection: Connection) -> None:
         connection.exec_driver_sql("PRAGMA query_only = ON")

@@ -46,3 +46,20 @@ def refuse_changes(table: str) -> None:
             f"CREATE TRIGGER {table}_refuses_{verbs.split()[0].lower()} BEFORE {verbs} ON {table} "
             f"FOR EACH {level} EXECUTE FUNCTION portico_append_only()"
         )
+
+
+def keep_apart(table: str, own: str) -> None:
+    """Row-level security on PostgreSQL: a connection sees, and writes, what is of the organisation
+    it says it is for (`portico.organisation`), all of it where it says "*", and else nothing.
+
+    own: SQL that is true of such a row, with {organisation} for what was said.
+    """
+    if op.get_context().dialect.name == "sqlite":
+        return
+    # In brackets it is asked once for each statement, not once for each row.  After a transaction
+    # that had said something it is not missing but empty.
+    said = "(SELECT NULLIF(current_setting('portico.organisation', true), ''))"
+    one = f"{said} = '*' OR {own.format(organisation=said)}"
+    op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+    op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")  # for its owner as well
+    op.execute(f"CREATE POLICY tenant ON {table} USING ({one}) WITH CHECK ({one})")

@@ -46,7 +46,9 @@ class Usage:
                 value=given.get("since"),
             )
         by = _group(given)
-        groups = await self._ask(Question(caller.project_id, since_ms, until_ms), by)
+        groups = await self._ask(
+            Question(caller.project_id, since_ms, until_ms, caller.organisation_id), by
+        )
         answer_json(
             exchange,
             200,

@@ -3,13 +3,48 @@
 import sqlalchemy as sa
 from alembic import op
 
-from portico.db.migrations.columns import Int64, identifier, int64, ref, refuse_changes, text, word
+from portico.db.migrations.columns import (
+    Int64,
+    identifier,
+    int64,
+    keep_apart,
+    ref,
+    refuse_changes,
+    text,
+    word,
+)
 
 revision = "0011"
 down_revision = "0010"
 branch_labels = None
 depends_on = None
 
+_OF_ORGANISATIONS = (
+    *("account", "admin_key", "alert", "allowance", "api_key", "audit_detail", "audit_event"),
+    *("audit_head", "billing_customer", "budget", "chain", "charge", "dunning", "dunning_notice"),
+    *(
+        "hold",
+        "invitation",
+        "invoice",
+        "member",
+        "payer",
+        "project",
+        "project_member",
+        "rate_limit",
+    ),
+    *("recharge", "role", "signed_head", "terms", "top_up", "txn", "usage_record"),
+    "webhook_endpoint",
+)
+_OF_PARENTS = {
+    "entry": ("txn_id", "txn"),
+    "delivery": ("alert_id", "alert"),
+    "attempt": ("delivery_id", "delivery"),
+    "invoice_payment": ("invoice_id", "invoice"),
+    "top_up_refund": ("top_up_id", "top_up"),
+    "dispute": ("top_up_id", "top_up"),
+    "idempotency_key": ("project_id", "project"),
+}
+"""Whoever sees the row that this column names sees this one."""
 _RETENTION = "'zero', 'metadata', 'days', 'contributor'"
 
 
@@ -20,6 +55,7 @@ def upgrade() -> None:
     _audit()
     _limits()
     _webhooks()
+    _walls()
 
 
 def _tenants() -> None:
@@ -211,3 +247,13 @@ def _webhooks() -> None:
         sqlite_strict=True,
     )
     op.create_index("webhook_endpoint_organisation", "webhook_endpoint", ["organisation_id"])
+
+
+def _walls() -> None:
+    for table in _OF_ORGANISATIONS:
+        keep_apart(table, "organisation_id = {organisation}")
+    keep_apart("organisation", "id = {organisation}")
+    for table, (column, parent) in _OF_PARENTS.items():
+        keep_apart(table, f"{column} IN (SELECT id FROM {parent})")
+    # People belong to no organisation, or to several; service accounts to one project.
+    keep_apart("subject", "project_id IS NULL OR project_id IN (SELECT id FROM project)")
