@@ -7,6 +7,8 @@ future.  Overload therefore ends in 429 or 503 with Retry-After, never in growin
 from collections.abc import Sequence
 from functools import lru_cache
 
+import msgspec
+
 from portico import errors
 from portico.admission.holds import Holds, Purse
 from portico.admission.line import FIRST_GUESS_RUN_MS, Destination, Line, QueueLimits, Shares
@@ -22,43 +24,25 @@ from portico.rates.service import Allowance, Rates
 _SUBJECT = "requests"
 
 
-class Permit:
+class Permit(msgspec.Struct, eq=False):
     """A place to run in, and the money set aside.  Given back exactly once, however often it is
-    released; money that is being settled stays where it is."""
+    released; money that is being settled stays where it is.  (A msgspec struct, as all that is
+    made once per request.)
 
-    __slots__ = (
-        "_admission",
-        "_caller",
-        "_line",
-        "_shares",
-        "_since_s",
-        "allowance",
-        "purse",
-        "queue_ms",
-        "used",
-    )
+    purse: what was set aside for it; None where nothing had to be.
+    allowance: what it took of limits per minute; None where there are none.
+    used: what it uses, once it runs: by that the allowance is settled.
+    """
 
-    def __init__(
-        self,
-        admission: "Admission",
-        line: Line,
-        caller: Caller,
-        shares: Sequence[str],
-        since_s: float,
-        queue_ms: int,
-    ) -> None:
-        self._admission: Admission | None = admission
-        self._line = line
-        self._caller = caller
-        self._shares = shares
-        self._since_s = since_s
-        self.queue_ms = queue_ms
-        self.purse: Purse | None = None
-        """What was set aside for it; None where nothing had to be."""
-        self.allowance: Allowance | None = None
-        """What it took of limits per minute; None where there are none."""
-        self.used: Usage | None = None
-        """What it uses, once it runs: by that the allowance is settled."""
+    _admission: "Admission | None"
+    _line: Line
+    _caller: Caller
+    _shares: Sequence[str]
+    _since_s: float
+    queue_ms: int
+    purse: Purse | None = None
+    allowance: Allowance | None = None
+    used: Usage | None = None
 
     def lines(self) -> bytes:
         """Header lines: what is left of the caller's limits while this one runs."""
@@ -121,10 +105,11 @@ class Admission:
         funds_held_by_in_flight_requests, ..._spend_limit_exceeded (429); overloaded,
         server_shutting_down, storage_unavailable (503); Left, when the client goes while waiting.
         """
-        if self._rates is None:
+        rates = self._rates
+        if rates is None or not rates.limits_anybody:
             permit = await self._place(caller, to, leaving)
         else:
-            permit = await self._limited(self._rates, caller, to, leaving, input_tokens)
+            permit = await self._limited(rates, caller, to, leaving, input_tokens)
         if offer is not None and self._holds is not None:
             # Only now: money that waits in line would keep others from running.
             try:

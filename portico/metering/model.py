@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
+
 from portico.canon.usage import Meters
 from portico.ledger.model import Settlement
 from portico.replay.model import Ended
@@ -50,8 +52,7 @@ class UsageRecord:
     duration_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Closing:
+class Closing(msgspec.Struct, frozen=True):
     """What goes with the end of a record, in one commit.
 
     settlement: of its hold; None where nothing was set aside.

@@ -96,7 +96,7 @@ class UsageLane:
             return None
         closing = item.closing
         if closing is not None and closing.claim is not None:
-            closing = replace(closing, claim=replace(closing.claim, answer=None))
+            closing = Closing(closing.settlement, replace(closing.claim, answer=None))
         return (*row, "" if closing is None else msgspec.json.encode(closing).decode())
 
     def restore(self, transaction: Transaction, rows: Sequence[TableRow]) -> None:

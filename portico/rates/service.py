@@ -74,6 +74,8 @@ class Rates:
         self._counters = counters
         self._clock = clock
         self._rules: ByOwner = {}
+        self.limits_anybody = False
+        """Is there a rule at all?  Where there is none, nobody needs to be asked about."""
         self._known = lru_cache(_KNOWN_MAX)(self._windows)
 
     async def run(self) -> None:
@@ -94,6 +96,7 @@ class Rates:
             return
         if rules != self._rules:
             self._rules = rules
+            self.limits_anybody = bool(rules)
             self._known.cache_clear()
 
     async def take(self, caller: Caller, model: str, input_tokens: int) -> Allowance | None:
