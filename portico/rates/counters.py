@@ -9,6 +9,8 @@ from portico.rates.window import Counts, slot_of
 
 Needs = Sequence[tuple[Window, int]]
 """Windows, and what a request takes of each."""
+Changes = Sequence[tuple[Window, Count | None, int]]
+"""Windows, where each was counted (None: it is counted now), and what was too much or too little."""
 
 NOW = -1
 """In the place of a slot."""
@@ -20,13 +22,13 @@ class Counters(Protocol):
     async def take(self, needs: Needs) -> tuple[bool, list[Count]]:
         """Count all of them, or none: did all fit?, and where each stands.
 
-        A window of tokens that are only known afterwards (need 0) must have something left.
+        Also of what needs nothing yet, as its tokens are only known afterwards, something must be
+        left.
         """
         ...
 
-    def correct(self, changes: Sequence[tuple[Window, int, int]]) -> None:
-        """(window, slot or NOW, by how much): what was counted too much or too little.  Never
-        waits."""
+    def correct(self, changes: Changes) -> None:
+        """Never waits."""
         ...
 
     async def run(self) -> None:
@@ -47,16 +49,16 @@ class Local:
         found, fits = [], True
         for counts, (window, need) in zip(kept, needs, strict=True):
             limit, used = _share(window.limit, share), counts.used(slot)
-            wanted = max(need, 1) if window.meter == "output_tokens" else need
+            wanted = max(need, 1)
             over = used + wanted > limit
             fits = fits and not over
             wait_s = counts.wait_s(slot, wanted, limit) if over else 0.0
-            found.append(Count(used, slot, wait_s))
+            found.append(Count(used, slot, slot, wait_s))
         if fits:
             for counts, (_, need) in zip(kept, needs, strict=True):
                 counts.add(slot, need)
             found = [
-                Count(count.used + need, slot, 0.0)
+                Count(count.used + need, slot, slot, 0.0)
                 for count, (_, need) in zip(found, needs, strict=True)
             ]
         return fits, found
@@ -99,10 +101,10 @@ class Alone:
     async def take(self, needs: Needs) -> tuple[bool, list[Count]]:
         return self._local.take(needs, self._now_s())
 
-    def correct(self, changes: Sequence[tuple[Window, int, int]]) -> None:
+    def correct(self, changes: Changes) -> None:
         now_s = self._now_s()
-        for window, slot, change in changes:
-            self._local.correct(window, slot, change, now_s)
+        for window, count, change in changes:
+            self._local.correct(window, NOW if count is None else count.here, change, now_s)
 
     async def run(self) -> None:
         """Nobody to keep up with."""

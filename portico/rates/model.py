@@ -49,12 +49,13 @@ class AtOnce:
 class Count:
     """Where a window stands after a request was counted, or refused.
 
-    slot: in which slice of time it was counted.
+    slot: in which slice of time it was counted, by whoever counted; here: by this process.
     wait_s: until a refused request would fit; 0 for one that fitted.
     """
 
     used: int
     slot: int
+    here: int
     wait_s: float
 
 

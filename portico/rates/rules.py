@@ -14,6 +14,9 @@ _WORDS: dict[Meter, str] = {
 }
 
 
+_TOO_SMALL = "Ask for less at once, or have the limit raised: it is smaller than this request."
+
+
 def windows_of(rules: Iterable[Rule], model: str) -> tuple[Window, ...]:
     """Those of `rules` that count for `model`, narrowest scope first as the rules are."""
     found = []
@@ -53,12 +56,14 @@ def refusal(window: Window, need: int, count: Count) -> errors.Refusal:
     of = f" of {rule.model!r}" if rule.model else ""
     left = max(0, window.limit - count.used)
     takes = f"; this request takes {need}" if need > 1 else ""
+    never = max(need, 1) > window.limit
     return errors.RATE_LIMITS[meter](
         f"The limit of {whose} is {window.limit} {_WORDS[meter]} per minute{of}; {left} are left"
         f"{takes}.",
         value=count.used + need,
         limit=window.limit,
-        retry_after_ms=max(1, round(count.wait_s * 1000)),
+        retry_after_ms=None if never else max(1, round(count.wait_s * 1000)),
+        remedy=_TOO_SMALL if never else "",
     )
 
 

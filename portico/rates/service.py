@@ -16,7 +16,7 @@ from portico.canon.usage import Meters
 from portico.db.readers import Readers
 from portico.kit.clock import Clock
 from portico.rates import store
-from portico.rates.counters import NOW, Counters
+from portico.rates.counters import Counters
 from portico.rates.model import AtOnce, Count, Rule, Standing, Window
 from portico.rates.rules import ByOwner, at_once_of, refusal, standing, windows_of
 from portico.rates.window import WINDOW_S
@@ -52,16 +52,16 @@ class Allowance:
     def settle(self, meters: Meters) -> None:
         """meters: what it used in the end; nothing where it did not run."""
         taken, self._taken = self._taken, []
-        changes = []
+        changes = list[tuple[Window, Count | None, int]]()
         for (window, need), count in zip(taken, self._counts, strict=False):
             if window.meter == "output_tokens":
-                used, slot = meters.output_tokens, NOW
+                used, when = meters.output_tokens, None
             elif window.meter == "input_tokens":
-                used, slot = meters.input_tokens - meters.input_cache_read, count.slot
+                used, when = meters.input_tokens - meters.input_cache_read, count
             else:
                 continue
             if used != need:
-                changes.append((window, slot, used - need))
+                changes.append((window, when, used - need))
         if changes:
             self._counters.correct(changes)
 
@@ -142,9 +142,10 @@ class Rates:
         return tuple(rule for owner in owners for rule in self._rules.get(owner, ()))
 
     def _refused(self, needs: list[tuple[Window, int]], counts: list[Count]) -> Exception:
-        """The one that takes longest to pass."""
+        """The one that takes longest to pass; one that never will takes longer than any."""
         (window, need), count = max(
-            zip(needs, counts, strict=True), key=lambda pair: pair[1].wait_s
+            zip(needs, counts, strict=True),
+            key=lambda pair: (max(pair[0][1], 1) > pair[0][0].limit, pair[1].wait_s),
         )
         told = refusal(window, need, count)
         windows = [each for each, _ in needs]

@@ -1,22 +1,25 @@
 """Counted in Valkey, for all servers together; each counts for itself while it is away.
 
 One script counts all windows of a request, or none of them.  Valkey says what time it is, so servers
-whose clocks differ share one window.  It never holds money, and nobody waits for it for longer than
+whose clocks differ share one window.  One node, or one that others stand in for: a cluster keeps the
+windows of a request on several.  It never holds money, and nobody waits for it for longer than
 the timeout: then, and for a moment after, each server keeps to its share of every limit.
 """
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import replace
 
 from valkey.asyncio import Valkey
 from valkey.exceptions import ValkeyError
 
 from portico.kit.clock import Clock
 from portico.kit.tasks import Tasks
-from portico.rates.counters import NOW, Local, Needs
-from portico.rates.model import Count, Window
-from portico.rates.window import SLOT_S, SLOTS, WINDOW_S
+from portico.rates.counters import NOW, Changes, Local, Needs
+from portico.rates.model import Count
+from portico.rates.window import SLOT_S, SLOTS, WINDOW_S, slot_of
 
 _PREFIX = "portico:rate:"
 _SERVERS = "portico:servers"
@@ -25,7 +28,9 @@ _DEAD_AFTER_S = 10.0
 _AWAY_S = 1.0
 """After it failed to answer, it is left alone for so long."""
 _SERVERS_MAX = 1_000
-_OWED_MAX = 10_000
+_SILENT_S = 60.0
+_UNTOLD_MAX = 100_000
+_TOLD_AT_ONCE = 500
 log = logging.getLogger(__name__)
 
 _TAKE = """
@@ -41,7 +46,7 @@ for i, key in ipairs(KEYS) do
   local used, counts, stale = 0, {}, {}
   for j = 1, #pairs_, 2 do
     local at = tonumber(pairs_[j])
-    if at < first then
+    if at < first or at > slot + slots then
       stale[#stale + 1] = pairs_[j]
     else
       used = used + tonumber(pairs_[j + 1])
@@ -76,15 +81,27 @@ found[#found + 1] = fits
 return found
 """
 _CORRECT = """
-local slot = tonumber(ARGV[1])
-if slot < 0 then
-  local now = redis.call('TIME')
-  slot = math.floor((now[1] + now[2] / 1000000) / tonumber(ARGV[3]))
+local now = redis.call('TIME')
+local current = math.floor((now[1] + now[2] / 1000000) / tonumber(ARGV[1]))
+local first = current - tonumber(ARGV[2]) + 1
+for i, key in ipairs(KEYS) do
+  local slot, change = tonumber(ARGV[2 * i + 1]), tonumber(ARGV[2 * i + 2])
+  if slot < 0 then slot = current end
+  if slot >= first then
+    local known = tonumber(redis.call('HGET', key, slot) or 0)
+    change = math.max(change, -known)
+    if change ~= 0 then
+      redis.call('HINCRBY', key, slot, string.format('%.0f', change))
+      redis.call('EXPIRE', key, 90)
+    end
+  end
 end
-redis.call('HINCRBY', KEYS[1], slot, ARGV[2])
-redis.call('EXPIRE', KEYS[1], 90)
 return 0
 """
+"""Never below nothing: where counts were lost, what is given back of them would make room."""
+
+_Change = tuple[str, int, int, float]
+"""Name of a window, slot or NOW, by how much, and until when that matters."""
 
 
 class Shared:
@@ -103,41 +120,48 @@ class Shared:
         self._correct = valkey.register_script(_CORRECT)
         self._local = Local()
         self._away_until_s = 0.0
-        self._owed: list[tuple[Window, int, float]] = []
+        self._silent_until_s = 0.0
+        self._untold: deque[_Change] = deque(maxlen=_UNTOLD_MAX)
+        self._telling = False
         self.servers = 1
         """That share the limits, as last heard."""
         self.fallbacks = 0
         """Requests this server counted for itself because Valkey was away."""
 
     async def take(self, needs: Needs) -> tuple[bool, list[Count]]:
-        now_s = self._clock.monotonic_s()
-        if now_s >= self._away_until_s:
+        if not self._away:
             try:
                 async with asyncio.timeout(self._timeout_s):
                     said = await self._take(
                         keys=[_PREFIX + window.name for window, _ in needs], args=_arguments(needs)
                     )
             except (ValkeyError, OSError, TimeoutError) as error:
-                self._lost(now_s, error)
+                self._lost(error)
             else:
-                fits, counts = _told(said, needs)
+                now_s = self._clock.monotonic_s()  # as others that came later may have been noted
+                fits, counts = _told(said, needs, slot_of(now_s))
                 if fits:
                     self._local.note(needs, now_s)
-                if self._owed:
-                    self._tasks.start(self._pay())
+                self._tell_soon()
                 return fits, counts
         self.fallbacks += 1
+        now_s = self._clock.monotonic_s()
         fits, counts = self._local.take(needs, now_s, self.servers)
         if fits:
-            self._owe(needs)
-        return fits, counts
+            self._owe([(window.name, NOW, need) for window, need in needs])
+        return fits, [replace(count, slot=NOW) for count in counts]
 
-    def correct(self, changes: Sequence[tuple[Window, int, int]]) -> None:
+    def correct(self, changes: Changes) -> None:
         now_s = self._clock.monotonic_s()
-        for window, slot, change in changes:
-            self._local.correct(window, NOW, change, now_s)
-            if now_s >= self._away_until_s:
-                self._tasks.start(self._send(window, slot, change))
+        for window, count, change in changes:
+            self._local.correct(window, NOW if count is None else count.here, change, now_s)
+        self._owe(
+            [
+                (window.name, NOW if count is None else count.slot, change)
+                for window, count, change in changes
+            ]
+        )
+        self._tell_soon()
 
     async def run(self) -> None:
         """Tell the others that this server is there, and hear how many they are; for ever."""
@@ -145,7 +169,8 @@ class Shared:
             try:
                 await self._beat()
             except (ValkeyError, OSError, TimeoutError) as error:
-                self._lost(self._clock.monotonic_s(), error)
+                self._lost(error)
+            self._tell_soon()
             await asyncio.sleep(_HEARTBEAT_S)
 
     async def close(self) -> None:
@@ -162,33 +187,52 @@ class Shared:
                 *_, known = await together.execute()
         self.servers = min(max(1, int(known)), _SERVERS_MAX)
 
-    def _owe(self, needs: Needs) -> None:
-        """Valkey is told later what was let through without it, or others would let it through
-        again.  What was owed for longer than a window does not count any more."""
+    def _owe(self, changes: Iterable[tuple[str, int, int]]) -> None:
+        """Valkey is told later: also what was let through without it, or others would let it
+        through again."""
         until_s = self._clock.monotonic_s() + WINDOW_S
-        self._owed.extend((window, need, until_s) for window, need in needs if need)
-        del self._owed[:-_OWED_MAX]
+        self._untold.extend(
+            (name, slot, change, until_s) for name, slot, change in changes if change
+        )
 
-    async def _pay(self) -> None:
-        owed, self._owed = self._owed, []
-        now_s = self._clock.monotonic_s()
-        together: dict[str, tuple[Window, int]] = {}
-        for window, need, until_s in owed:
+    def _tell_soon(self) -> None:
+        """One at a time, so that a slow Valkey is not asked by ever more at once."""
+        if self._untold and not self._telling and not self._away:
+            self._telling = True
+            self._tasks.start(self._tell())
+
+    async def _tell(self) -> None:
+        try:
+            while self._untold and not self._away:
+                await self._tell_some()
+        finally:
+            self._telling = False
+
+    async def _tell_some(self) -> None:
+        now_s, together = self._clock.monotonic_s(), dict[tuple[str, int], int]()
+        some = [self._untold.popleft() for _ in range(min(len(self._untold), _TOLD_AT_ONCE))]
+        for name, slot, change, until_s in some:
             if until_s > now_s:
-                known = together.get(window.name, (window, 0))[1]
-                together[window.name] = (window, known + need)
-        for window, need in together.values():
-            await self._send(window, NOW, need)
-
-    async def _send(self, window: Window, slot: int, change: int) -> None:
+                together[name, slot] = together.get((name, slot), 0) + change
+        args: list[int | float] = [SLOT_S, SLOTS]
+        for (_, slot), change in together.items():
+            args += [slot, change]
         try:
             async with asyncio.timeout(self._timeout_s):
-                await self._correct(keys=[_PREFIX + window.name], args=[slot, change, SLOT_S])
+                await self._correct(keys=[_PREFIX + name for name, _ in together], args=args)
         except (ValkeyError, OSError, TimeoutError) as error:
-            self._lost(self._clock.monotonic_s(), error)
+            self._untold.extendleft(reversed(some))
+            self._lost(error)
 
-    def _lost(self, now_s: float, error: Exception) -> None:
-        if now_s >= self._away_until_s:
+    @property
+    def _away(self) -> bool:
+        return self._clock.monotonic_s() < self._away_until_s
+
+    def _lost(self, error: Exception) -> None:
+        """Said once a minute at most: it is tried again every second."""
+        now_s = self._clock.monotonic_s()
+        if now_s >= self._silent_until_s:
+            self._silent_until_s = now_s + _SILENT_S
             log.warning(
                 "Valkey is away (%s); this server keeps to a %d. of each limit",
                 type(error).__name__,
@@ -204,11 +248,11 @@ def _arguments(needs: Needs) -> list[int | float]:
     return found
 
 
-def _told(said: list[int], needs: Needs) -> tuple[bool, list[Count]]:
+def _told(said: list[int], needs: Needs, here: int) -> tuple[bool, list[Count]]:
     slot, *stands, fits = said
     counts = []
     for at, (_, need) in enumerate(needs):
         used, wait = stands[2 * at], stands[2 * at + 1]
         wait_s = min(wait * SLOT_S, WINDOW_S)
-        counts.append(Count(used + need if fits else used, slot, wait_s))
+        counts.append(Count(used + need if fits else used, slot, here, wait_s))
     return bool(fits), counts

