@@ -13,6 +13,8 @@ from portico.audit.model import Actor, Details, Event
 
 FIRST = bytes(32)
 """What stands before the first event."""
+REDACT = "audit.redact"
+"""The action that blacks another event out: its target is the number of that one."""
 
 _CANONICAL = msgspec.json.Encoder(order="deterministic")
 

@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from portico.audit import store
 from portico.audit.model import Actor, Details, Event
-from portico.audit.rules import FIRST, details_hash, link, told
+from portico.audit.rules import FIRST, REDACT, details_hash, link, told
 from portico.audit.verify import Entry, Head, IsSigned, Verdict, message, verify
 
 
@@ -71,5 +71,5 @@ def redact(
     """
     if not store.black_out(connection, organisation_id, sequence, at_ms):
         return False
-    record(connection, at_ms, actor, organisation_id, "audit.redact", str(sequence), None, None)
+    record(connection, at_ms, actor, organisation_id, REDACT, str(sequence), None, None)
     return True

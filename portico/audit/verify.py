@@ -1,6 +1,7 @@
 """Walk every chain again: links, hashes, details, and the signed heads.
 
-An event that was changed, taken out, put in or moved is found; so is an end that was cut off, where
+An event that was changed, taken out, put in or moved is found; so is what was blacked out without a
+word, and an end that was cut off, where
 a signed head says how long the chain was.
 """
 
@@ -8,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from portico.audit.model import Event
-from portico.audit.rules import FIRST, details_hash, link
+from portico.audit.rules import FIRST, REDACT, details_hash, link
 
 _FAULTS_MAX = 100
 
@@ -89,12 +90,15 @@ class _Walk:
         self._keys = keys
         self._chain: str | None = None
         self._sequence, self._previous = 0, FIRST
+        self._blacked_out: list[int] = []
+        self._said: set[str] = set()
         self._events = self._chains = self._seen = self._unknown = 0
         self._faults: list[Fault] = []
 
     def step(self, entry: Entry) -> None:
         event = entry.event
         if event.organisation_id != self._chain:
+            self._leave()
             self._chain = event.organisation_id
             self._sequence, self._previous = 0, FIRST
             self._chains += 1
@@ -102,13 +106,26 @@ class _Walk:
         for wrong in self._wrong(entry):
             self._note(event.organisation_id, event.sequence, wrong)
         self._sequence, self._previous = event.sequence, event.hash
+        if entry.redacted:
+            self._blacked_out.append(event.sequence)
+        if event.action == REDACT:
+            self._said.add(event.target)
         for head in self._heads.pop((event.organisation_id, event.sequence), ()):
             self._judge(head, event)
 
     def end(self) -> Verdict:
+        self._leave()
         for organisation_id, sequence in sorted(self._heads):
             self._note(organisation_id, sequence, "it was signed and is not there any more")
         return Verdict(self._events, self._chains, self._seen, self._unknown, tuple(self._faults))
+
+    def _leave(self) -> None:
+        """The end of a chain: what was blacked out in it is an event of it, too."""
+        for sequence in self._blacked_out:
+            if str(sequence) not in self._said and self._chain is not None:
+                self._note(self._chain, sequence, "what it changed is gone, and no event says so")
+        self._blacked_out.clear()
+        self._said.clear()
 
     def _wrong(self, entry: Entry) -> Iterator[str]:
         event = entry.event

@@ -1,7 +1,10 @@
 """The chain: written with the change, whole, and whatever is done to it is found."""
 
 import hashlib
+import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from portico.audit.model import Actor, Event
 from portico.audit.rules import FIRST, details_hash, link
 from portico.audit.verify import Entry, Head, message, verify
 from portico.billing.proofs.keys import is_signed, key_of
+from portico.cli.tenants.audit import _lines
 from portico.db.database import Database, open_database
 from portico.errors import Refusal
 from tests.db.storage import HandClock
@@ -117,11 +121,11 @@ def test_a_chain_written_anew_does_not_fit_its_signed_head() -> None:
     head = head_of(chain("org_1", 6)[3])
     again = [*chain("org_1", 2), *chain("org_1", 6)[2:]]
     assert verify(again, [head], KEYS).ok
-    forged = link("org_1", 1, 0, ADA, "x", "y", bytes(32), FIRST)
-    other = [Entry(forged, None, None, redacted=True)]
-    for number in range(2, 5):
-        event = link("org_1", number, 0, ADA, "x", "y", bytes(32), other[-1].event.hash)
-        other.append(Entry(event, None, None, redacted=True))
+    nothing, other, previous = details_hash(None, None), list[Entry](), FIRST
+    for number in range(1, 5):
+        event = link("org_1", number, 0, ADA, "x", "y", nothing, previous)
+        other.append(Entry(event, None, None, redacted=False))
+        previous = event.hash
     assert verify(other, [], {}).ok
     (fault,) = verify(other, [head], KEYS).faults
     assert "signed with another hash" in fault.wrong
@@ -186,6 +190,112 @@ def test_what_is_blacked_out_leaves_the_chain_whole(database: Database, tmp_path
     assert (entries[1].after, entries[1].redacted) == (None, True)
     assert entries[-1].event.action == "audit.redact"
     assert database.read(lambda c: service.verify_all(c, KEYS)).ok
+
+
+@pytest.mark.parametrize("number", [1, 4])
+def test_what_is_blacked_out_without_a_word_is_found(
+    database: Database, tmp_path: Path, number: int
+) -> None:
+    open_accounts(database, tmp_path, HandClock())
+    database.write(
+        lambda c: c.exec_driver_sql(
+            "UPDATE audit_detail SET before = NULL, after = NULL, redacted_at_ms = 1 "
+            f"WHERE sequence = {number}"
+        )
+    )
+    (fault,) = database.read(lambda c: service.verify_all(c, {})).faults
+    assert (fault.sequence, "no event says so" in fault.wrong) == (number, True)
+    # Nor does that of another chain, or of another event.
+    organisation_id = fault.organisation_id
+    for whose, target in (("", number), (organisation_id, number + 100)):
+        database.write(
+            lambda c, whose=whose, target=target: service.record(
+                c, 0, ADA, whose, "audit.redact", str(target), None, None
+            )
+        )
+    assert database.read(lambda c: service.verify_all(c, {})).faults == (fault,)
+
+
+def test_a_detail_that_was_taken_away_is_found(database: Database, tmp_path: Path) -> None:
+    open_accounts(database, tmp_path, HandClock())
+    database.write(lambda c: c.exec_driver_sql("DELETE FROM audit_detail WHERE sequence = 3"))
+    assert [f.sequence for f in database.read(lambda c: service.verify_all(c, {})).faults] == [3]
+
+
+def test_a_chain_moved_to_another_organisation_is_found() -> None:
+    entries = [
+        Entry(replace(entry.event, organisation_id="org_2"), entry.before, entry.after, False)
+        for entry in chain("org_1", 3)
+    ]
+    assert len(verify(entries, [], {}).faults) == 3
+
+
+@pytest.mark.parametrize("name", Actor.__slots__)  # type: ignore[attr-defined]  # a slotted dataclass
+def test_every_word_about_who_it_was_is_in_the_hash(name: str) -> None:
+    entry = chain("org_1", 1)[0]
+    actor = replace(entry.event.actor, **{name: "system"})
+    forged = Entry(replace(entry.event, actor=actor), entry.before, entry.after, redacted=False)
+    assert not verify([forged], [], {}).ok
+
+
+def test_an_export_can_be_verified_by_whoever_has_nothing_else(
+    database: Database, tmp_path: Path
+) -> None:
+    """By the words of the guide: SHA-256 over JSON without blanks, members by name."""
+    open_accounts(database, tmp_path, HandClock())
+    for name in ("Zoë \u2028 株式会社", 'a"b\\c', "x" * 200):
+        database.write(
+            lambda c, name=name: service.record(
+                c, 7, ADA, "org_x", "key.create", name, None, {"name": name, "n": [1, None, 0.5]}
+            )
+        )
+    previous: dict[str, str] = {}
+    for line in database.read(lambda c: list(_lines(service.entries(c)))):
+        assert line.count("\n") == 1
+        told = json.loads(line)
+        sides = [
+            None if told[side] is None else _canonical(told[side]) for side in ("before", "after")
+        ]
+        assert hashlib.sha256(_canonical(sides).encode()).hexdigest() == told["details_hash"]
+        whose = told["organisation_id"]
+        assert told["previous_hash"] == previous.get(whose, "00" * 32)
+        actor = told["actor"]
+        facts = [
+            whose,
+            told["sequence"],
+            told["at_ms"],
+            [actor["kind"], actor["id"], actor["credential_id"], actor["address"]],
+            told["action"],
+            told["target"],
+            told["details_hash"],
+            told["previous_hash"],
+        ]
+        assert hashlib.sha256(_canonical(facts).encode()).hexdigest() == told["hash"]
+        previous[whose] = told["hash"]
+    assert len(previous) == 2
+
+
+def _canonical(document: Any) -> str:
+    return json.dumps(document, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+
+
+def test_two_who_write_at_once_make_one_chain(tmp_path: Path, database_url: str) -> None:
+    open_database(tmp_path, database_url)
+    threads, each = 4, 8
+
+    def write(number: int) -> None:
+        own = open_database(tmp_path, database_url)
+        for at in range(each):
+            own.write(
+                lambda c, at=at: service.record(
+                    c, at, ADA, "org_1", "key.update", f"key_{number}_{at}", None, {"n": at}
+                )
+            )
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(write, range(threads)))
+    verdict = open_database(tmp_path, database_url).snapshot(lambda c: service.verify_all(c, {}))
+    assert (verdict.ok, verdict.events, verdict.chains) == (True, threads * each, 1)
 
 
 def test_heads_are_signed_once_and_again_when_a_chain_has_grown(
