@@ -15,6 +15,7 @@ from portico.accounts.actors.model import Errand, Rights
 from portico.accounts.actors.roles import INSTALLATION_SCOPES
 from portico.accounts.admin_keys import service as admin_keys
 from portico.accounts.keys import service as keys
+from portico.admin.throttle import Throttle
 from portico.audit.model import Actor
 from portico.callers.pepper import Pepper
 from portico.callers.rules import KEY_PATTERN, digest, kind_of
@@ -29,7 +30,6 @@ REPORTS_MAX = 100
 _BODY_BYTES_MAX = 262_144
 _PLACE_MAX = 300
 _PER_MINUTE = 30
-_ADDRESSES_MAX = 10_000
 _CHECKSUM = (
     "The last 6 characters are the CRC32 of all before them, in base62 (0-9, A-Z, a-z), the most "
     "significant first."
@@ -55,8 +55,7 @@ class Leaks:
         self._writer = writer
         self._peppers = peppers
         self._clock = clock
-        self._minute = 0
-        self._heard: dict[str, int] = {}
+        self._throttle = Throttle(clock, _PER_MINUTE)
 
     def routes(self) -> list[Route]:
         report = "Report keys found in public: they are revoked."
@@ -73,7 +72,8 @@ class Leaks:
     async def receive(self, exchange: Exchange, _: str) -> None:
         """Answers the same for keys that exist and for those that do not, once what exists is
         revoked.  Raises: Refusal."""
-        self._admit(exchange.peer)
+        more = f"Wait for `Retry-After`, and send more keys in each report, up to {REPORTS_MAX}."
+        self._throttle.admit(exchange.peer, more)
         reports = _read(await body_of(exchange, _BODY_BYTES_MAX, compression=False))
         found = [each for each in reports if kind_of(each.token) is not None]
         if found:
@@ -91,22 +91,6 @@ class Leaks:
             reason = f"leaked; found at {place}" if place else "leaked"
             if keys.revoke_leaked(errand, digests, reason) is None:
                 admin_keys.revoke_leaked(errand, digests, reason)
-
-    def _admit(self, address: str) -> None:
-        """Raises: Refusal: requests_per_minute_exceeded."""
-        now_ms = self._clock.wall_ms()
-        minute, past_ms = divmod(now_ms, 60_000)
-        if minute != self._minute or len(self._heard) >= _ADDRESSES_MAX:
-            self._minute = minute
-            self._heard.clear()
-        self._heard[address] = self._heard.get(address, 0) + 1
-        if self._heard[address] > _PER_MINUTE:
-            raise errors.RATE_LIMITS["requests"](
-                f"An address may send {_PER_MINUTE} reports a minute, of {REPORTS_MAX} keys each.",
-                limit=_PER_MINUTE,
-                retry_after_ms=60_000 - past_ms,
-                remedy="Wait for `Retry-After`, and send more keys in each report.",
-            )
 
 
 def _read(body: bytes) -> list[Report]:

@@ -1,5 +1,6 @@
 """What changes who may ask: routes of the cold rooms."""
 
+from portico.admin.joining import Joining
 from portico.admin.leaks import Leaks
 from portico.admin.minting import Minting
 from portico.app.identity import Identity
@@ -11,4 +12,5 @@ from portico.kit.clock import Clock
 def administering(who: Identity, books: Books, clock: Clock) -> list[Route]:
     minting = Minting(who.callers, who.peppers, books.writer.run, clock)
     leaks = Leaks(books.writer, who.peppers, clock)
-    return [minting.route(), *leaks.routes()]
+    joining = Joining(books.writer, who.peppers, clock)
+    return [minting.route(), joining.route(), *leaks.routes()]

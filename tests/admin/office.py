@@ -23,6 +23,7 @@ from portico.accounts.people.service_accounts import create_service_account
 from portico.accounts.projects.service import create_organisation, create_project
 from portico.accounts.service import open_accounts
 from portico.admin.desk import Desk
+from portico.admin.joining import Joining
 from portico.admin.leaks import Leaks
 from portico.admin.operation import Secrets
 from portico.admin.routes import routes
@@ -123,7 +124,7 @@ class Office:
     ) -> Answer:
         raw = b"" if body is None else json.dumps(body).encode()
         lines = [*headers, *([f"Authorization: Bearer {key}"] if key else [])]
-        url = path if path.startswith("/security") else f"/admin/v1{path}"
+        url = path if path.startswith(("/security", "/invitations/accept")) else f"/admin/v1{path}"
         await self.wire.send(request(url, raw, *lines, method=method))
         return await self.wire.answer()
 
@@ -177,7 +178,8 @@ async def office(
         compression=True,
     )
     leaks = Leaks(work or writer, site.peppers, site.clock)
-    made = [*routes(desk, "0"), *leaks.routes()]
+    joining = Joining(work or writer, site.peppers, site.clock)
+    made = [*routes(desk, "0"), *leaks.routes(), joining.route()]
     dispatch = Dispatch(Routes(made), OPENAI_CHAT.render, Watching())
     try:
         async with serving(dispatch.serve) as scene:

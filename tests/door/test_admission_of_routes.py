@@ -67,6 +67,7 @@ RUN_NOTHING = {
     ("GET", "/metrics"),
     ("GET", "/openapi.json"),
     ("POST", "/v1/ephemeral_keys"),
+    ("POST", "/invitations/accept"),
     ("POST", "/security/leaked-keys"),
     ("GET", "/security/key-pattern"),
 }
