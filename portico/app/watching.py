@@ -1,17 +1,20 @@
 """What watches the books while serving: alerts, audits, signed ends of chains, unpaid invoices."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import Any
+
+from sqlalchemy import Connection
 
 from portico.app.collecting import collecting
 from portico.app.failure import CannotStart
 from portico.app.payments import desk_of
 from portico.audit import service as audit
 from portico.billing.alerts.mail import Mails, MailServer
-from portico.billing.alerts.model import Target
-from portico.billing.alerts.rules import SecretInvalid, secret_bytes
+from portico.billing.alerts.model import Delivery, Target
 from portico.billing.alerts.service import Alerts
 from portico.billing.alerts.webhook import Webhooks
 from portico.billing.auditing import AskProvider, Auditor
@@ -20,10 +23,16 @@ from portico.billing.plans.service import Upkeep
 from portico.billing.proofs.heads import opened_keys
 from portico.billing.proofs.keys import KeysLost
 from portico.billing.rounds import Rounds
+from portico.callers.pepper import read_peppers
 from portico.db.database import Database
+from portico.db.transaction import Transaction
 from portico.kit.clock import Clock
 from portico.kit.ids import new_id
+from portico.routing.keys import seal_of
 from portico.settings import Settings
+from portico.webhooks.endpoints import destination
+from portico.webhooks.model import Destination
+from portico.webhooks.rules import SecretInvalid, secret_bytes
 
 _HEADS_EVERY_S = 3_600.0
 log = logging.getLogger(__name__)
@@ -41,7 +50,13 @@ def alerts_of(settings: Settings, database: Database, clock: Clock) -> Alerts:
         secret = secret_bytes(wanted.webhook_secret) if wanted.webhook_secret else None
     except SecretInvalid as error:
         raise CannotStart("settings", f"alerts.webhook_secret: {error}") from error
-    webhooks = Webhooks(secret, clock, private_allowed=wanted.private_addresses_allowed)
+    webhooks = Webhooks(
+        secret,
+        clock,
+        operator_url=wanted.webhook_url,
+        find=partial(_find, database, clock),
+        private_allowed=wanted.private_addresses_allowed,
+    )
     server = MailServer(mail.host, mail.port, mail.sender, mail.security, mail.user, mail.password)
     return Alerts(
         database,
@@ -50,6 +65,21 @@ def alerts_of(settings: Settings, database: Database, clock: Clock) -> Alerts:
         operator_targets(settings),
         wanted.every_s,
     )
+
+
+async def _find(database: Database, clock: Clock, delivery: Delivery) -> Destination | None:
+    """Where an endpoint is now, and what signs for it."""
+
+    def find(connection: Connection) -> Destination | None:
+        return destination(
+            Transaction(connection),
+            seal_of(read_peppers(database.data_dir)),
+            delivery.organisation_id,
+            delivery.target,
+            clock.wall_ms(),
+        )
+
+    return await asyncio.to_thread(database.snapshot, find)
 
 
 def watching(

@@ -1,10 +1,12 @@
 """What is told, and to whom.  Amounts in `data` are strings of nano-USD."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Channel = Literal["webhook", "mail"]
+from portico.webhooks.model import Channel, Event, Target
+
+__all__ = ["Alert", "AlertRules", "Channel", "Delivery", "Kind", "Outcome", "Target"]
+
 Kind = Literal[
     "budget.threshold_crossed",
     "credit.expires_soon",
@@ -22,32 +24,18 @@ Kind = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """address: a URL, or a mail address."""
-
-    channel: Channel
-    address: str
-
-
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """subject: what it is about; a second alert about the same is not made.
-    organisation_id: "" for the operator's own.
-    says: one sentence for people.
-    """
+class Alert(Event):
+    """An event of the books."""
 
     kind: Kind
-    subject: str
-    organisation_id: str
-    says: str
-    data: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """One attempt at bringing an alert to an address.
 
-    id: the same with every attempt.  number: of the attempt, from 1.
+    id: the same with every attempt.  target: an address, or an endpoint's id.
+    number: of the attempt, from 1.
     body: JSON, as it was when the alert was made.
     """
 
@@ -61,11 +49,14 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """final: there is no use in another try."""
+    """final: there is no use in another try.  gone: nor in any other delivery to that endpoint.
+    retry_after_ms: how long the other side asks to be left alone."""
 
     delivered: bool
     says: str
     final: bool = False
+    gone: bool = False
+    retry_after_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

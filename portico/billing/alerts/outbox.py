@@ -1,15 +1,11 @@
-"""The outbox: an alert and its deliveries are written together; a server brings them until they arrive."""
+"""What is put into the outbox, and what became of it."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime
-
-import msgspec
 
 from portico.billing.alerts.model import Alert, Target
-from portico.db.tables import delivery
-from portico.db.transaction import Row, Transaction
-from portico.kit.ids import new_id
+from portico.db.transaction import Transaction
+from portico.webhooks import outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,34 +26,22 @@ class Told:
 
 
 def tell(transaction: Transaction, wanted: Alert, targets: Collection[Target], now_ms: int) -> bool:
-    """False where somebody was told about that subject before."""
-    body = msgspec.json.encode(
-        {
-            "type": wanted.kind,
-            "timestamp": f"{datetime.fromtimestamp(now_ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}",
-            "data": {"says": wanted.says, **wanted.data},
-        }
-    ).decode()
-    made = transaction.rows(
-        "INSERT INTO alert (id, kind, subject, organisation_id, body, created_at_ms) "
-        "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (subject) DO NOTHING RETURNING id",
-        (new_id("alert"), wanted.kind, wanted.subject, wanted.organisation_id, body, now_ms),
-    )
-    if not made:
-        return False
-    rows: list[Row] = [
-        (new_id("msg"), made[0][0], each.channel, each.address, "waiting", 0, now_ms, None)
-        for each in dict.fromkeys(targets)
-    ]
-    transaction.insert(delivery, rows)
-    return True
+    """And the endpoints of the organisation.  False where somebody was told about that subject
+    before."""
+    return outbox.put(transaction, wanted, targets, now_ms)
+
+
+def keep(transaction: Transaction, wanted: Alert, now_ms: int) -> None:
+    """Nobody is told; it stands there to be seen."""
+    outbox.keep(transaction, wanted, now_ms)
 
 
 def told(transaction: Transaction, most: int) -> list[Told]:
     """The newest first.  An alert that goes to nobody has a row, too."""
     found = transaction.rows(
         "SELECT alert.id, kind, organisation_id, created_at_ms, body, coalesce(delivery.id, ''), "
-        "coalesce(channel, ''), coalesce(target, ''), coalesce(state, ''), coalesce(attempts, 0), "
+        "coalesce(channel, ''), coalesce(target, ''), coalesce(state, ''), "
+        "(SELECT count(*) FROM attempt AS ended WHERE ended.delivery_id = delivery.id), "
         "coalesce(attempt.outcome, '') FROM alert "
         "LEFT JOIN delivery ON delivery.alert_id = alert.id "
         "LEFT JOIN attempt ON attempt.delivery_id = delivery.id AND attempt.number = "

@@ -106,7 +106,8 @@ def _crossed(
     for window in windows:
         spent_nano, cap_nano = spent.get(window.account_id, 0), window.budget.cap_nano
         for percent in crossed(window.rules.percents, spent_nano, cap_nano):
-            alert = _alert(window, percent, spent_nano)
+            project_id = _project_of(transaction, window.budget)
+            alert = _alert(window, project_id, percent, spent_nano)
             yield Crossing(alert, _targets(window.rules) or tuple(operator))
 
 
@@ -120,7 +121,18 @@ def _targets(rules: AlertRules) -> tuple[Target, ...]:
     return tuple(each for each in named if each.address)
 
 
-def _alert(window: _Window, percent: int, spent_nano: int) -> Alert:
+def _project_of(transaction: Transaction, budget: StoredBudget) -> str:
+    """That a budget is about; "" for that of an organisation."""
+    if budget.scope != "key":
+        return budget.scope_id if budget.scope == "project" else ""
+    found = transaction.rows(
+        "SELECT project_id FROM api_key WHERE organisation_id = ? AND id = ?",
+        (budget.organisation_id, budget.scope_id),
+    )
+    return str(found[0][0]) if found else ""
+
+
+def _alert(window: _Window, project_id: str, percent: int, spent_nano: int) -> Alert:
     budget = window.budget
     starts = datetime.fromtimestamp(window.starts_ms / 1000, UTC)
     return Alert(
@@ -142,4 +154,5 @@ def _alert(window: _Window, percent: int, spent_nano: int) -> Alert:
             "cap_nano_usd": str(budget.cap_nano),
             "spent_nano_usd": str(spent_nano),
         },
+        project_id=project_id,
     )

@@ -48,6 +48,9 @@ def _hand_over(
     unpaid_cents = invoices.outstanding(transaction, [invoice])[invoice.id].total_cents
     # Paid while the notice lay here: it is kept as an alert to nobody.
     moot = notice.kind != RESTORED and unpaid_cents <= 0
-    targets = () if moot else customer_and(operator, notice.recipient)
-    outbox.tell(transaction, rules.alert(notice, invoice, unpaid_cents), targets, now_ms)
+    alert = rules.alert(notice, invoice, unpaid_cents)
+    if moot:
+        outbox.keep(transaction, alert, now_ms)
+    else:
+        outbox.tell(transaction, alert, customer_and(operator, notice.recipient), now_ms)
     return True

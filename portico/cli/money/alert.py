@@ -11,7 +11,6 @@ from portico.app import CannotStart
 from portico.app.watching import alerts_of, operator_targets
 from portico.billing.alerts import outbox, thresholds
 from portico.billing.alerts.model import Alert, AlertRules
-from portico.billing.alerts.rules import SecretInvalid, secret_bytes, secret_of, secret_text
 from portico.cli.output import Exit, console, say_json, say_table, stop
 from portico.cli.place import database_of, settings_for
 from portico.cli.words import moment
@@ -19,6 +18,7 @@ from portico.db.transaction import Transaction
 from portico.kit import egress
 from portico.kit.clock import SystemClock
 from portico.kit.ids import new_id
+from portico.webhooks.rules import SecretInvalid, secret_bytes, secret_of, secret_text
 
 app = App(name="alert", help="Who is told when a budget nears its end, and what became of it.")
 

@@ -16,7 +16,12 @@ import pytest
 from portico.billing.alerts.mail import NO_SERVER, Mails, MailServer
 from portico.billing.alerts.model import Alert, Channel, Outcome, Target
 from portico.billing.alerts.outbox import Told, tell, told
-from portico.billing.alerts.rules import (
+from portico.billing.alerts.service import Alerts
+from portico.billing.alerts.store import LEASE_MS, note, take_due
+from portico.billing.alerts.webhook import NO_SECRET, Webhooks
+from portico.db.database import Database
+from portico.db.transaction import Transaction
+from portico.webhooks.rules import (
     ATTEMPTS_MAX,
     SecretInvalid,
     secret_bytes,
@@ -25,11 +30,6 @@ from portico.billing.alerts.rules import (
     signature,
     wait_ms,
 )
-from portico.billing.alerts.service import Alerts
-from portico.billing.alerts.store import LEASE_MS, note, take_due
-from portico.billing.alerts.webhook import NO_SECRET, Webhooks
-from portico.db.database import Database
-from portico.db.transaction import Transaction
 from tests.billing.alerts.inbox import Clock, hook, mailbox
 from tests.billing.books import NOW_MS
 
@@ -111,6 +111,19 @@ async def test_an_organisation_gets_its_own_secret(scene: Scene) -> None:
     ]
 
 
+async def test_what_concerns_an_organisation_goes_to_the_operator_under_the_operators_secret(
+    scene: Scene,
+) -> None:
+    """Who checks what arrives at his own address has one secret, not one for each customer."""
+    async with hook() as there:
+        scene.tell(Target("webhook", there.url), organisation_id="org_1")
+        webhooks = Webhooks(
+            secret_bytes(SECRET), scene.clock, operator_url=there.url, private_allowed=True
+        )
+        await Alerts(scene.database, scene.clock, {"webhook": webhooks}, (), 1.0).deliver()
+    assert there.posts[0].is_signed_with(SECRET)
+
+
 async def test_it_is_tried_again_later_and_later_under_the_same_id(scene: Scene) -> None:
     async with hook() as there:
         there.answers = [
@@ -124,7 +137,7 @@ async def test_it_is_tried_again_later_and_later_under_the_same_id(scene: Scene)
         alerts = scene.alerts()
         for attempts in (1, 2, 3, 4):
             assert await alerts.deliver() == 1
-            scene.clock.now_ms += wait_ms(attempts) - 1
+            scene.clock.now_ms += wait_ms(attempts, scene.told()[0].delivery_id) - 1
             assert await alerts.deliver() == 0, "not before it is due"
             scene.clock.now_ms += 1
         assert await alerts.deliver() == 1
@@ -141,10 +154,11 @@ async def test_it_is_tried_again_later_and_later_under_the_same_id(scene: Scene)
 
 
 def test_waits_grow_and_end() -> None:
-    waits = [wait_ms(attempts) for attempts in range(1, ATTEMPTS_MAX)]
-    assert waits == sorted(waits)
-    assert waits[0] == 10_000
+    waits = [wait_ms(attempts, "msg_1") for attempts in range(1, ATTEMPTS_MAX)]
+    assert waits[:10] == sorted(waits[:10])
+    assert 10_000 <= waits[0] <= 12_500
     assert 2.5 * 86_400_000 < sum(waits) < 4 * 86_400_000
+    assert len({wait_ms(1, f"msg_{n}") for n in range(9)}) == 9, "not all at one moment"
 
 
 async def test_it_is_given_up_in_the_end(scene: Scene) -> None:
@@ -153,7 +167,7 @@ async def test_it_is_given_up_in_the_end(scene: Scene) -> None:
     tries = 0
     while await alerts.deliver():
         tries += 1
-        scene.clock.now_ms += 6 * 3_600_000
+        scene.clock.now_ms += 8 * 3_600_000
     assert (tries, scene.told()[0].state) == (ATTEMPTS_MAX, "given_up")
 
 
@@ -232,9 +246,9 @@ def test_a_late_word_about_a_delivery_changes_only_the_log(scene: Scene, late: O
     (slow,) = do(lambda t: take_due(t, NOW_MS))
     assert do(lambda t: take_due(t, NOW_MS + LEASE_MS - 1)) == []
     (fast,) = do(lambda t: take_due(t, NOW_MS + LEASE_MS))
-    do(lambda t: note(t, [(fast, Outcome(True, "yes"))], NOW_MS + LEASE_MS))
+    do(lambda t: note(t, fast, Outcome(True, "yes"), NOW_MS + LEASE_MS))
     before = scene.database.read(lambda c: Transaction(c).rows("SELECT * FROM delivery"))
-    do(lambda t: note(t, [(slow, late)], NOW_MS + 2 * LEASE_MS))
+    do(lambda t: note(t, slow, late, NOW_MS + 2 * LEASE_MS))
     assert scene.database.read(lambda c: Transaction(c).rows("SELECT * FROM delivery")) == before
     assert (slow.number, fast.number, len(scene.log())) == (1, 2, 2)
 
@@ -245,7 +259,7 @@ def test_what_was_delivered_is_not_taken_again(scene: Scene) -> None:
 
     scene.tell(Target("webhook", "https://one.example/"), subject="1")
     (one,) = do(lambda t: take_due(t, NOW_MS))
-    do(lambda t: note(t, [(one, Outcome(True, "yes"))], NOW_MS))
+    do(lambda t: note(t, one, Outcome(True, "yes"), NOW_MS))
     scene.tell(Target("webhook", "https://other.example/"), subject="2")
     due = do(lambda t: take_due(t, NOW_MS + 2 * LEASE_MS))
     assert [each.target for each in due] == ["https://other.example/"]
@@ -305,7 +319,7 @@ async def test_a_mail_that_is_refused_for_now_is_sent_again_as_the_same(scene: S
         await alerts.deliver()
         assert scene.told()[0].state == "waiting"
         there.refuses = ""
-        scene.clock.now_ms += wait_ms(1)
+        scene.clock.now_ms += wait_ms(1, scene.told()[0].delivery_id)
         await alerts.deliver()
     assert [outcome for _, outcome in scene.log()] == [
         "refused: 450 b'later'",
@@ -336,7 +350,7 @@ def test_an_alert_for_nobody_is_still_seen(scene: Scene) -> None:
 def test_the_signature_is_that_of_standard_webhooks() -> None:
     """The example of its reference libraries."""
     made = signature(
-        secret_bytes(SECRET),
+        [secret_bytes(SECRET)],
         "msg_p5jXN8AQM9LWM0D4loKWxJek",
         1614265330,
         b'{"test": 2432232314}',

@@ -1,0 +1,81 @@
+"""The outbox: an event and its deliveries are written together; a server brings them until they
+arrive."""
+
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+
+import msgspec
+
+from portico.db.tables import delivery
+from portico.db.transaction import Row, Transaction
+from portico.kit.ids import new_id
+from portico.webhooks import store
+from portico.webhooks.model import Event, Target
+from portico.webhooks.rules import OF_ACTIONS, wants
+
+
+def put(transaction: Transaction, event: Event, targets: Collection[Target], now_ms: int) -> bool:
+    """To `targets`, and to every endpoint of the organisation that wants it.
+
+    False where somebody was told about that subject before.
+    """
+    return _put(transaction, event, (*targets, *_endpoints(transaction, event)), now_ms)
+
+
+def keep(transaction: Transaction, event: Event, now_ms: int) -> None:
+    """Nobody is told; it stands there to be seen."""
+    _put(transaction, event, (), now_ms)
+
+
+def happened(
+    transaction: Transaction,
+    action: str,
+    organisation_id: str,
+    target: str,
+    details: Mapping[str, object],
+    now_ms: int,
+) -> None:
+    """Tell those who want to know of something that stands in the audit log; of most, nobody does."""
+    known = OF_ACTIONS.get(action)
+    if known is None:
+        return
+    kind, says = known
+    data: dict[str, object] = {"organisation_id": organisation_id, "id": target}
+    data.update({name: details[name] for name in ("project_id", "reason") if details.get(name)})
+    project_id = str(data.get("project_id", ""))
+    event = Event(
+        kind, new_id("event"), organisation_id, says.format(target=target), data, project_id
+    )
+    targets = _endpoints(transaction, event)
+    if targets:
+        _put(transaction, event, targets, now_ms)
+
+
+def _put(transaction: Transaction, event: Event, targets: Collection[Target], now_ms: int) -> bool:
+    body = msgspec.json.encode(
+        {
+            "type": event.kind,
+            "timestamp": f"{datetime.fromtimestamp(now_ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "data": {"says": event.says, **event.data},
+        }
+    ).decode()
+    made = transaction.rows(
+        "INSERT INTO alert (id, kind, subject, organisation_id, body, created_at_ms) "
+        "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (subject) DO NOTHING RETURNING id",
+        (new_id("alert"), event.kind, event.subject, event.organisation_id, body, now_ms),
+    )
+    if not made:
+        return False
+    rows: list[Row] = [
+        (new_id("msg"), made[0][0], each.channel, each.address, "waiting", 0, now_ms, None)
+        for each in dict.fromkeys(targets)
+    ]
+    transaction.insert(delivery, rows)
+    return True
+
+
+def _endpoints(transaction: Transaction, event: Event) -> list[Target]:
+    if not event.organisation_id:
+        return []
+    known = store.endpoints(transaction.connection, event.organisation_id)
+    return [Target("webhook", each.id) for each in known if wants(each, event)]
