@@ -71,6 +71,14 @@ def says(*pieces: bytes) -> Script:
 
 def fund(database: Database, nano: int = FUNDS_NANO) -> None:
     def write(transaction: Transaction) -> None:
+        transaction.run(
+            "INSERT INTO organisation (id, name, created_at_ms) VALUES ('org_1', 'One', 1)"
+        )
+        transaction.each(
+            "INSERT INTO project (id, organisation_id, name, created_at_ms) "
+            "VALUES (?, 'org_1', ?, 1)",
+            [(project, project) for project in PROJECTS.values()],
+        )
         ledger.prepare(transaction, 1)
         ledger.open_account(transaction, ledger.prepaid("org_1", 1))
         clearing = Account("cash_clearing:x", "cash_clearing", "", 0, 0, None, 0, None, 1)
