@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from portico.admin.desk import ROOT
@@ -106,6 +107,32 @@ async def test_a_list_shows_only_what_may_be_read(tmp_path: Path) -> None:
                     if foreign and any(id in text for id in target.ids.values()):
                         leaks.append(f"{way} shows {who.name} something of {target.relation}")
     assert leaks == []
+
+
+async def test_no_change_binds_what_it_does_not_declare(tmp_path: Path) -> None:
+    """Every PATCH, with every member that its object shows and some that it does not."""
+    acme = site(tmp_path)
+    all = world(acme)
+    target, secret = all.target("own"), all.people[0].secret
+    probed = 0
+    async with office(acme, rehearsing=True) as desk:
+        for operation in operations():
+            if operation.method != "PATCH" or operation.body is None:
+                continue
+            cell = TABLE["PATCH", operation.path]
+            path = operation.path.replace("{id}", target.ids[cell.id]) + filled(cell.query, target)
+            declared = {each.encode_name for each in msgspec.structs.fields(operation.body)}
+            plain = (await desk.ask("PATCH", path, secret, cell.body)).json
+            hostile = dict.fromkeys(({*plain} | HOSTILE) - declared, "hacked")
+            answer = await desk.ask("PATCH", path, secret, {**hostile, **cell.body})
+            assert answer.json == plain, operation.path
+            said = answer.headers["portico-warnings"]
+            assert "unknown_field" in said
+            probed += len(hostile)
+    assert probed > 50
+
+
+HOSTILE = {"is_admin", "digest", "pepper_id", "organisation_id", "owner_id", "project_id", "kind"}
 
 
 def test_every_route_stands_in_the_table_with_its_scope() -> None:
