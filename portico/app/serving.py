@@ -152,14 +152,15 @@ async def _opened_books(
 
 
 @contextmanager
-def _listening(host: str, port: int) -> Iterator[socket.socket]:
+def _listening(host: str, port: int, choose: str = "--port") -> Iterator[socket.socket]:
+    """choose: where another port is said.  Raises: CannotStart."""
     try:
         listening = bind(host, port)
     except OSError as error:
         raise CannotStart(
             "port",
             f"cannot listen on {host}:{port}: {error.strerror or error}.",
-            "Choose another port with --port, or stop what uses this one.",
+            f"Choose another port with {choose}, or stop what uses this one.",
         ) from error
     with listening:
         yield listening
@@ -172,7 +173,8 @@ def _own_door(
     if admin.edge is None:
         return []
     host = settings.admin.host or settings.server.host
-    return [(admin.edge, stack.enter_context(_listening(host, settings.admin.port)))]
+    listening = _listening(host, settings.admin.port, "`admin.port`")
+    return [(admin.edge, stack.enter_context(listening))]
 
 
 async def _serve(

@@ -18,7 +18,7 @@ from portico.admin.desk import Desk
 from portico.admin.routes import routes
 from portico.callers.rules import new_key
 from tests.door.test_openapi import DOCUMENT
-from tests.whole.conftest import Served
+from tests.whole.conftest import Served, portico
 from tests.whole.test_openapi import at_every_edge
 
 NOBODY: Any = None
@@ -59,6 +59,17 @@ def test_it_has_a_port_of_its_own_where_that_is_set(
     assert status(f"{at_api}/v1/models", served.api_key) == 200
     assert status(f"{at_api}/v1/models", key) == 401
     assert served.stop() == 0
+
+
+def test_a_port_that_is_taken_stops_the_start_and_says_which(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        config = tmp_path / "portico.toml"
+        config.write_text(f"[admin]\nport = {taken.getsockname()[1]}\n")
+        done = portico("serve", "--port", "0", "--data-dir", str(tmp_path), "--config", str(config))
+    assert done.returncode == 3
+    assert "`admin.port`" in done.stderr
 
 
 def test_it_is_nowhere_where_it_is_turned_off(serve: Callable[..., Served]) -> None:
