@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from portico import errors
 from portico.accounts.actors.model import Errand, Rights
+from portico.accounts.actors.roles import MAKES_OWNERS
 from portico.accounts.admin_keys.last_use import LastUse
 from portico.accounts.admin_keys.service import rights_of
 from portico.admin.operation import Ask, Operation, Secrets, Told
@@ -105,10 +106,31 @@ class Desk:
         self._last_use.note(by.actor.credential_id)
         raw = await body_of(exchange, _BODY_BYTES_MAX, compression=self._compression)
         body, ignored = _read_body(operation, raw)
-        answer = await self._change(
-            operation, exchange, raw, find, lambda connection, by: run(connection, by, body)
-        )
+        try:
+            answer = await self._change(
+                operation, exchange, raw, find, lambda connection, by: run(connection, by, body)
+            )
+        except errors.Refusal as refusal:
+            if refusal.code == errors.RIGHTS_EXCEEDED.code or refusal.value == MAKES_OWNERS:
+                await self._note_reach(operation, by, rest, refusal)
+            raise
         _answer(exchange, answer, ignored)
+
+    async def _note_reach(
+        self, operation: Operation, by: Rights, rest: str, refusal: errors.Refusal
+    ) -> None:
+        """Somebody wanted to give what he has not got: that stays, though nothing else does."""
+        told = {
+            "asked": f"{operation.method} {operation.path}",
+            "code": refusal.code,
+            "value": refusal.value,
+        }
+
+        def note(connection: Connection) -> None:
+            errand = Errand(connection, by, self._clock)
+            errand.note(by.organisation_id or "", "rights.refuse", rest, after=told)
+
+        await self._writer.run(note)
 
     def _finder(self, scope: str, exchange: Exchange) -> Callable[[Connection], Rights]:
         """What whoever asks may do at the moment he is looked for; `scope` at least.

@@ -8,6 +8,7 @@ from typing import Final
 
 from portico.callers.scopes import KEY_SCOPES
 
+MAKES_OWNERS: Final = "owners:write"
 PROJECT_SCOPES: Final = KEY_SCOPES | {
     "projects:read",
     "projects:write",
@@ -30,7 +31,7 @@ ORGANISATION_SCOPES: Final = PROJECT_SCOPES | {
     "organisation:write",
     "roles:read",
     "roles:write",
-    "owners:write",
+    MAKES_OWNERS,
     "audit:read",
     "admin_keys:read",
     "admin_keys:write",
