@@ -7,9 +7,12 @@ nothing.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from portico import errors
 from portico.callers import store
@@ -21,6 +24,7 @@ Write = Callable[[Callable[[Connection], None]], Awaitable[Any]]
 _EVERY_S = 60.0
 _MINUTE_MS = 60_000
 _NOTED_MAX = 100_000
+_WRITTEN_AT_ONCE = 1_000
 log = logging.getLogger(__name__)
 
 
@@ -37,12 +41,18 @@ class LastUse:
             self._noted[credential_id] = self._clock.wall_ms() // _MINUTE_MS * _MINUTE_MS
 
     async def flush(self) -> None:
-        """Write what was noted.  Raises: Refusal: storage_unavailable; it stays noted then."""
+        """Write what was noted, some at a time: requests wait for the commits they share with it.
+
+        Raises: Refusal: storage_unavailable; what was not written stays noted then.
+        sqlalchemy.exc.SQLAlchemyError; what could not be written is forgotten.
+        """
         noted, self._noted = self._noted, {}
-        if not noted:
-            return
         try:
-            await self._write(lambda connection: store.note_use(connection, noted))
+            while noted:
+                some = dict(islice(noted.items(), _WRITTEN_AT_ONCE))
+                await self._write(partial(store.note_use, used=some))
+                for credential_id in some:
+                    del noted[credential_id]
         except errors.Refusal:
             self._noted = {**noted, **self._noted}
             raise
@@ -55,3 +65,5 @@ class LastUse:
                 await self.flush()
             except errors.Refusal as refusal:
                 log.warning("the last use of keys is written later: %s", refusal.message)
+            except SQLAlchemyError as error:  # nothing to end the server for
+                log.warning("the last use of keys could not be written: %s", error)

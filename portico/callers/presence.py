@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Collection
 from functools import partial
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from portico.callers import store
 from portico.db.readers import Readers
@@ -53,7 +53,7 @@ class Presence:
     async def look(self) -> int:
         """Cut off whoever was served for a key that has ended; how many requests that were.
 
-        Raises: sqlalchemy.exc.DBAPIError.
+        Raises: sqlalchemy.exc.SQLAlchemyError.
         """
         ids = list(self._here)
         cut = 0
@@ -74,7 +74,7 @@ class Presence:
             await asyncio.sleep(_EVERY_S)
             try:
                 cut = await self.look()
-            except DBAPIError as error:
+            except SQLAlchemyError as error:
                 log.warning("keys in use could not be checked: %s", error)
                 continue
             if cut:

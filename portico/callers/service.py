@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from portico import errors
 from portico.callers import store
@@ -119,7 +119,7 @@ class Callers:
         asked_s = self._clock.monotonic_s()
         try:
             known = await asyncio.shield(self._looking[credential])
-        except DBAPIError as error:
+        except SQLAlchemyError as error:
             raise errors.STORAGE_UNAVAILABLE(
                 "API keys cannot be looked up now.", retry_after_ms=2_000
             ) from error

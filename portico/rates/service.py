@@ -9,7 +9,7 @@ import asyncio
 import logging
 from functools import lru_cache
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from portico.callers.model import Caller
 from portico.canon.usage import Meters
@@ -91,7 +91,7 @@ class Rates:
         """Take in what is stored now.  Where the database cannot say, the last rules stay."""
         try:
             rules = await self._readers.run(store.rules)
-        except DBAPIError:
+        except SQLAlchemyError:
             log.warning("limits cannot be read now; those known stay in force")
             return
         if rules != self._rules:

@@ -62,6 +62,49 @@ def test_a_stream_is_cut_when_its_key_ends(
     assert ask(served, key["api_key"], body=chat())[0] == 401
 
 
+ENDLESS_WORDS = "[[sim tokens=100000 delay_ms=50]]"
+LATE = "[[sim first_ms=60000]]"
+GEMINI = "/v1beta/models/sim-slow:streamGenerateContent"
+PATHS: dict[str, Callable[[str], dict[str, Any]]] = {
+    "/v1/chat/completions": lambda words: {"messages": question(words), "stream": True},
+    "/v1/completions": lambda words: {"prompt": words, "stream": True, "max_tokens": 100_000},
+    "/v1/responses": lambda words: {"input": words, "stream": True},
+    "/v1/messages": lambda words: {
+        "messages": question(words),
+        "stream": True,
+        "max_tokens": 100_000,
+    },
+    f"{GEMINI}?alt=sse": lambda words: {"contents": [{"parts": [{"text": words}]}]},
+    GEMINI: lambda words: {"contents": [{"parts": [{"text": words}]}]},
+}
+
+
+def test_every_dialect_is_told_in_its_own_way_that_the_key_has_ended(served: Served) -> None:
+    """Streams that run, and requests that wait for a first word."""
+    key = make(served)
+    one = replace(served, api_key=key["api_key"])
+    running, waiting = {}, {}
+    for path, body in PATHS.items():
+        for wires, words in ((running, ENDLESS_WORDS), (waiting, LATE)):
+            asked = {"model": "sim-slow", **body(words)}
+            if wires is waiting:
+                asked.pop("stream", None)
+            wires[path] = Wire(one).post(path, json.dumps(asked).encode())
+    for wire in running.values():
+        wire.read_until(b"\r\n\r\n")
+        wire.read_until(b"\r\n", wire.received.count(b"\r\n") + 6)
+    served.cli("key", "revoke", key["id"])
+    for path, wire in running.items():
+        told = wire.read_until(b"0\r\n\r\n")
+        assert b"This API key has ended while the answer was made." in told, path
+        code = b"UNAUTHENTICATED" if path.startswith(GEMINI) else b"api_key_revoked"
+        assert code in told, (path, told[-500:])
+    for path, wire in waiting.items():
+        assert b"This API key has ended" in wire.read_until(b"has ended while"), path
+    records = served.cli("usage", "--list", "12")["records"]
+    assert {record["outcome"] for record in records} == {"revoked"}
+
+
 def test_a_key_does_what_its_scopes_say_and_nothing_else(served: Served) -> None:
     key = make(served, "--scopes", "models:read,usage:read")["api_key"]
     assert ask(served, key, "/v1/models")[0] == 200
