@@ -9,7 +9,7 @@ from portico.db import schema
 from portico.db.database import Database
 from portico.db.migrations import HEAD
 from portico.db.spool import FILE_NAME, REJECTED_NAME, rows_in
-from portico.db.tables import APPEND_ONLY
+from portico.db.tables import APPEND_ONLY, metadata
 
 _TRIGGERS = {
     "sqlite": "SELECT tbl_name FROM sqlite_master WHERE type = 'trigger'",
@@ -17,6 +17,11 @@ _TRIGGERS = {
     "WHERE NOT tgisinternal AND tgenabled <> 'D'",
 }
 _TRIGGERS_PER_TABLE = 2
+_ROLE = "SELECT rolname, rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
+_WALLS = (
+    "SELECT relname FROM pg_class JOIN pg_policy ON polrelid = pg_class.oid "
+    "WHERE relrowsecurity AND relforcerowsecurity"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,8 @@ def examine(database: Database) -> list[Finding]:
         found.append(database.read(_integrity))
     if found[0].ok:
         found.append(_guards(database))
+        if database.backend.keeps_tenants_apart:
+            found.append(walls(database))
     return [*found, _waiting(database.data_dir), _rejected(database.data_dir)]
 
 
@@ -69,6 +76,37 @@ def _guards(database: Database) -> Finding:
             "Somebody removed triggers: find out who, compare with a backup.",
         )
     return Finding("guards", True, "recorded money cannot be changed or deleted")
+
+
+def walls(database: Database) -> Finding:
+    """Of PostgreSQL: whether it shows an organisation the rows of others.  Raises: DBAPIError."""
+    role, bypasses = database.read(lambda c: tuple(c.exec_driver_sql(_ROLE).one()))
+    if bypasses:
+        return Finding(
+            "walls",
+            False,
+            f"row-level security does not count for the role {role}",
+            f"ALTER ROLE {role} NOSUPERUSER NOBYPASSRLS; docs/guides/postgresql.md says how to "
+            "make one.",
+        )
+    walled = set(database.read(lambda c: c.exec_driver_sql(_WALLS).scalars().all()))
+    bare = sorted(_of_tenants() - walled)
+    if bare:
+        return Finding(
+            "walls",
+            False,
+            f"nothing hides the rows of others in {', '.join(bare)}",
+            "Somebody removed policies: find out who, compare with a backup.",
+        )
+    return Finding("walls", True, "each organisation is shown its own rows only")
+
+
+def _of_tenants() -> set[str]:
+    return {
+        name
+        for name, table in metadata.tables.items()
+        if name == "organisation" or {"organisation_id", "project_id"} & set(table.c.keys())
+    }
 
 
 def _waiting(data_dir: Path) -> Finding:

@@ -56,7 +56,7 @@ def test_a_hold_that_outlives_its_time_is_found(books: Books) -> None:
 def _lift(transaction: Transaction, table: str) -> None:
     """Take the triggers away that keep a table as it is."""
     if transaction.dialect == "postgresql":
-        transaction.run(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
+        transaction.run(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         return
     for (name,) in transaction.rows(
         "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?", (table,)

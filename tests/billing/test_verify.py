@@ -86,7 +86,13 @@ def lift(transaction: Transaction, *tables: str) -> None:
     """Take away whatever keeps rows as they are; the transaction is undone."""
     if transaction.dialect == "postgresql":
         for table in tables:
-            transaction.run(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
+            transaction.run(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+        for name, of, to in transaction.rows(
+            "SELECT conname, CAST(conrelid::regclass AS text), CAST(confrelid::regclass AS text) "
+            "FROM pg_constraint WHERE contype = 'f'"
+        ):
+            if of in tables or to in tables:
+                transaction.run(f"ALTER TABLE {of} DROP CONSTRAINT {name}")
         return
     transaction.run("PRAGMA defer_foreign_keys = ON")
     for name, table in transaction.rows(

@@ -23,7 +23,8 @@ _ROLE = "portico"
 _SHAPE = (
     "SELECT (SELECT count(*) FROM pg_class), (SELECT count(*) FROM pg_proc), "
     "(SELECT string_agg(tgenabled::text, '' ORDER BY oid) FROM pg_trigger), "
-    "(SELECT min(version_num) FROM alembic_version)"
+    "(SELECT min(version_num) FROM alembic_version), (SELECT count(*) FROM pg_policy), "
+    "(SELECT count(*) FROM pg_class WHERE relrowsecurity AND relforcerowsecurity)"
 )
 # Past the triggers of the append-only tables; deleting few rows is cheaper than truncating.
 _WIPE = "SET session_replication_role = replica; " + "; ".join(

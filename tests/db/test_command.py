@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from portico.cli.doctor import checks
+from portico.db.check import walls
 from portico.db.database import Database, open_database
 from portico.db.migrations import HEAD
 from portico.db.spool import REJECTED_NAME, Spool
+from portico.settings import Settings, serving
 from tests.db.databases import PostgresServer
 from tests.warm.commands import Command, run, start
 
@@ -77,6 +80,45 @@ def test_check_sees_missing_guards_and_refused_rows(database: Database, database
     assert "entry" in found["guards"]["says"]
     assert "refused 1 rows (usage)" in found["rejected"]["says"]
     assert [name for name, each in found.items() if not each["ok"]] == ["guards", "rejected"]
+
+
+@pytest.mark.parametrize(
+    ("change", "back", "says"),
+    [
+        ("ALTER ROLE portico BYPASSRLS", "ALTER ROLE portico NOBYPASSRLS", "does not count"),
+        ("DROP POLICY tenant ON api_key", "", "api_key"),
+        ("ALTER TABLE hold NO FORCE ROW LEVEL SECURITY", "", "hold"),
+        ("ALTER TABLE project DISABLE ROW LEVEL SECURITY", "", "project"),
+    ],
+)
+def test_check_and_doctor_see_missing_walls(
+    postgres: PostgresServer,
+    postgres_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: str,
+    back: str,
+    says: str,
+) -> None:
+    database = open_database(tmp_path, postgres_url)
+    assert walls(database).ok
+    if back:
+        postgres.do(change)
+    else:
+        database.write(lambda c: c.exec_driver_sql(change))
+    try:
+        found = walls(database)
+        settings = Settings(
+            server=serving.Server(data_dir=str(tmp_path)), database=serving.Database(postgres_url)
+        )
+        (told,) = [each for each in checks.examine(settings) if each.name == "database"]
+    finally:
+        if back:
+            postgres.do(back)
+    assert (found.ok, told.ok) == (False, False)
+    assert says in found.says
+    assert found.says in told.says
+    assert found.fix
 
 
 def test_check_sees_a_damaged_file(tmp_path: Path) -> None:

@@ -13,6 +13,11 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from sqlalchemy.exc import SQLAlchemyError
+
+from portico.db.backends.base import Unusable
+from portico.db.check import walls
+from portico.db.database import connect_database
 from portico.db.lock import running_server
 from portico.engines.embedded.wheel import probe_wheel
 from portico.settings import Settings
@@ -121,6 +126,8 @@ def _data_dir(settings: Settings) -> Check:
 
 
 def _database(settings: Settings) -> Check:
+    if settings.database.url:
+        return _shared_database(settings)
     path = Path(settings.server.data_dir) / "portico.db"
     if not path.exists():
         return Check("database", True, f"SQLite {sqlite3.sqlite_version}, no database yet")
@@ -138,6 +145,18 @@ def _database(settings: Settings) -> Check:
         f"SQLite {sqlite3.sqlite_version}, {path.name}: {verdict}",
         "Stop Portico and restore the file from a backup.",
     )
+
+
+def _shared_database(settings: Settings) -> Check:
+    """PostgreSQL: that it answers, and keeps tenants apart."""
+    try:
+        database = connect_database(Path(settings.server.data_dir), settings.database.url)
+        found = walls(database)
+    except (Unusable, OSError, SQLAlchemyError) as error:
+        says = getattr(error, "orig", None) or error
+        fix = "Check database.url, and that PostgreSQL runs and lets this user in."
+        return Check("database", False, f"PostgreSQL: {says}", fix)
+    return Check("database", found.ok, f"{database.place}: {found.says}", found.fix)
 
 
 def _disk(settings: Settings) -> Check:

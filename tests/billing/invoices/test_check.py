@@ -47,7 +47,7 @@ def test_invoices_that_are_right_pass(shop: Shop) -> None:
 def planted(table: str, sql: str) -> Callable[[Transaction], None]:
     def plant(transaction: Transaction) -> None:
         if transaction.dialect == "postgresql":
-            transaction.run(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
+            transaction.run(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         else:
             for (name,) in transaction.rows(
                 "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?", (table,)
