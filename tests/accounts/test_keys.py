@@ -1,9 +1,11 @@
 """Keys are issued once, shown once, and revoked for good."""
 
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from portico.accounts.actors.model import operator
 from portico.accounts.keys.model import KeyChange, KeyWish
@@ -149,12 +151,12 @@ def test_a_new_pepper_is_for_new_keys_and_old_ones_are_still_found(
     new = database.write(lambda c: create_key(operator(c, clock), peppers, KeyWish("new")))
     for issued, pepper in ((first, old[0]), (new, added)):
         digests = tuple(digest(each.secret, issued.secret) for each in peppers)
-        found = database.read(lambda c, digests=digests: find(c, digests))
+        found = database.read(partial(find, digests=digests))
         assert found is not None
         assert found.caller.credential_id == issued.key.id
-        used = database.read(
-            lambda c, key=issued.key: c.exec_driver_sql(
-                f"SELECT pepper_id FROM api_key WHERE id = '{key.id}'"
-            ).scalar()
-        )
-        assert used == pepper.id
+        sql = f"SELECT pepper_id FROM api_key WHERE id = '{issued.key.id}'"
+        assert database.read(partial(_one, sql=sql)) == pepper.id
+
+
+def _one(connection: Connection, sql: str) -> object:
+    return connection.exec_driver_sql(sql).scalar()
