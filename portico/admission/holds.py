@@ -8,8 +8,9 @@ the sweeper: neither costs the customer anything.
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Literal
+
+from msgspec.structs import replace
 
 from portico import errors
 from portico.admission.budgets import Budgets

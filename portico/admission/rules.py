@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from portico import errors
 from portico.ledger.model import Headroom, Short
@@ -74,13 +75,18 @@ def headroom_lines(headroom: Headroom) -> bytes:
     limit = headroom.limit
     if limit is None:
         return lines
-    ends = datetime.fromtimestamp(limit.ends_at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return lines + (
         f"portico-budget: {limit.scope}/{limit.period}\r\n"
         f"portico-budget-limit-nano-usd: {limit.cap_nano}\r\n"
         f"portico-budget-remaining-nano-usd: {headroom.limit_nano}\r\n"
-        f"portico-budget-reset: {ends}\r\n"
+        f"portico-budget-reset: {_rfc_3339(limit.ends_at_ms)}\r\n"
     ).encode("ascii")
+
+
+@lru_cache(maxsize=64)
+def _rfc_3339(at_ms: int) -> str:
+    """Of the few ends that windows have: the day's and the month's."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def short_lines(short: Short) -> bytes:

@@ -1,7 +1,13 @@
-"""Accounts, holds and transactions.  Amounts are whole nano-USD."""
+"""Accounts, holds and transactions.  Amounts are whole nano-USD.
+
+(Structs of msgspec, but for what a transaction changes: each is made for every paid request, and a
+frozen dataclass costs several times as much.)
+"""
 
 from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 Kind = Literal[
     "prepaid",  # paid credit of an organisation; floor 0
@@ -52,8 +58,7 @@ class Account:
         return self.posted_nano - self.held_nano - self.floor_nano
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(msgspec.Struct, frozen=True):
     """One window of a budget that a hold must fit into.
 
     account_id: "limit:<budget id>:<start of the window in ms>"; made by the first hold in it.
@@ -68,8 +73,7 @@ class Limit:
     ends_at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(msgspec.Struct, frozen=True):
     """A hold asked for.  The funding accounts are found by organisation; the limits are named.
 
     amount_nano: the worst case, from 1 to `AMOUNT_MAX_NANO`.
@@ -89,8 +93,7 @@ class Wish:
             raise ValueError(f"{self.request_id}: {self.amount_nano} nano-USD cannot be held.")
 
 
-@dataclass(frozen=True, slots=True)
-class Headroom:
+class Headroom(msgspec.Struct, frozen=True):
     """What is left beside everything that is held.
 
     balance_nano: of the funds; None: no end to them.
@@ -115,8 +118,7 @@ class Held:
     headroom: Headroom | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Short:
+class Short(msgspec.Struct, frozen=True):
     """Why a hold was refused.
 
     limit: the window that is full; None when the funds are short.
@@ -129,8 +131,7 @@ class Short:
     in_flight_nano: int
 
 
-@dataclass(frozen=True, slots=True)
-class Bill:
+class Bill(msgspec.Struct, frozen=True):
     """What a settled request costs, ready for its receipt.
 
     lines: pricing.model.Line objects as JSON.  net_nano: the charge as rated; what is above the
@@ -153,8 +154,7 @@ class Bill:
                 raise ValueError(f"{nano} nano-USD cannot be charged.")
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(msgspec.Struct, frozen=True):
     """The end of a hold.  bill: None voids it, and nothing is charged."""
 
     request_id: str
@@ -162,8 +162,7 @@ class Settlement:
     bill: Bill | None
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(msgspec.Struct, frozen=True):
     """What came of a settlement.  charged_nano + absorbed_nano is what it was rated at."""
 
     charged_nano: int
@@ -175,8 +174,7 @@ class WouldOverdraw(Exception):
     find it.  Whoever began the transaction undoes it: a part of the batch may be written."""
 
 
-@dataclass(frozen=True, slots=True)
-class Posting:
+class Posting(msgspec.Struct, frozen=True):
     """One transaction: an id that is its idempotency key, and entries that sum to zero.
 
     Raises: ValueError.

@@ -3,7 +3,6 @@ be changed without verification saying where."""
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -52,7 +51,7 @@ def books(database: Database) -> Books:
         wishes = [Wish(f"req_{o}", o, 7, (), "{}", DAY_MS) for o in OTHERS]
         ledger.hold(transaction, wishes, NOW_MS, "inst_1")
         bill = Bill("proj", "key", "m", "standard", "completed", LINES, "", 10, 10)
-        nothing = replace(bill, lines="[]", list_nano=0, net_nano=0)
+        nothing = msgspec.structs.replace(bill, lines="[]", list_nano=0, net_nano=0)
         ends = [
             Settlement("req_org_2", "settled", bill),
             Settlement("req_org_3", "settled", nothing),
