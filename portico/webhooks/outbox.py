@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
 import msgspec
+from sqlalchemy import Connection
 
 from portico.db.tables import delivery
 from portico.db.transaction import Row, Transaction
@@ -22,13 +23,15 @@ def put(transaction: Transaction, event: Event, targets: Collection[Target], now
     return _put(transaction, event, (*targets, *_endpoints(transaction, event)), now_ms)
 
 
-def keep(transaction: Transaction, event: Event, now_ms: int) -> None:
-    """Nobody is told; it stands there to be seen."""
-    _put(transaction, event, (), now_ms)
+def put_only(
+    transaction: Transaction, event: Event, targets: Collection[Target], now_ms: int
+) -> bool:
+    """As `put`, but to nobody else; to nobody at all, it still stands there to be seen."""
+    return _put(transaction, event, targets, now_ms)
 
 
 def happened(
-    transaction: Transaction,
+    connection: Connection,
     action: str,
     organisation_id: str,
     target: str,
@@ -39,6 +42,7 @@ def happened(
     known = OF_ACTIONS.get(action)
     if known is None:
         return
+    transaction = Transaction(connection)
     kind, says = known
     data: dict[str, object] = {"organisation_id": organisation_id, "id": target}
     data.update({name: details[name] for name in ("project_id", "reason") if details.get(name)})

@@ -12,6 +12,7 @@ from portico.accounts.actors.roles import INSTALLATION_SCOPES
 from portico.audit import service as audit
 from portico.audit.model import Actor, Details
 from portico.kit.clock import Clock
+from portico.webhooks.outbox import happened
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +82,15 @@ class Errand:
         before: Details | None = None,
         after: Details | None = None,
     ) -> None:
-        """organisation_id: whose chain it stands in; "" for the installation's."""
+        """organisation_id: whose chain it stands in; "" for the installation's.
+
+        Whoever has an endpoint for such things is told.
+        """
         now_ms = self.clock.wall_ms()
         audit.record(
             self.connection, now_ms, self.by.actor, organisation_id, action, target, before, after
         )
+        happened(self.connection, action, organisation_id, target, after or {}, now_ms)
 
 
 def operator(connection: Connection, clock: Clock) -> Errand:

@@ -33,7 +33,7 @@ def tell(transaction: Transaction, wanted: Alert, targets: Collection[Target], n
 
 def keep(transaction: Transaction, wanted: Alert, now_ms: int) -> None:
     """Nobody is told; it stands there to be seen."""
-    outbox.keep(transaction, wanted, now_ms)
+    outbox.put_only(transaction, wanted, (), now_ms)
 
 
 def told(transaction: Transaction, most: int) -> list[Told]:

@@ -1,0 +1,1 @@
+"""Endpoints of organisations: made, changed, tried out; what was sent to them, sent again."""
