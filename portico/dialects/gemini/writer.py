@@ -10,7 +10,7 @@ from portico.canon.prompt import Prompt
 from portico.dialects.gemini.candidates import Candidate
 from portico.dialects.gemini.contents.signatures import Signatures
 from portico.dialects.gemini.usage import usage_of
-from portico.dialects.writing import Running, encode
+from portico.dialects.writing import Kept, encode
 from portico.kit.sse import frame
 
 _BLANK_LINE = b"\n"
@@ -32,7 +32,7 @@ class StreamWriter:
         self._thoughts_shown = prompt.thoughts_shown
         self._candidates: dict[int, Candidate] = {}
         self._choices = prompt.choices
-        self._running = Running()
+        self._running = Kept()
         self._before = b"["
 
     def write(self, delta: Delta) -> bytes:
@@ -88,7 +88,7 @@ class AnswerWriter:
             for index in range(prompt.choices)
         }
         self._thoughts_shown = prompt.thoughts_shown
-        self._running = Running()
+        self._running = Kept()
 
     def write(self, delta: Delta) -> bytes:
         """b"" until the last delta, then the whole body."""

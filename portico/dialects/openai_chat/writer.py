@@ -24,7 +24,7 @@ from portico.canon.delta import (
 from portico.canon.prompt import Prompt
 from portico.dialects.openai_chat.chunked import ChunkedStream
 from portico.dialects.openai_chat.usage import usage_of
-from portico.dialects.writing import Running, encode
+from portico.dialects.writing import Kept, encode
 
 _SAYS: dict[FinishReason, str] = {
     "stop_sequence": "stop",
@@ -195,7 +195,7 @@ class AnswerWriter(msgspec.Struct):
     _request_id: str
     _created_s: int
     _choices: dict[int, _Choice] = {}
-    _running: Running | None = None
+    _running: Kept | None = None
 
     def write(self, delta: Delta) -> bytes:
         """b"" until the last delta, then the whole body."""
@@ -203,7 +203,7 @@ class AnswerWriter(msgspec.Struct):
             return delta.raw
         if self._running is None:  # most answers come as bytes, and need none of this
             self._choices = {index: _Choice() for index in range(self._prompt.choices)}
-            self._running = Running()
+            self._running = Kept()
         self._running.count(delta)
         for event in delta.events:
             self._choices.setdefault(event.choice, _Choice()).add(event)

@@ -12,7 +12,7 @@ from portico.canon.prompt import Prompt
 from portico.dialects.openai_chat.chunked import ChunkedStream
 from portico.dialects.openai_chat.usage import usage_of
 from portico.dialects.openai_completions.parse import prompts_of, read
-from portico.dialects.writing import Running, encode
+from portico.dialects.writing import Kept, encode
 
 _SAYS: dict[FinishReason, str] = {
     "length": "length",
@@ -150,7 +150,7 @@ class AnswerWriter:
         self._prompt = prompt
         self._start = _start(prompt, request_id, created_s)
         self._saying = Saying(prompt)
-        self._running = Running()
+        self._running = Kept()
 
     def write(self, delta: Delta) -> bytes:
         if delta.raw:

@@ -21,6 +21,7 @@ from portico.dialects.openai_chat.failures import BrokenAnswer, malformed
 from portico.dialects.openai_chat.repair import RepairReader
 from portico.dialects.openai_chat.translation import CUSTOM_INPUT
 from portico.dialects.openai_completions.upstream import as_chat_chunk
+from portico.dialects.writing import KEPT_CHARACTERS_MAX, size_of
 from portico.kit.sse import EventReader, EventTooLarge, frame
 
 _DONE = b"[DONE]"
@@ -105,8 +106,10 @@ class Unwrapping:
     def __init__(self, custom: frozenset[str]) -> None:
         self._custom = custom
         self._open: dict[tuple[int, int], list[str]] = {}
+        self._room = KEPT_CHARACTERS_MAX
 
     def pass_on(self, events: Iterable[Event]) -> Iterator[Event]:
+        """Raises: BrokenAnswer."""
         for event in events:
             match event:
                 case ToolCallBegan() if event.name in self._custom:
@@ -114,6 +117,9 @@ class Unwrapping:
                     self._open[event.choice, event.index] = []
                     yield replace(event, custom=True)
                 case ToolArguments() if (event.choice, event.index) in self._open:
+                    self._room -= size_of(event)
+                    if self._room < 0:
+                        raise malformed(f"arguments over {KEPT_CHARACTERS_MAX} characters")
                     self._open[event.choice, event.index].append(event.json)
                 case ToolCallBegan() | Finished():
                     yield from self._close(event.choice)

@@ -12,7 +12,7 @@ from portico.canon.prompt import Prompt
 from portico.dialects.anthropic_messages.answers.blocks import Blocks, Piece
 from portico.dialects.anthropic_messages.answers.usage import totals_of, usage_of
 from portico.dialects.anthropic_messages.signatures import Signatures
-from portico.dialects.writing import Running, encode
+from portico.dialects.writing import Kept, encode
 
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 INVALID_JSON = "INVALID_JSON"
@@ -85,7 +85,7 @@ class StreamWriter:
         self._request_id = request_id
         self._events = _Events()
         self._blocks = Blocks(prompt, request_id, signatures, self._events)
-        self._running = Running()
+        self._running = Kept()
         self._begun = False
         self._relayed_open = 0
         """Blocks an engine's own bytes have opened and not closed."""
@@ -182,7 +182,7 @@ class AnswerWriter:
         self._request_id = request_id
         self._whole = _Whole()
         self._blocks = Blocks(prompt, request_id, signatures, self._whole)
-        self._running = Running()
+        self._running = Kept()
 
     def write(self, delta: Delta) -> bytes:
         """b"" until the last delta, then the whole body."""

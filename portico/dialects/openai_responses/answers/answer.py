@@ -27,7 +27,7 @@ from portico.dialects.openai_responses.answers.output import (
 from portico.dialects.openai_responses.answers.terms import terms_of
 from portico.dialects.openai_responses.opening import Seals, sealed_thought
 from portico.dialects.openai_responses.usage import usage_of
-from portico.dialects.writing import Running
+from portico.dialects.writing import Kept
 from portico.errors import Refusal
 
 _INCOMPLETE = {
@@ -51,7 +51,7 @@ class Answer:
         self._id = request_id.removeprefix("req_")
         self._created_s = created_s
         self._seals = seals
-        self._running = Running()
+        self._running = Kept()
         self._item: OutputItem | None = None
         self._call: int | None = None
         """The engine's index of the call that is open."""
