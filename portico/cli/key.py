@@ -1,6 +1,5 @@
 """`portico key`: create, list and revoke API keys."""
 
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +21,7 @@ from portico.callers.scopes import KEY_SCOPES
 from portico.canon.prompt import Compatibility
 from portico.cli.output import Exit, console, refusals, say_json, say_table, stop
 from portico.cli.place import database_of, settings_for
+from portico.cli.tenants.errands import duration_ms
 from portico.kit.clock import SystemClock
 from portico.settings import Settings
 
@@ -56,7 +56,6 @@ Networks = Annotated[
     tuple[str, ...] | None,
     listed("Where it may come from, such as 203.0.113.0/24, with commas.  Left out: anywhere."),
 ]
-_UNITS_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
 @app.command
@@ -86,7 +85,9 @@ def create(
     settings = settings_for(None, server={"data_dir": data_dir})
     database = database_of(settings)
     clock = SystemClock()
-    expires_at_ms = None if expires_in is None else clock.wall_ms() + duration_ms(expires_in)
+    expires_at_ms = (
+        None if expires_in is None else clock.wall_ms() + duration_ms(expires_in, "--expires-in")
+    )
     concurrency = settings.queue.key_concurrency if concurrency is None else concurrency
     if concurrency < 1:
         stop(Exit.USAGE, f"--concurrency is {concurrency}; it must be at least 1.")
@@ -242,13 +243,6 @@ def _say_issued(issued: IssuedKey, *, json: bool) -> None:
     console.print(
         f"{issued.key.id}  {issued.key.name}  (shown only now; keep it safe)", markup=False
     )
-
-
-def duration_ms(text: str, option: str = "--expires-in") -> int:
-    found = re.fullmatch(r"(\d+)([mhd])", text)
-    if not found:
-        stop(Exit.USAGE, f"{option} is {text!r}; write it as 30d, 12h or 15m.")
-    return int(found[1]) * _UNITS_MS[found[2]]
 
 
 def _shown(key: Key) -> dict[str, object]:

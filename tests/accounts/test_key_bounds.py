@@ -19,6 +19,7 @@ from portico.callers.rules import digest
 from portico.callers.scopes import GENERATE, KEY_SCOPES, MINT
 from portico.errors import Refusal
 from tests.accounts.tenancy import Tenancy
+from tests.db.storage import HandClock
 
 HERE = ("10.0.0.0/8", "2001:db8::/32")
 DAY_MS = 86_400_000
@@ -99,6 +100,10 @@ def test_a_key_that_was_made_to_end_is_replaced_by_one_that_ends(tenancy: Tenanc
     tenancy.clock.pass_s(5 * 86_400)
     again = tenancy.do(lambda e: replace_key(e, tenancy.peppers, heir.id), tenancy.ada).key
     assert again.expires_at_ms == tenancy.clock.now_ms + 30 * DAY_MS
+    late = made(tenancy, KeyWish("k", expires_at_ms=253_402_300_799_999))
+    tenancy.clock.pass_s(1)
+    last = tenancy.do(lambda e: replace_key(e, tenancy.peppers, late.id), tenancy.ada).key
+    assert last.expires_at_ms == late.expires_at_ms
     endless = made(tenancy, KeyWish("k"))
     other = tenancy.do(lambda e: replace_key(e, tenancy.peppers, endless.id), tenancy.ada).key
     assert other.expires_at_ms is None
@@ -211,6 +216,8 @@ def test_what_a_caller_may_have_stored_is_bounded(
         (KeyWish("k", networks=("10.0.0.1\n",)), "networks"),
         (KeyWish("k", networks=("",)), "networks"),
         (KeyWish("k", networks=("10.0.0.1",) * 101), "networks"),
+        (KeyWish("k", expires_at_ms=HandClock().now_ms), "expires_at"),
+        (KeyWish("k", expires_at_ms=253_402_300_800_000), "expires_at"),
         (KeyWish("k", models=("",)), "models"),
         (KeyWish("k", models=("m\0",)), "models"),
         (KeyWish("k", models=("m" * 201,)), "models"),

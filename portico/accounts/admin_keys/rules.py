@@ -7,7 +7,7 @@ from portico import errors
 from portico.accounts.actors.names import check_name
 from portico.accounts.actors.roles import INSTALLATION_SCOPES
 from portico.accounts.admin_keys.model import AdminKeyWish, KnownAdminKey
-from portico.accounts.keys.rules import check_inside, check_networks
+from portico.accounts.keys.rules import check_end, check_inside, check_networks
 from portico.callers.rules import within
 
 
@@ -42,10 +42,7 @@ def narrowed(scopes: Iterable[str], kept: tuple[str, ...] | None) -> frozenset[s
 def check(wish: AdminKeyWish, now_ms: int) -> None:
     """Raises: Refusal: out_of_range, invalid_value."""
     check_name(wish.name)
-    if wish.expires_at_ms is not None and wish.expires_at_ms <= now_ms:
-        raise errors.OUT_OF_RANGE(
-            "'expires_at' has passed already; it must lie ahead.", field="expires_at"
-        )
+    check_end(wish.expires_at_ms, now_ms)
     for scope in wish.scopes or ():
         if scope not in INSTALLATION_SCOPES:
             known = sorted(INSTALLATION_SCOPES)

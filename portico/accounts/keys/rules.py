@@ -12,6 +12,8 @@ from portico.callers.scopes import KEY_SCOPES
 LISTED_MAX = 100
 """Scopes, models and networks in a key's lists."""
 CONCURRENCY_MAX = 1_000_000
+EXPIRES_MAX_MS = 253_402_300_799_999
+"""The end of the year 9999, the last that can be shown."""
 
 
 def check(wish: KeyWish, now_ms: int) -> None:
@@ -24,13 +26,24 @@ def check(wish: KeyWish, now_ms: int) -> None:
             value=wish.concurrency_max,
             limit=CONCURRENCY_MAX,
         )
-    if wish.expires_at_ms is not None and wish.expires_at_ms <= now_ms:
-        raise errors.OUT_OF_RANGE(
-            "'expires_at' has passed already; it must lie ahead.", field="expires_at"
-        )
+    check_end(wish.expires_at_ms, now_ms)
     check_scopes(wish.scopes)
     check_networks(wish.networks)
     check_models(wish.models)
+
+
+def check_end(expires_at_ms: int | None, now_ms: int) -> None:
+    """Raises: Refusal: out_of_range."""
+    if expires_at_ms is None:
+        return
+    if expires_at_ms <= now_ms:
+        raise errors.OUT_OF_RANGE(
+            "'expires_at' has passed already; it must lie ahead.", field="expires_at"
+        )
+    if expires_at_ms > EXPIRES_MAX_MS:
+        raise errors.OUT_OF_RANGE(
+            "'expires_at' lies beyond the year 9999; leave it out for no end.", field="expires_at"
+        )
 
 
 def check_models(models: tuple[str, ...] | None) -> None:
@@ -112,7 +125,7 @@ def as_long_again(key: Key, now_ms: int) -> int | None:
     """When a key that lives from now on for as long as this one was made for would end."""
     if key.expires_at_ms is None:
         return None
-    return now_ms + key.expires_at_ms - key.created_at_ms
+    return min(now_ms + key.expires_at_ms - key.created_at_ms, EXPIRES_MAX_MS)
 
 
 def _inside(wanted: str, networks: Collection[str]) -> bool:

@@ -13,9 +13,10 @@ from portico.accounts.admin_keys.service import (
     list_admin_keys,
     revoke_admin_key,
 )
-from portico.cli.key import DataDir, Json, Networks, day, duration_ms, listed, peppers_of
+from portico.cli.key import DataDir, Json, Networks, day, listed, peppers_of
 from portico.cli.output import console, refusals, say_json, say_table
 from portico.cli.place import database_of, settings_for
+from portico.cli.tenants.errands import duration_ms
 from portico.kit.clock import SystemClock
 
 app = App(name="admin-key", help="Create, list and revoke keys of the admin API.")
@@ -53,7 +54,9 @@ def create(
     """
     settings = settings_for(None, server={"data_dir": data_dir})
     database, clock = database_of(settings), SystemClock()
-    expires_at_ms = None if expires_in is None else clock.wall_ms() + duration_ms(expires_in)
+    expires_at_ms = (
+        None if expires_in is None else clock.wall_ms() + duration_ms(expires_in, "--expires-in")
+    )
     wish = AdminKeyWish(name, scopes, networks, expires_at_ms, organisation, owner)
     with refusals():
         peppers = peppers_of(settings)
