@@ -47,6 +47,8 @@ _NATIVE = frozenset(
 _SAID_BESIDE = frozenset({"context", "refused", "paused"})
 _SHOWN_MAX = 200
 _FREE_TEXT = "input"
+_LOOKS_MAX = 64
+"""How often the arguments of one call are read to find out whether they are whole, before its end."""
 
 
 @dataclass(slots=True)
@@ -56,6 +58,7 @@ class _Call:
     custom: bool
     signature: str
     arguments: list[str] = field(default_factory=list)
+    looks: int = 0
 
     def args(self) -> dict[str, Any] | None:
         """None while they are not a whole JSON object."""
@@ -77,6 +80,7 @@ class Candidate:
         "_calls",
         "_chosen",
         "_finished",
+        "_grown",
         "_parts",
         "_refused",
         "_signature",
@@ -93,6 +97,8 @@ class Candidate:
         self._parts: list[dict[str, Any]] = []
         self._calls: dict[int, _Call] = {}
         """Those whose arguments are still coming."""
+        self._grown: set[int] = set()
+        """Of these, the ones that may have become whole since they were last looked at."""
         self._signature = ""
         """Of the part that comes next."""
         self._finished: Finished | None = None
@@ -119,9 +125,11 @@ class Candidate:
                 self._end_calls()
                 called = _Call(event.id, event.name, event.custom, self._signature)
                 self._calls[event.index], self._signature = called, ""
+                self._grown.add(event.index)
             case ToolArguments():
                 if event.index in self._calls:  # else it was whole: nothing can be added to it
                     self._calls[event.index].arguments.append(event.json)
+                    self._grown.add(event.index)
             case Finished():
                 self._finished = self._finished or event
 
@@ -170,11 +178,14 @@ class Candidate:
     def _end_calls(self) -> None:
         """Write those that are whole: something else begins.  (Engines may mix the arguments of
         several, and a whole object cannot go on.)"""
-        for index, call in list(self._calls.items()):
-            args = call.args()
+        for index in sorted(self._grown):
+            call = self._calls[index]
+            call.looks += 1
+            args = call.args() if call.looks <= _LOOKS_MAX else None
             if args is not None:
-                del self._calls[index]
                 self._write_call(call, args)
+                del self._calls[index]
+        self._grown.clear()
 
     def _write_call(self, call: _Call, args: dict[str, Any] | None) -> None:
         if args is None:
