@@ -58,6 +58,10 @@ COMMANDS = {
         "portico.cli.tenants.audit:app",
         "Who changed what: list, verify, sign, export, black out.",
     ),
+    "webhook": (
+        "portico.cli.tenants.webhook:app",
+        "Tell programs of an organisation what happens; see what arrived, send it again.",
+    ),
     "limit": (
         "portico.cli.tenants.limit:app",
         "Limit requests and tokens per minute, and requests at once.",
