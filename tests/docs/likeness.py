@@ -8,7 +8,7 @@ carry on to the next command (keys, ids, addresses) are remembered under the wor
 import re
 from difflib import unified_diff
 
-_IDS = "adminkey|key|req|proj|org|user|svc|inv|grant|bud|allow|top|ref|pi|pm|dep"
+_IDS = "adminkey|key|req|proj|org|user|svc|inv|grant|bud|allow|top|ref|pi|pm|dep|whk|msg"
 _KINDS = {
     # name: (in the page, in a run)
     "live": (r"pk_live_(?:\w+…?\w*|…)", r"pk_live_\w+…?\w*"),
@@ -19,6 +19,7 @@ _KINDS = {
         rf"(?:{_IDS})_[0-9a-f]{{6,}}…?",
         rf"(?:{_IDS})_[0-9a-f]{{32}}",
     ),
+    "secret": (r"whsec_[A-Za-z0-9+/]{12,}=*", r"whsec_[A-Za-z0-9+/]+=*"),
     "number": (r"(?:INV|CN)-\d{4}-\d{6}", r"(?:INV|CN)-\d{4}-\d{6}"),
     "address": (r"127\.0\.0\.1:\d+", r"127\.0\.0\.1:\d+"),
     "call": (r"(?<=chatcmpl-)[0-9a-f]+…?", r"[0-9a-f]{32}"),
@@ -35,7 +36,7 @@ _KINDS = {
     "rest": (r"…", r".*?"),
     "blank": (r"[ ]+", r"[ ]+"),
 }
-_CARRIED = ("live", "test", "admin", "invite", "id", "number", "address")
+_CARRIED = ("live", "test", "admin", "invite", "id", "secret", "number", "address")
 _VARYING = re.compile("|".join(f"(?P<{name}>{page})" for name, (page, _) in _KINDS.items()))
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
