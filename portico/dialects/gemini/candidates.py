@@ -95,6 +95,7 @@ class Candidate:
         self._signatures = signatures
         self._thoughts_shown = thoughts_shown
         self._parts: list[dict[str, Any]] = []
+        """Since they were last taken; a text in pieces."""
         self._calls: dict[int, _Call] = {}
         """Those whose arguments are still coming."""
         self._grown: set[int] = set()
@@ -136,6 +137,9 @@ class Candidate:
     def taken(self) -> dict[str, Any]:
         """What has come since the last time, {} for nothing."""
         parts, self._parts = self._parts, []
+        for part in parts:
+            if "text" in part:
+                part["text"] = "".join(part["text"])
         found: dict[str, Any] = {}
         if parts:
             found["content"] = {"parts": parts, "role": "model"}
@@ -149,7 +153,7 @@ class Candidate:
         for call in self._calls.values():
             self._write_call(call, call.args() if any(call.arguments) else {})
         if self._signature:
-            self._parts.append({"text": "", "thoughtSignature": self._signature})
+            self._parts.append({"text": [], "thoughtSignature": self._signature})
         found = {"content": {"parts": [{"text": ""}], "role": "model"}, **self.taken()}
         finished = self._finished or Finished("stop")
         found["finishReason"] = self._reason(finished)
@@ -166,9 +170,9 @@ class Candidate:
         self._end_calls()
         last = self._parts[-1] if self._parts else {}
         if "text" in last and last.get("thought", False) is thought and not self._signature:
-            last["text"] += text
+            last["text"].append(text)
             return
-        part: dict[str, Any] = {"text": text}
+        part: dict[str, Any] = {"text": [text]}
         if thought:
             part["thought"] = True
         elif self._signature:
