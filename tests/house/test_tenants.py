@@ -78,7 +78,7 @@ def test_a_helper_that_narrows(helper: str, scoped: bool) -> None:
 
 
 def test_reads_while_serving_say_for_whom() -> None:
-    """Through `Readers`, with `tenant`: PostgreSQL then shows nothing of others (0018)."""
+    """Through `Readers`, with `tenant`: PostgreSQL then shows nothing of others (0020)."""
     found = set()
     for path in sorted((ROOT / "portico").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
