@@ -6,6 +6,7 @@ import pytest
 
 from portico.accounts.limits.model import Limit
 from portico.accounts.limits.service import list_limits, set_limit
+from portico.accounts.people.members import set_project_role
 from tests.accounts.tenancy import Tenancy
 
 
@@ -53,3 +54,18 @@ def test_customers_are_held_to_limits_that_they_do_not_set(tenancy: Tenancy) -> 
         )
         tenancy.do(lambda e, limit=limit: set_limit(e, limit))
     assert len(tenancy.do(list_limits, tenancy.ada)) == 1  # not the installation's
+
+
+def test_whoever_reads_limits_does_not_set_them(tenancy: Tenancy) -> None:
+    eve = tenancy.joined("eve", "member")
+    tenancy.do(lambda e: set_project_role(e, tenancy.project_id, eve, "developer"), tenancy.ada)
+    limit = Limit("project", tenancy.project_id, requests_per_minute=10**9)
+    assert tenancy.refused(lambda e: set_limit(e, limit), eve) == "permission_denied"
+    assert tenancy.do(lambda e: list_limits(e, "project", tenancy.project_id), eve) == []
+    other = replace(limit, scope_id=tenancy.other_id)
+    for act in (
+        lambda e: set_limit(e, other),
+        lambda e: list_limits(e, "project", tenancy.other_id),
+        lambda e: set_limit(e, replace(limit, scope_id="proj_none")),
+    ):
+        assert tenancy.refused(act, eve) == "resource_not_found"

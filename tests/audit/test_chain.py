@@ -131,6 +131,41 @@ def test_a_chain_written_anew_does_not_fit_its_signed_head() -> None:
     assert "signed with another hash" in fault.wrong
 
 
+@pytest.mark.parametrize(
+    ("sequences", "parted", "wrong"),
+    [
+        ((1, 3, 4), None, "it follows number 1"),
+        ((2, 3, 4), None, "it follows number 0"),
+        ((1, 2, 3), 1, "does not name the hash"),
+        ((1, 2, 3), 0, "does not name the hash"),
+    ],
+)
+def test_links_that_were_made_anew_do_not_hold(
+    sequences: tuple[int, ...], parted: int | None, wrong: str
+) -> None:
+    """Each with the hash of its own facts."""
+    entries, previous = list[Entry](), FIRST
+    for at, sequence in enumerate(sequences):
+        before = bytes(31) + b"x" if at == parted else previous
+        nothing = details_hash(None, None)
+        event = link("org_1", sequence, 0, ADA, "x", "y", nothing, before)
+        entries.append(Entry(event, None, None, redacted=False))
+        previous = event.hash
+    (fault,) = verify(entries, [], {}).faults
+    assert wrong in fault.wrong
+
+
+def test_a_new_key_signs_what_an_old_one_signed(database: Database, tmp_path: Path) -> None:
+    open_accounts(database, tmp_path, HandClock())
+    other = key_of(b"o" * 32)
+    for key, made in ((KEY, 1), (other, 1), (KEY, 0)):
+        signed = database.write(lambda c, key=key: service.sign_heads(c, key.id, key.sign, 0))
+        assert len(signed) == made
+    keys = {**KEYS, other.id: partial(is_signed, other.public)}
+    verdict = database.read(lambda c: service.verify_all(c, keys))
+    assert (verdict.ok, verdict.heads, verdict.unknown_heads) == (True, 2, 0)
+
+
 def test_a_head_of_somebody_else_s_making_is_found() -> None:
     entries = chain("org_1", 2)
     stranger = key_of(b"x" * 32)

@@ -273,3 +273,45 @@ async def test_what_valkey_is_to_be_told_is_bounded(shared: Make) -> None:
     for _ in range(100):
         ours.correct([(one, None, 1)] * 1_100)
     assert len(ours._untold) == 100_000
+
+
+async def test_what_could_not_be_told_is_told_when_it_can_and_forgotten_when_it_is_old(
+    shared: Make, server: ValkeyServer
+) -> None:
+    ours, one = shared("a"), window(100, "output_tokens")
+    clock: HandClock = ours._clock  # type: ignore[assignment]  # the fixture's
+    there, ours._correct = ours._correct, shared("b", "valkey://127.0.0.1:1")._correct
+    ours.correct([(one, None, 5)])
+    await drained(ours)
+    clock.pass_s(59)
+    ours.correct([(one, None, 7)])
+    await drained(ours)
+    ours._correct = there
+    clock.pass_s(1)  # the first of them is a minute old, and nothing is left alone any more
+    ours._tell_soon()
+    await drained(ours)
+    _, (count,) = await shared("c").take([(one, 0)])
+    assert count.used == 7
+
+
+async def test_a_server_that_is_gone_is_not_counted(shared: Make, server: ValkeyServer) -> None:
+    ours = shared("a")
+    async with client_of(server) as client:
+        seconds, _ = await client.time()
+        await client.zadd("portico:servers", {"dead": seconds - 11, "other": seconds})
+    await ours._beat()
+    assert ours.servers == 2
+
+
+async def test_counts_of_a_future_that_was_taken_back_do_not_close_the_door(
+    shared: Make, server: ValkeyServer
+) -> None:
+    """Valkey's clock ran ahead and was set right."""
+    ours, one = shared("a"), window(5)
+    async with client_of(server) as client:
+        seconds, _ = await client.time()
+        slot = seconds * 2
+        for ahead in (10 * SLOTS, 2):
+            await client.hset("portico:rate:w:requests", str(slot + ahead), 3)
+        fits, (count,) = await ours.take([(one, 1)])
+    assert (fits, count.used) == (True, 4)

@@ -1,6 +1,7 @@
 """Which limits count for a request, what it takes of them, and how a refusal is told."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,15 @@ import pytest
 from inline_snapshot import snapshot
 from sqlalchemy import Connection, insert
 
+from portico.admission.line import QueueLimits
+from portico.admission.service import Admission
 from portico.callers.model import Caller
-from portico.canon.usage import NOTHING, Meters
+from portico.canon.usage import NOTHING, Meters, Usage
 from portico.db.database import Database, open_database
 from portico.db.readers import Readers
 from portico.db.tables import rate_limit
 from portico.errors import Refusal
+from portico.kit.leaving import Leaving
 from portico.rates import told
 from portico.rates.counters import Alone
 from portico.rates.service import Rates
@@ -39,6 +43,10 @@ class Scene:
             )
 
         self.database.write(add)
+        await self.rates.refresh()
+
+    async def change(self, sql: str) -> None:
+        self.database.write(lambda c: c.exec_driver_sql(sql))
         await self.rates.refresh()
 
     async def refused(self, caller: Caller = CALLER, model: str = "m", tokens: int = 0) -> Refusal:
@@ -166,6 +174,69 @@ async def test_headers_tell_the_tightest_limit_in_each_dialect(scene: Scene) -> 
             "anthropic-ratelimit-output-tokens-reset: 2027-01-15T08:01:00Z",
         ]
     )
+
+
+async def test_the_narrower_scope_is_told_where_it_is_the_tighter_one(scene: Scene) -> None:
+    await scene.limit("key", "key_1", requests_per_minute=3)
+    await scene.limit("project", "proj_1", requests_per_minute=60)
+    allowance = await scene.rates.take(CALLER, "m", 0)
+    assert allowance is not None
+    left = allowance.standing.requests
+    assert left is not None
+    assert (left.limit, left.remaining) == (3, 2)
+
+
+async def test_what_was_changed_counts_for_those_who_are_known(scene: Scene) -> None:
+    await scene.limit("key", "key_1", requests_per_minute=1)
+    running = await scene.rates.take(CALLER, "m", 0)
+    await scene.refused()
+    await scene.change("UPDATE rate_limit SET requests_per_minute = 2, input_tokens_per_minute = 9")
+    assert await scene.rates.take(CALLER, "m", 9) is not None
+    assert (await scene.refused()).limit == 2
+    await scene.change("DELETE FROM rate_limit")
+    assert await scene.rates.take(CALLER, "m", 0) is None
+    assert running is not None
+    running.settle(Meters(input_text=5))  # of a window that it did not take from
+
+
+async def test_rules_that_cannot_be_read_stay_in_force(scene: Scene) -> None:
+    await scene.limit("key", "key_1", requests_per_minute=0)
+    await scene.change("DROP TABLE rate_limit")
+    assert (await scene.refused()).code == "requests_per_minute_exceeded"
+
+
+async def test_a_request_that_fits_no_limit_is_told_so(scene: Scene) -> None:
+    await scene.limit("key", "key_1", requests_per_minute=1, input_tokens_per_minute=10)
+    assert await scene.rates.take(CALLER, "m", 1) is not None
+    refusal = await scene.refused(tokens=11)  # and would have to wait for the requests, too
+    assert (refusal.code, refusal.retry_after_ms) == ("input_tokens_per_minute_exceeded", None)
+
+
+@dataclass(frozen=True)
+class Somewhere:
+    model: str = "m"
+    places: int = 10
+    places_in_all: int = 10
+
+
+@pytest.mark.parametrize("at_once", ["key", "project"])
+async def test_whoever_gets_no_place_gets_his_tokens_back(scene: Scene, at_once: str) -> None:
+    await scene.limit("key", "key_1", input_tokens_per_minute=100)
+    await scene.limit("project", "proj_1", requests_at_once=1 if at_once == "project" else 9)
+    caller = replace(CALLER, concurrency_max=1) if at_once == "key" else CALLER
+    admission = Admission(QueueLimits(0, 1.0), scene.clock, None, scene.rates)
+    permit = await admission.admit("req_1", caller, Somewhere(), None, Leaving(), 60)
+    for _ in range(5):
+        with pytest.raises(Refusal) as refusal:
+            await admission.admit("req_2", caller, Somewhere(), None, Leaving(), 40)
+        assert refusal.value.code == "concurrency_exceeded"
+    assert admission._shares.left("key_1", 9) == 8
+    permit.used = Usage(told=Meters(input_text=50))
+    permit.release()
+    permit.release()
+    assert admission._shares.open == {}
+    assert (await scene.refused(tokens=51)).code == "input_tokens_per_minute_exceeded"
+    (await admission.admit("req_3", caller, Somewhere(), None, Leaving(), 50)).release()
 
 
 @pytest.mark.parametrize(
