@@ -1,6 +1,6 @@
 """Everything that can be asked of the admin API."""
 
-from portico.admin import catalogue, keys, limits, organisations, people, reports
+from portico.admin import catalogue, keys, limits, organisations, people, reports, webhooks
 from portico.admin.desk import ROOT, Desk
 from portico.admin.operation import Operation
 from portico.door.endpoints.description import Description
@@ -18,6 +18,7 @@ def operations() -> tuple[Operation, ...]:
         *limits.operations(),
         *catalogue.operations(),
         *reports.operations(),
+        *webhooks.operations(),
     )
 
 

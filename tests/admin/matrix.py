@@ -205,6 +205,20 @@ TABLE: dict[tuple[str, str], Cell] = {
     ("GET", "/costs"): Cell("costs:read", "project", query=OF_PROJECT),
     ("GET", "/audit_log"): Cell("audit:read", "organisation", query=OF_ORGANISATION),
     ("GET", "/installation/audit_log"): Cell("installation:audit", "installation"),
+    ("GET", "/webhooks"): Cell("webhooks:read", "anywhere"),
+    ("POST", "/webhooks"): Cell(
+        "webhooks:write",
+        "project",
+        body={"project_id": "<project>", "url": "https://hooks.example/"},
+    ),
+    ("GET", "/webhooks/{id}"): Cell("webhooks:read", "project", "webhook"),
+    ("PATCH", "/webhooks/{id}"): Cell("webhooks:write", "project", "webhook", {"disabled": True}),
+    ("DELETE", "/webhooks/{id}"): Cell("webhooks:write", "project", "webhook"),
+    ("POST", "/webhooks/{id}/rotate"): Cell("webhooks:write", "project", "webhook", {}),
+    ("POST", "/webhooks/{id}/test"): Cell("webhooks:write", "project", "webhook"),
+    ("GET", "/webhooks/{id}/deliveries"): Cell("webhooks:read", "project", "webhook"),
+    ("GET", "/webhook_deliveries/{id}"): Cell("webhooks:read", "project", "delivery"),
+    ("POST", "/webhook_deliveries/{id}/replay"): Cell("webhooks:write", "project", "delivery"),
     ("POST", "/admin_keys/{id}/revoke"): Cell("admin_keys:write", "organisation", "admin_key", {}),
 }
 
@@ -238,6 +252,7 @@ def _target(site: Site, relation: Relation, organisation: str, project: str) -> 
     site.in_project(project, developer, "developer")
     key, _ = site.key(project, scopes=("generate",))
     admin_key, _ = site.admin_key_and_id(organisation_id=organisation, owner_id=member)
+    webhook, delivery = site.webhook_and_delivery(project)
     ids = {
         "organisation": organisation,
         "project": project,
@@ -249,6 +264,8 @@ def _target(site: Site, relation: Relation, organisation: str, project: str) -> 
         "invitation": site.invitation(organisation, f"asked-{project[-12:]}@target.test"),
         "service_account": site.service_account(project, "viewer"),
         "deployment": site.deployment("m"),
+        "webhook": webhook,
+        "delivery": delivery,
     }
     return Target(relation, organisation, project, ids)
 

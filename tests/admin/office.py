@@ -20,8 +20,9 @@ from portico.accounts.people.invitations import invite
 from portico.accounts.people.members import add_member, set_project_role
 from portico.accounts.people.roles import create_role
 from portico.accounts.people.service_accounts import create_service_account
-from portico.accounts.projects.service import create_organisation, create_project
+from portico.accounts.projects.service import create_organisation, create_project, project_of
 from portico.accounts.service import open_accounts
+from portico.accounts.webhooks.service import create_endpoint, send_test
 from portico.admin.desk import Desk
 from portico.admin.joining import Joining
 from portico.admin.leaks import Leaks
@@ -36,7 +37,9 @@ from portico.door.dispatch import Dispatch
 from portico.door.routes import Route, Routes
 from portico.kit.clock import Clock, SystemClock
 from portico.kit.sealing import Seal
+from portico.routing.keys import seal_of
 from portico.routing.model import RegistrationWish
+from portico.webhooks.model import EndpointWish
 from tests.db.storage import QUICK, Health
 from tests.door.scene import Answer, Scene, Watching, Wire, request, serving
 
@@ -81,6 +84,17 @@ class Site:
 
     def service_account(self, project_id: str, role: str) -> str:
         return self.does(lambda e: create_service_account(e, project_id, "robot", role)).id
+
+    def webhook_and_delivery(self, project_id: str) -> tuple[str, str]:
+        """Ids."""
+
+        def make(errand: Errand) -> tuple[str, str]:
+            organisation_id = project_of(errand, project_id).organisation_id
+            wish = EndpointWish(organisation_id, "https://hooks.example/", project_id)
+            made = create_endpoint(errand, seal_of(self.peppers), wish, private_allowed=False)
+            return made.endpoint.id, send_test(errand, made.endpoint.id).id
+
+        return self.does(make)
 
     def role(self, organisation_id: str, name: str) -> str:
         scopes = ("projects:read",)
