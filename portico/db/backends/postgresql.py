@@ -13,9 +13,8 @@ _TURN = 0x706F_7274_6963_6F00
 """Whoever writes holds this advisory lock (its number spells "portico")."""
 _WRITER_LOCK_WAIT_MS = 250
 _LOCK_WAIT_MS = 5_000
-_WHOSE = "portico.organisation"
+_BEGIN_FOR = "BEGIN READ ONLY; SELECT set_config('portico.organisation', %s, true)"
 """Which organisation a connection is for: the policies of migration 0011 go by it."""
-_EVERYBODY = "*"
 _IDLE_IN_TRANSACTION_MS = 10_000
 _CONNECT = {
     "connect_timeout": 3,
@@ -98,17 +97,15 @@ class Postgresql:
         driver.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     def as_system(self, driver: Any) -> None:
-        driver.execute(f"SET {_WHOSE} = '{_EVERYBODY}'")
+        driver.execute("SET portico.organisation = '*'")
 
     def begin_for(self, driver: Any, organisation_id: str) -> None:
-        from psycopg.sql import SQL, Literal  # noqa: PLC0415  # an extra
+        from psycopg import ClientCursor  # noqa: PLC0415  # an extra
 
-        # One text, one trip; gone with the transaction, whatever becomes of the query.
-        driver.execute(
-            SQL("BEGIN READ ONLY; SELECT set_config({}, {}, true)").format(
-                Literal(_WHOSE), Literal(organisation_id)
-            )
-        )
+        # One text, one trip, which takes a cursor that puts values in itself; what is said is gone
+        # with the transaction, whatever becomes of the query.
+        with ClientCursor(driver) as cursor:
+            cursor.execute(_BEGIN_FOR, (organisation_id,))
 
     def only_reads(self, connection: Connection) -> None:
         connection.exec_driver_sql("SET default_transaction_read_only = on")
