@@ -1,17 +1,28 @@
-"""One key, found by its digest, and those that were taken away."""
+"""One key, found by its digest, and those that were taken away.
+
+Many keys are remembered, and most are alike: what they have in common is in memory once.
+"""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from ipaddress import ip_network
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from sqlalchemy import Connection, bindparam, func, or_, select, update
 
-from portico.callers.model import Caller, KnownKey
+from portico.callers.model import Caller, KnownKey, Mode, Network, Retention
 from portico.callers.scopes import KEY_SCOPES, MINT
+from portico.canon.data_use import DataUse
+from portico.canon.prompt import Compatibility
 from portico.db.tables import api_key, organisation, project
 
+_ALIKE_MAX = 512
+_MODES: dict[str, Mode] = {each: each for each in get_args(Mode)}
+_COMPATIBILITIES: dict[str, Compatibility] = {each: each for each in get_args(Compatibility)}
+_DATA_USES: dict[str, DataUse] = {each: each for each in get_args(DataUse)}
+_RETENTIONS: dict[str, Retention] = {each: each for each in get_args(Retention)}
 _parent = api_key.alias("parent")
 """Of an ephemeral key: it ends with it."""
 
@@ -76,15 +87,15 @@ def find(connection: Connection, digests: tuple[bytes, ...]) -> KnownKey | None:
         key_id=row.parent_id or row.id,
         project_id=row.project_id,
         organisation_id=row.organisation_id,
-        mode=row.mode,
+        mode=_MODES[row.mode],
         concurrency_max=min(filter(None, (row.concurrency_max, row.parent_concurrency_max))),
-        compatibility=row.compatibility,
-        data_use=row.data_use,
+        compatibility=_COMPATIBILITIES[row.compatibility],
+        data_use=_DATA_USES[row.data_use],
         credential_id=row.id,
-        scopes=_scopes(row),
-        models=_models(row),
-        networks=tuple(ip_network(text) for text in (row.networks or "").split()),
-        retention=row.retention,
+        scopes=_scopes(row.parent_id is not None, row.scopes, row.parent_scopes),
+        models=_models(row.models, row.parent_models, row.project_models),
+        networks=_networks(row.networks),
+        retention=_RETENTIONS[row.retention],
         retention_days=row.retention_days,
         lines=_lines(row),
     )
@@ -120,18 +131,24 @@ def _ends_ms(row: Any) -> int | None:
     return min(filter(None, (row.expires_at_ms, row.parent_expires_at_ms)), default=None)
 
 
-def _scopes(row: Any) -> frozenset[str]:
+@lru_cache(_ALIKE_MAX)
+def _scopes(ephemeral: bool, *lists: str | None) -> frozenset[str]:
     """What the key AND the key it was made with may do.  One that was made with a key makes none."""
-    scopes = KEY_SCOPES if row.parent_id is None else KEY_SCOPES - {MINT}
-    for words in (row.scopes, row.parent_scopes):
+    scopes = KEY_SCOPES - {MINT} if ephemeral else KEY_SCOPES
+    for words in lists:
         if words is not None:
             scopes &= frozenset(words.split())
     return scopes
 
 
-def _models(row: Any) -> frozenset[str] | None:
-    """Those that the key AND its project allow."""
-    texts = (row.models, row.parent_models, row.project_models)
+@lru_cache(_ALIKE_MAX)
+def _networks(words: str | None) -> tuple[Network, ...]:
+    return tuple(ip_network(text) for text in (words or "").split())
+
+
+@lru_cache(_ALIKE_MAX)
+def _models(*texts: str | None) -> frozenset[str] | None:
+    """Those that the key, the key it was made with AND their project allow."""
     lists = [frozenset(msgspec.json.decode(text)) for text in texts if text]
     return frozenset.intersection(*lists) if lists else None
 
