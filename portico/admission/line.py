@@ -99,7 +99,10 @@ class Line:
     def give_back(self, ran_ms: float) -> None:
         """A place, that was held for so long."""
         self.mean_run_ms += _MEAN_WEIGHT * (ran_ms - self.mean_run_ms)
-        self._hand_on()
+        if self.waiting:
+            self._hand_on()
+        else:
+            self.running -= 1
 
     def _step_out(self, turn: _Turn, *, came: bool, kept: bool) -> None:
         """Leave the line.  A place that was handed over just as its taker left goes on."""

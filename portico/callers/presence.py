@@ -32,38 +32,29 @@ class Presence:
         self._readers = readers
         self._clock = clock
         self._forget = forget
-        self._here: dict[str, set[Leaving]] = {}
+        self._here: dict[Leaving, str] = {}
+        """By request: entering and going are two of every request, looking is not."""
 
     def enter(self, credential_id: str, leaving: Leaving) -> None:
-        here = self._here.get(credential_id)
-        if here is None:
-            self._here[credential_id] = {leaving}
-        else:
-            here.add(leaving)
+        self._here[leaving] = credential_id
 
-    def go(self, credential_id: str, leaving: Leaving) -> None:
-        """Whoever entered goes, once."""
-        here = self._here.get(credential_id)
-        if here is None:
-            return
-        here.discard(leaving)
-        if not here:
-            del self._here[credential_id]
+    def go(self, leaving: Leaving) -> None:
+        """Whoever entered goes; without effect for one that never did."""
+        self._here.pop(leaving, None)
 
     async def look(self) -> int:
         """Cut off whoever was served for a key that has ended; how many requests that were.
 
         Raises: sqlalchemy.exc.SQLAlchemyError.
         """
-        ids = list(self._here)
+        ids = list(set(self._here.values()))
         cut = 0
         for start in range(0, len(ids), _ASKED_AT_ONCE):
             some, now_ms = ids[start : start + _ASKED_AT_ONCE], self._clock.wall_ms()
             ended = await self._readers.run(partial(store.ended, ids=some, now_ms=now_ms))
             if ended:
                 self._forget(ended)
-            for credential_id in ended:
-                for leaving in tuple(self._here.get(credential_id, ())):
+                for leaving in [each for each, key in self._here.items() if key in ended]:
                     leaving.leave(REVOKED)
                     cut += 1
         return cut

@@ -64,7 +64,8 @@ class Inbox:
 
     def put(self, entry: Entry) -> None:
         self.entries.append(entry)
-        self.ring()
+        if not self._rung:
+            self.ring()
 
     def ring(self) -> None:
         if not self._rung:

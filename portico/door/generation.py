@@ -65,7 +65,6 @@ class Visit:
     keeps its own status."""
 
     __slots__ = (
-        "_credential_id",
         "_end",
         "_exchange",
         "_prompt",
@@ -92,7 +91,6 @@ class Visit:
         self._exchange = exchange
         self._terms = terms
         self._rest = rest
-        self._credential_id = ""
         self.claim: Claim | None = None
         self._prompt: Prompt | None = None
         self._writer: Writer | None = None
@@ -103,7 +101,6 @@ class Visit:
         if caller.lines:
             exchange.also += caller.lines
         if terms.presence is not None:
-            self._credential_id = caller.credential_id
             terms.presence.enter(caller.credential_id, self.leaving)
         dialect = terms.dialect
         body = await body_of(exchange, terms.body_bytes_max, compression=terms.compression)
@@ -236,8 +233,8 @@ class Visit:
     def let_go(self) -> None:
         """The end: nobody needs to be cut off, and a key of replay that no record answers for
         (refused before it ran, or left) is free again."""
-        if self._credential_id and self._terms.presence is not None:
-            self._terms.presence.go(self._credential_id, self.leaving)
+        if self._terms.presence is not None:
+            self._terms.presence.go(self.leaving)
         if self.claim is not None and not self.claim.ended:
             self._terms.claims.release(self.claim)
 

@@ -58,6 +58,28 @@ class _Spread:
         return buckets
 
 
+class _OfRoute:
+    """What is counted of one route's answers."""
+
+    __slots__ = ("seconds", "statuses")
+
+    def __init__(self) -> None:
+        self.statuses: defaultdict[int, int] = defaultdict(int)
+        self.seconds = _Spread()
+
+
+class _OfModel:
+    """What is counted of one model's requests."""
+
+    __slots__ = ("admitted", "first_token", "records", "tokens_in", "tokens_out")
+
+    def __init__(self) -> None:
+        self.admitted = self.tokens_in = self.tokens_out = 0
+        self.records: defaultdict[str, int] = defaultdict(int)
+        """By outcome."""
+        self.first_token = _Spread()
+
+
 class Load(Protocol):
     """What a server says of itself; None where it does not say."""
 
@@ -75,14 +97,9 @@ class Metrics:
     """What an operator watches.  Emits, decides nothing.  Counted on the event loop only."""
 
     def __init__(self) -> None:
-        self._answered: defaultdict[tuple[str, int], int] = defaultdict(int)
-        self._seconds: defaultdict[str, _Spread] = defaultdict(_Spread)
-        self._first_token: defaultdict[str, _Spread] = defaultdict(_Spread)
+        self._routes: defaultdict[str, _OfRoute] = defaultdict(_OfRoute)
         self._refused: defaultdict[str, int] = defaultdict(int)
-        self._admitted: defaultdict[str, int] = defaultdict(int)
-        self._records: defaultdict[tuple[str, str], int] = defaultdict(int)
-        self._tokens_in: defaultdict[str, int] = defaultdict(int)
-        self._tokens_out: defaultdict[str, int] = defaultdict(int)
+        self._models: defaultdict[str, _OfModel] = defaultdict(_OfModel)
         self._keyed: defaultdict[str, int] = defaultdict(int)
         self._not_stored: defaultdict[str, int] = defaultdict(int)
         self._tries: defaultdict[tuple[str, str, str], int] = defaultdict(int)
@@ -100,24 +117,28 @@ class Metrics:
         Gauge(f"portico_{name}", says, registry=self.registry).set_function(value)
 
     def answered(self, route: str, status: int, seconds: float) -> None:
-        self._answered[route, status] += 1
-        self._seconds[route].add(seconds)
+        counts = self._routes[route]
+        counts.statuses[status] += 1
+        counts.seconds.add(seconds)
 
     def refused(self, code: str) -> None:
         self._refused[code] += 1
 
     def admitted(self, model: str) -> None:
-        self._admitted[model] += 1
+        self._models[model].admitted += 1
 
     def settled(
         self, model: str, outcome: str, input_tokens: int, output_tokens: int, ttft_ms: int | None
     ) -> None:
         """An engine that reports less than nothing is not counted: counters only rise."""
-        self._records[model, outcome] += 1
-        self._tokens_in[model] += input_tokens if input_tokens > 0 else 0
-        self._tokens_out[model] += output_tokens if output_tokens > 0 else 0
+        counts = self._models[model]
+        counts.records[outcome] += 1
+        if input_tokens > 0:
+            counts.tokens_in += input_tokens
+        if output_tokens > 0:
+            counts.tokens_out += output_tokens
         if ttft_ms is not None:
-            self._first_token[model].add(ttft_ms / 1000)
+            counts.first_token.add(ttft_ms / 1000)
 
     def keyed(self, outcome: str) -> None:
         self._keyed[outcome] += 1
@@ -133,16 +154,30 @@ class Metrics:
 
     def collect(self) -> Iterator[Metric]:
         """What the library asks for at a scrape."""
-        yield _counter("requests", "Answers sent.", ("route", "status"), self._answered)
-        yield _histogram("request_seconds", "Arrival to last byte.", "route", self._seconds)
+        answered = {
+            (route, status): count
+            for route, counts in self._routes.items()
+            for status, count in counts.statuses.items()
+        }
+        yield _counter("requests", "Answers sent.", ("route", "status"), answered)
+        seconds = {route: counts.seconds for route, counts in self._routes.items()}
+        yield _histogram("request_seconds", "Arrival to last byte.", "route", seconds)
+        models = self._models.items()
+        first_tokens = {
+            model: counts.first_token for model, counts in models if any(counts.first_token.hits)
+        }
         yield _histogram(
-            "time_to_first_token_seconds", "Arrival to first token.", "model", self._first_token
+            "time_to_first_token_seconds", "Arrival to first token.", "model", first_tokens
         )
         yield _counter("refusals", "Refusals by code.", ("code",), self._refused)
-        yield _counter("admitted", "Requests admitted.", ("model",), self._admitted)
-        yield _counter(
-            "usage_records", "Settled usage records.", ("model", "outcome"), self._records
-        )
+        admitted = {model: counts.admitted for model, counts in models if counts.admitted}
+        yield _counter("admitted", "Requests admitted.", ("model",), admitted)
+        records = {
+            (model, outcome): count
+            for model, counts in models
+            for outcome, count in counts.records.items()
+        }
+        yield _counter("usage_records", "Settled usage records.", ("model", "outcome"), records)
         yield _counter(
             "idempotent_requests",
             "Requests that named an Idempotency-Key: ran, replayed, or why they were refused.",
@@ -155,8 +190,10 @@ class Metrics:
             ("reason",),
             self._not_stored,
         )
-        tokens = {(model, "input"): count for model, count in self._tokens_in.items()}
-        tokens |= {(model, "output"): count for model, count in self._tokens_out.items()}
+        tokens = {(model, "input"): counts.tokens_in for model, counts in models if counts.records}
+        tokens |= {
+            (model, "output"): counts.tokens_out for model, counts in models if counts.records
+        }
         yield _counter("tokens", "Tokens metered.", ("model", "direction"), tokens)
         where = ("model", "deployment")
         yield _counter("tries", "Deployments asked, by result.", (*where, "result"), self._tries)

@@ -79,7 +79,8 @@ class Prices:
     def terms_of(self, organisation_id: str) -> Terms:
         """How the organisation pays now.  Raises: Refusal: storage_unavailable, while nothing could
         be read yet."""
-        return self._read().terms_of(organisation_id, self._clock.wall_ms())
+        book = self._book or self._read()
+        return book.terms_of(organisation_id, self._clock.wall_ms())
 
     def quote(self, model: str, tier: str, terms: Terms) -> Quoted:
         """What a request admitted now is rated by.

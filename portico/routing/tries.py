@@ -156,6 +156,7 @@ class Tries:
         self._breaker: Breaker
         self._epoch: int
         self._last_resort: bool
+        """That it fails is no news; that it answers is."""
         health.budget.earn()
         self._next: Deployment | None = self._pick()
 
@@ -232,6 +233,7 @@ class Tries:
         should be left alone: a request is only refused when nobody could serve it.  There must be
         one that was not tried."""
         health = self._health
+        chosen: Deployment | None = None
         full: Deployment | None = None
         asleep: Deployment | None = None
         worst: Deployment | None = None
@@ -243,23 +245,21 @@ class Tries:
                 if not ready:
                     asleep = asleep or deployment
                 elif breaker.running < deployment.engine.abilities.concurrency_max:
-                    return self._take(deployment, breaker)
+                    chosen = deployment
+                    break
                 else:
                     full = full or deployment
             elif ready and health.may_probe(breaker):
                 breaker.probe()
-                return self._take(deployment, breaker)
+                chosen = deployment
+                break
             elif worst is None or breaker.rests_until_s < health.breaker(worst).rests_until_s:
                 worst = deployment
-        chosen = full or asleep or worst
-        assert chosen is not None
-        return self._take(chosen, health.breaker(chosen), last_resort=chosen is worst)
-
-    def _take(
-        self, deployment: Deployment, breaker: Breaker, *, last_resort: bool = False
-    ) -> Deployment:
-        """last_resort: that it fails is no news; that it answers is."""
+        else:
+            chosen = full or asleep or worst
+            assert chosen is not None
+            breaker = health.breaker(chosen)
         self._breaker = breaker
         self._epoch = breaker.epoch
-        self._last_resort = last_resort
-        return deployment
+        self._last_resort = chosen is worst
+        return chosen

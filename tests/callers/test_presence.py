@@ -110,16 +110,16 @@ async def test_whose_key_goes_on_stays(scene: Scene) -> None:
     child = scene.minted(stays.secret).key.id
     others = [scene.enters(stays.key.id), scene.enters(child)]
     left = scene.enters(gone.key.id)
-    scene.presence.go(gone.key.id, left)
-    scene.presence.go(gone.key.id, left)
+    scene.presence.go(left)
+    scene.presence.go(left)
     scene.does(lambda e: revoke_key(e, gone.key.id))
     assert await scene.presence.look() == 0
     assert not any(each.left for each in (*others, left))
     scene.clock.pass_s(601)  # an ephemeral key's own end
     assert await scene.presence.look() == 1
     assert [each.left for each in others] == [False, True]
-    for credential_id, each in ((stays.key.id, others[0]), (child, others[1])):
-        scene.presence.go(credential_id, each)
+    for each in others:
+        scene.presence.go(each)
     assert scene.presence._here == {}
 
 

@@ -29,6 +29,7 @@ def parse(body: bytes, hints: dict[str, str]) -> Prompt:
     needs: set[Feature] = set()
     media_characters: dict[Feature, int] = {}
     request: PlainChat | ChatRequest
+    tier = "standard"
     plain = plain_chat(body)
     if plain is not None:
         request, fields = plain
@@ -38,6 +39,7 @@ def parse(body: bytes, hints: dict[str, str]) -> Prompt:
         needs.update(media_characters)
         _check_rest(request, needs)
         fields = fields_of(body)
+        tier = _tier(request)
     if request.n is not None and request.n > 1:
         needs.add("choices")
     wants_usage = _wants_usage(request)
@@ -56,7 +58,7 @@ def parse(body: bytes, hints: dict[str, str]) -> Prompt:
         conversation=partial(_converse, body),
         hints=obeyed(hints),
         project_id=hints.get(PROJECT, ""),
-        service_tier=_tier(request),
+        service_tier=tier,
         warnings=warnings,
         media_characters=media_characters,
     )
@@ -80,10 +82,10 @@ def _check_rest(request: ChatRequest, needs: set[Feature]) -> None:
         needs.add("logprobs")
 
 
-def _tier(request: PlainChat | ChatRequest) -> str:
+def _tier(request: ChatRequest) -> str:
     """What it is priced as.  Left out, "auto" and "default" are the standard; so are tiers that only
     their inventor sells."""
-    asked = request.service_tier if isinstance(request, ChatRequest) else None
+    asked = request.service_tier
     return asked if asked in ("flex", "priority") else "standard"
 
 

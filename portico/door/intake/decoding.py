@@ -2,6 +2,7 @@
 
 import asyncio
 import zlib
+from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
 
 import brotli  # type: ignore[import-untyped]  # ships no types
@@ -28,16 +29,21 @@ class _Corrupt(Exception):
     pass
 
 
-async def body_of(exchange: Exchange, limit_bytes: int, *, compression: bool) -> bytes:
+def body_of(exchange: Exchange, limit_bytes: int, *, compression: bool) -> Awaitable[bytes]:
     """The whole body, decoded.
 
     Raises: Refusal: body_too_large, body_timeout, unsupported_encoding, corrupt_encoding; Left.
     """
-    body = await exchange.body(limit_bytes)
     coding = exchange.headers.get(b"content-encoding")
     if coding is None:
-        return body
-    return await decoded(body, coding, limit_bytes, allowed=compression)
+        return exchange.body(limit_bytes)
+    return _decoded_body(exchange, coding, limit_bytes, allowed=compression)
+
+
+async def _decoded_body(
+    exchange: Exchange, coding: bytes, limit_bytes: int, *, allowed: bool
+) -> bytes:
+    return await decoded(await exchange.body(limit_bytes), coding, limit_bytes, allowed=allowed)
 
 
 async def decoded(

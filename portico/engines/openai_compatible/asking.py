@@ -126,7 +126,8 @@ def _fitting(prompt: Prompt, profile: Profile) -> Conversation:
 
 def _for_chat(prompt: Prompt, profile: Profile, server: Server) -> Asking:
     chat, reader = told(prompt, profile)
-    chat = in_known_effort(chat, profile.efforts)
+    if profile.efforts is not None:
+        chat = in_known_effort(chat, profile.efforts)
     check_media(chat)
     if profile.kind == "llamacpp" and names_tools(chat):
         losses = Losses(prompt.compatibility)

@@ -25,14 +25,14 @@ _LIST = re.compile(r"supported values|should be|must be|one of|expected", re.IGN
 _TAKES_NONE = re.compile(r"unsupported parameter|unrecognized|not permitted", re.IGNORECASE)
 
 
-def in_known_effort(prompt: Prompt, efforts: frozenset[str] | None) -> Prompt:
-    """A Chat request, with an effort that the model takes.  efforts: None where that is not known.
+def in_known_effort(prompt: Prompt, efforts: frozenset[str]) -> Prompt:
+    """A Chat request, with an effort that the model takes.
 
     A model that takes none at all is not told any, and thinks as it likes.
     Raises: Refusal: naming those it takes, unless the caller's key says `adapt`.
     """
     raw = prompt.fields.get(FIELD)
-    if efforts is None or raw is None:
+    if raw is None:
         return prompt
     said = msgspec.json.decode(raw)
     if said is None or said in efforts:
