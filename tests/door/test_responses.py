@@ -81,7 +81,7 @@ class Keys:
         wish, shelf = Wish("proj_a", "k", b"d", "req_a"), Shelf()
         self.claim = Claim(wish, shelf, shelf, bytes_max=100_000, keep_ms=1_000)
 
-    async def take(self, *_: object) -> Claim:
+    async def take(self, *_: object, **__: object) -> Claim:
         return self.claim
 
 

@@ -33,7 +33,8 @@ class Found:
         self.may = asyncio.Event()
         self.may.set()
 
-    async def run(self, query: Any) -> int:
+    async def run(self, query: Any, tenant: str | None) -> int:
+        assert tenant == "org_1"
         self.looks += 1
         await self.may.wait()
         if not self.sizes:
@@ -50,9 +51,9 @@ async def test_nothing_is_stored_before_it_is_known_what_there_is() -> None:
     found, clock = Found(90), HandClock()
     found.may.clear()
     rooms = shelves(found, clock)
-    first = asyncio.get_running_loop().create_task(rooms.of("p"))
+    first = asyncio.get_running_loop().create_task(rooms.of("p", "org_1"))
     await asyncio.sleep(0)
-    second = await rooms.of("p")
+    second = await rooms.of("p", "org_1")
     assert second.take(1) is False
     found.may.set()
     assert await first is second
@@ -64,17 +65,17 @@ async def test_nothing_is_stored_before_it_is_known_what_there_is() -> None:
 async def test_it_is_looked_up_again_where_it_is_nearly_full_once_a_minute() -> None:
     found, clock = Found(10, 20), HandClock()
     rooms = shelves(found, clock)
-    shelf = await rooms.of("p")
+    shelf = await rooms.of("p", "org_1")
     clock.pass_s(1_000)
     assert shelf.take(64)
-    await rooms.of("p")
+    await rooms.of("p", "org_1")
     assert found.looks == 1, "there is plenty"
     assert shelf.take(1)
-    await rooms.of("p")
+    await rooms.of("p", "org_1")
     assert (found.looks, shelf.stored_bytes) == (2, 20)
     assert shelf.take(80)
     clock.pass_s(59.9)
-    await rooms.of("p")
+    await rooms.of("p", "org_1")
     assert found.looks == 2
 
 
@@ -82,11 +83,11 @@ async def test_it_is_looked_up_again_where_it_is_nearly_full_once_a_minute() -> 
 async def test_what_comes_while_it_looks_counts() -> None:
     found, clock = Found(0, 70), HandClock()
     rooms = shelves(found, clock)
-    shelf = await rooms.of("p")
+    shelf = await rooms.of("p", "org_1")
     assert shelf.take(80)
     clock.pass_s(60)
     found.may.clear()
-    looking = asyncio.get_running_loop().create_task(rooms.of("p"))
+    looking = asyncio.get_running_loop().create_task(rooms.of("p", "org_1"))
     await asyncio.sleep(0)
     assert shelf.take(15)
     found.may.set()
@@ -99,7 +100,7 @@ async def test_a_look_that_fails_is_made_again() -> None:
     found, clock = Found(), HandClock()
     rooms = shelves(found, clock)
     with pytest.raises(OSError, match="gone"):
-        await rooms.of("p")
+        await rooms.of("p", "org_1")
     found.sizes.append(5)
-    assert (await rooms.of("p")).stored_bytes == 5
-    assert (await rooms.of("p")) is not (await shelves(Found(0), clock).of("p"))
+    assert (await rooms.of("p", "org_1")).stored_bytes == 5
+    assert (await rooms.of("p", "org_1")) is not (await shelves(Found(0), clock).of("p", "org_1"))
