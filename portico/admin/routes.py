@@ -1,8 +1,9 @@
 """Everything that can be asked of the admin API."""
 
-from portico.admin import catalogue, keys, limits, organisations, people, reports, webhooks
+from portico.admin import catalogue, keys, limits, organisations, people, reports
 from portico.admin.desk import ROOT, Desk
 from portico.admin.operation import Operation
+from portico.admin.webhooks import endpoints
 from portico.door.endpoints.description import Description
 from portico.door.endpoints.openapi import document
 from portico.door.routes import Route
@@ -18,7 +19,7 @@ def operations() -> tuple[Operation, ...]:
         *limits.operations(),
         *catalogue.operations(),
         *reports.operations(),
-        *webhooks.operations(),
+        *endpoints.operations(),
     )
 
 
