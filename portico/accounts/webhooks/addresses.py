@@ -8,7 +8,7 @@ from portico import errors
 from portico.kit import egress
 
 _URL_MAX = 2_000
-_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)+")
+_NAME = re.compile(r"[a-z0-9_.-]+")
 _NUMBER = re.compile(r"\d+|0x[0-9a-f]*")
 _INSIDE = ("localhost", "local", "internal", "home.arpa")
 """Last words of names that are never of the Internet."""
@@ -45,7 +45,7 @@ def _check_host(host: str) -> None:
         if any(host == each or host.endswith(f".{each}") for each in _INSIDE):
             raise egress.Refused(f"{host} is not on the Internet") from None
         # Some resolvers read 2130706433, 127.1 and 0x7f.1 as addresses.
-        if _NUMBER.fullmatch(last) or not _NAME.fullmatch(host):
+        if _NUMBER.fullmatch(last) or not _NAME.fullmatch(host) or "." not in host:
             raise egress.Refused(f"{host} is no name on the Internet") from None
         return
     if not egress.is_outside(address):
