@@ -17,9 +17,9 @@ from sqlalchemy.exc import DBAPIError
 from portico import errors
 from portico.accounts.actors.model import Errand, Rights
 from portico.accounts.actors.roles import MAKES_OWNERS
-from portico.accounts.admin_keys.last_use import LastUse
 from portico.accounts.admin_keys.service import rights_of
 from portico.admin.operation import Ask, Operation, Secrets, Told
+from portico.callers.last_use import LastUse
 from portico.callers.rules import digest, kind_of
 from portico.db.readers import Readers
 from portico.db.within import within

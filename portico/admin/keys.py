@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from portico import errors
 from portico.accounts.admin_keys import service as admin_keys
 from portico.accounts.admin_keys.model import AdminKey, AdminKeyWish
 from portico.accounts.keys import service
@@ -84,12 +85,23 @@ def _issued(made: IssuedKey) -> Told:
     return {**key(made.key), _SECRET: made.secret}
 
 
-def _some(listed: list[str] | None) -> tuple[str, ...] | None:
-    return tuple(listed) if listed else None
+def _some(listed: list[str] | None, field: str) -> tuple[str, ...] | None:
+    """None: everything.  An empty list is refused: it reads like nothing, and would be everything."""
+    if listed is None:
+        return None
+    if not listed:
+        raise errors.OUT_OF_RANGE(
+            f"{field!r} is an empty list; it must name something, or be null for no restriction.",
+            field=field,
+            value=[],
+            limit=1,
+        )
+    return tuple(listed)
 
 
-def _restricted(change: list[str] | UnsetType | None) -> tuple[str, ...] | None:
-    return None if change is UNSET else tuple(change or ())
+def _restricted(change: list[str] | UnsetType | None, field: str) -> tuple[str, ...] | None:
+    """As a change is told: None for as it is, () for no restriction."""
+    return None if isinstance(change, UnsetType) else _some(change, field) or ()
 
 
 def _list(ask: Ask) -> Told:
@@ -105,9 +117,9 @@ def _create(ask: Ask) -> Told:
         concurrency_max=new.concurrency_max,
         expires_at_ms=moment_ms(new.expires_at, "expires_at"),
         compatibility=new.compatibility,
-        scopes=_some(new.scopes),
-        models=_some(new.models),
-        networks=_some(new.networks),
+        scopes=_some(new.scopes, "scopes"),
+        models=_some(new.models, "models"),
+        networks=_some(new.networks, "networks"),
         owner_id=new.owner_id,
     )
     return _issued(service.create_key(ask.errand, ask.secrets.peppers, wish, new.project_id))
@@ -126,9 +138,9 @@ def _change(ask: Ask) -> Told:
         name=said(change.name),
         concurrency_max=said(change.concurrency_max),
         compatibility=compatibility,
-        scopes=_restricted(change.scopes),
-        models=_restricted(change.models),
-        networks=_restricted(change.networks),
+        scopes=_restricted(change.scopes, "scopes"),
+        models=_restricted(change.models, "models"),
+        networks=_restricted(change.networks, "networks"),
     )
     if wish == KeyChange():
         return _one(ask)
@@ -152,8 +164,8 @@ def _create_admin(ask: Ask) -> Told:
     new: NewAdminKey = ask.body
     wish = AdminKeyWish(
         new.name,
-        _some(new.scopes),
-        _some(new.networks),
+        _some(new.scopes, "scopes"),
+        _some(new.networks, "networks"),
         moment_ms(new.expires_at, "expires_at"),
         new.organisation_id,
         new.owner_id,

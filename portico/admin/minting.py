@@ -56,9 +56,7 @@ class Minting:
             None if asked.models is None else tuple(asked.models),
         )
         issued = await self._write(
-            lambda connection: mint(
-                connection, self._clock, self._peppers, caller, exchange.peer, wish
-            )
+            lambda connection: mint(connection, self._clock, self._peppers, caller, wish)
         )
         key = issued.key
         assert key.expires_at_ms is not None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from portico.accounts.admin_keys.last_use import LastUse
+from portico.accounts.admin_keys import store
 from portico.admin.desk import Desk
 from portico.admin.operation import Secrets
 from portico.admin.routes import routes
@@ -13,6 +13,7 @@ from portico.app.dialects import OPENAI_CHAT
 from portico.app.door import edge_limits, hosts_allowed, proxies, standing
 from portico.app.identity import Identity
 from portico.app.storage import Books
+from portico.callers.last_use import LastUse
 from portico.db.readers import Readers
 from portico.door.dispatch import Dispatch
 from portico.door.edge import Edge
@@ -42,7 +43,7 @@ def admin_api(
 ) -> AdminApi:
     if not settings.admin.enabled:
         return AdminApi()
-    last_use = LastUse(books.writer.run, clock)
+    last_use = LastUse(books.writer.run, clock, store.note_use)
     desk = Desk(
         *(readers, books.writer, clock, Secrets(who.peppers, who.seal), last_use),
         keep_ms=1000 * settings.replay.keep_s,

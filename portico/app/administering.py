@@ -11,6 +11,5 @@ from portico.kit.clock import Clock
 
 def administering(who: Identity, books: Books, clock: Clock) -> list[Route]:
     minting = Minting(who.callers, who.peppers, books.writer.run, clock)
-    leaks = Leaks(books.writer, who.peppers, clock)
     joining = Joining(books.writer, who.peppers, clock)
-    return [minting.route(), joining.route(), *leaks.routes()]
+    return [minting.route(), joining.route(), *Leaks(books.writer, who.peppers, clock).routes()]

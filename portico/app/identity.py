@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from portico.callers import store
 from portico.callers.last_use import LastUse
 from portico.callers.pepper import Pepper
 from portico.callers.presence import Presence
@@ -41,7 +42,7 @@ def identity(
     peppers: tuple[Pepper, ...],
     clock: Clock,
 ) -> Identity:
-    last_use = LastUse(writer.run, clock)
+    last_use = LastUse(writer.run, clock, store.note_use)
     callers = Callers(readers, peppers, clock, last_use.note)
     return Identity(
         peppers,

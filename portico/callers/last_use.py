@@ -6,20 +6,26 @@ nothing.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from portico import errors
-from portico.callers import store
 from portico.kit.clock import Clock
 
 Write = Callable[[Callable[[Connection], None]], Awaitable[Any]]
 """Run a change in the writer's next transaction."""
+
+
+class NoteUse(Protocol):
+    def __call__(self, connection: Connection, used: Mapping[str, int]) -> None:
+        """used: by key, when (wall clock, milliseconds)."""
+        ...
+
 
 _EVERY_S = 60.0
 _MINUTE_MS = 60_000
@@ -31,8 +37,9 @@ log = logging.getLogger(__name__)
 class LastUse:
     """One event loop owns this object."""
 
-    def __init__(self, write: Write, clock: Clock) -> None:
+    def __init__(self, write: Write, clock: Clock, note_use: NoteUse) -> None:
         self._write = write
+        self._note_use = note_use
         self._clock = clock
         self._noted: dict[str, int] = {}
 
@@ -50,7 +57,7 @@ class LastUse:
         try:
             while noted:
                 some = dict(islice(noted.items(), _WRITTEN_AT_ONCE))
-                await self._write(partial(store.note_use, used=some))
+                await self._write(partial(self._note_use, used=some))
                 for credential_id in some:
                     del noted[credential_id]
         except errors.Refusal:

@@ -7,12 +7,20 @@ from typing import Any
 import pytest
 
 from portico.accounts.actors.model import Errand, operator
-from portico.accounts.keys import rules, store
+from portico.accounts.keys import ephemeral, rules, store
 from portico.accounts.keys.ephemeral import EphemeralWish, mint
 from portico.accounts.keys.model import IssuedKey, Key, KeyChange, KeyWish
-from portico.accounts.keys.service import change_key, create_key, key_of, replace_key, revoke_key
+from portico.accounts.keys.service import (
+    change_key,
+    create_key,
+    key_of,
+    list_keys,
+    replace_key,
+    revoke_key,
+)
 from portico.accounts.projects.model import ProjectWish
 from portico.accounts.projects.service import change_project
+from portico.audit import service as audit
 from portico.callers import store as callers
 from portico.callers.model import Caller
 from portico.callers.rules import digest
@@ -121,9 +129,7 @@ def caller_of(tenancy: Tenancy, secret: str) -> Caller:
 
 def minted(tenancy: Tenancy, maker: str, wish: EphemeralWish) -> IssuedKey:
     caller = caller_of(tenancy, maker)
-    return tenancy.database.write(
-        lambda c: mint(c, tenancy.clock, tenancy.peppers, caller, "192.0.2.1", wish)
-    )
+    return tenancy.database.write(lambda c: mint(c, tenancy.clock, tenancy.peppers, caller, wish))
 
 
 @pytest.fixture
@@ -143,6 +149,25 @@ def test_an_ephemeral_key_is_not_changed_into_more(tenancy: Tenancy, maker: Issu
         code = tenancy.refused(lambda e, change=change: change_key(e, key.id, change))
         assert code == "conflict"
     assert tenancy.do(lambda e: revoke_key(e, key.id)).revoked_at_ms is not None
+
+
+def test_a_key_has_a_thousand_living_ones_and_no_trace_of_the_dead(
+    tenancy: Tenancy, maker: IssuedKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ephemeral, "ALIVE_MAX", 3)
+    other = made(tenancy, KeyWish("other"))
+    events = len(tenancy.database.read(lambda c: list(audit.entries(c))))
+    for expires_in_s in (10, 20, 20):
+        minted(tenancy, maker.secret, EphemeralWish(expires_in_s=expires_in_s))
+    with pytest.raises(Refusal) as refusal:
+        minted(tenancy, maker.secret, EphemeralWish())
+    assert (refusal.value.code, refusal.value.limit) == ("conflict", 3)
+    tenancy.clock.pass_s(11)
+    last = minted(tenancy, maker.secret, EphemeralWish()).key
+    listed = tenancy.do(lambda e: list_keys(e, tenancy.project_id))
+    assert sum(key.parent_id == maker.key.id for key in listed) == 3
+    assert {last.id, maker.key.id, other.id} <= {key.id for key in listed}
+    assert len(tenancy.database.read(lambda c: list(audit.entries(c)))) == events
 
 
 def test_an_ephemeral_key_makes_none_whatever_its_row_says(

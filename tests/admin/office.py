@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from portico.accounts.actors.model import Errand, operator
-from portico.accounts.admin_keys.last_use import LastUse
+from portico.accounts.admin_keys import store as admin_key_store
 from portico.accounts.admin_keys.model import AdminKeyWish
 from portico.accounts.admin_keys.service import create_admin_key
 from portico.accounts.catalogue.deployments import add_deployment
@@ -29,6 +29,7 @@ from portico.admin.leaks import Leaks
 from portico.admin.operation import Secrets
 from portico.admin.routes import routes
 from portico.app.dialects import OPENAI_CHAT
+from portico.callers.last_use import LastUse
 from portico.callers.pepper import Pepper
 from portico.db.database import Database, open_database
 from portico.db.readers import Readers
@@ -184,7 +185,7 @@ async def office(
     writer: Any = Writer(site.database, site.clock, Health(), QUICK)
     writer.start()
     work: Any = Rehearsing(site.database) if rehearsing else None
-    last_use = LastUse(writer.run, site.clock)
+    last_use = LastUse(writer.run, site.clock, admin_key_store.note_use)
     secrets = Secrets(site.peppers, Seal([each.secret for each in site.peppers]))
     desk = Desk(
         *(work or readers, work or writer, site.clock, secrets, last_use),

@@ -48,6 +48,13 @@ async def test_200_a_key_is_made_shown_once_changed_replaced_and_revoked(acme: S
         shown = (await desk.ask("GET", one, key)).json
         assert "api_key" not in shown
         assert (shown["prefix"], shown["last4"]) == (secret[:12], secret[-4:])
+        for name in ("scopes", "models", "networks"):
+            for method, path, body in (
+                ("POST", "/keys", {"name": "x", "project_id": project, name: []}),
+                ("PATCH", one, {name: []}),
+            ):
+                told = await desk.ask(method, path, key, body)
+                assert (told.status, told.json["error"]["param"]) == (400, name)
         changed = await desk.ask("PATCH", one, key, {"scopes": None, "compatibility": "strict"})
         assert (changed.json["scopes"], changed.json["compatibility"]) == (None, "strict")
         back = await desk.ask("PATCH", one, key, {"compatibility": None})

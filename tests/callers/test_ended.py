@@ -137,7 +137,7 @@ async def test_what_a_maker_lost_a_moment_ago_opens_nothing(scene: Scene, caller
     caller = await callers.verify(issued.secret, GENERATE, "")
     scene.does(lambda e: revoke_key(e, issued.key.id))
     made = scene.database.write(
-        lambda c: mint(c, scene.clock, scene.peppers, caller, "", EphemeralWish())
+        lambda c: mint(c, scene.clock, scene.peppers, caller, EphemeralWish())
     )
     assert await told(callers, made.secret) == (401, "api_key_revoked")
 

@@ -25,6 +25,7 @@ from portico.callers.last_use import LastUse
 from portico.callers.pepper import Pepper
 from portico.callers.presence import Presence
 from portico.callers.rules import digest
+from portico.callers.store import note_use
 from portico.db.database import Database, open_database
 from portico.db.readers import Readers
 from portico.errors import STORAGE_UNAVAILABLE, Refusal
@@ -53,7 +54,7 @@ class Scene:
         known = self.database.read(lambda c: store.find(c, digests))
         assert known is not None
         return self.database.write(
-            lambda c: mint(c, self.clock, self.peppers, known.caller, "", EphemeralWish())
+            lambda c: mint(c, self.clock, self.peppers, known.caller, EphemeralWish())
         )
 
     def enters(self, credential_id: str) -> Leaving:
@@ -187,7 +188,7 @@ class Writes:
 
 async def test_the_last_use_is_kept_to_the_minute_and_never_goes_back(scene: Scene) -> None:
     writes, key = Writes(scene), scene.key().key.id
-    last = LastUse(writes, scene.clock)
+    last = LastUse(writes, scene.clock, note_use)
     await last.flush()
     assert writes.times == 0
     scene.clock.pass_s(59)
@@ -207,7 +208,7 @@ async def test_what_cannot_be_written_now_is_written_later(
 ) -> None:
     monkeypatch.setattr(uses, "_WRITTEN_AT_ONCE", 2)
     writes, keys = Writes(scene), [scene.key().key.id for _ in range(5)]
-    last = LastUse(writes, scene.clock)
+    last = LastUse(writes, scene.clock, note_use)
     for each in keys:
         last.note(each)
     writes.says = STORAGE_UNAVAILABLE("no")
@@ -224,7 +225,7 @@ async def test_what_can_never_be_written_ends_nothing(
 ) -> None:
     monkeypatch.setattr(uses, "_EVERY_S", 0)
     writes, key = Writes(scene), scene.key().key.id
-    last = LastUse(writes, scene.clock)
+    last = LastUse(writes, scene.clock, note_use)
     for says in (PendingRollbackError(), STORAGE_UNAVAILABLE("no")):
         writes.says = says
         watch = asyncio.get_running_loop().create_task(last.run())
@@ -240,7 +241,7 @@ async def test_what_can_never_be_written_ends_nothing(
 
 async def test_keys_noted_are_bounded(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uses, "_NOTED_MAX", 3)
-    last = LastUse(Writes(scene), scene.clock)
+    last = LastUse(Writes(scene), scene.clock, note_use)
     for number in range(10):
         last.note(f"key_{number}")
     assert len(last._noted) == 3

@@ -1,10 +1,11 @@
 """Keys that live for minutes, for where others can read them: in a browser, on a phone.
 
-A key makes them itself.  Limits, budgets and usage go by the key that made it; what it may do is a
+A key makes them itself, which is use and no change: it is not written to the audit log, whose rows
+stay for ever.  Limits, budgets and usage go by the key that made it; what it may do is a
 part of what that one may, and it ends with it.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
@@ -13,8 +14,6 @@ from portico.accounts.actors.model import unknown
 from portico.accounts.actors.names import check_name
 from portico.accounts.keys import rules, store
 from portico.accounts.keys.model import IssuedKey, Key
-from portico.audit import service as audit
-from portico.audit.model import Actor
 from portico.callers.model import Caller
 from portico.callers.pepper import Pepper
 from portico.callers.rules import digest, new_key
@@ -24,8 +23,8 @@ from portico.kit.ids import new_id
 
 EXPIRES_IN_S = 600
 EXPIRES_IN_S_MAX = 3_600
-_KEPT_MS = 86_400_000
-"""Its row, after its end: usage stands under the key that made it, so nothing names it then."""
+ALIVE_MAX = 1_000
+"""Made with one key."""
 _PREFIX_CHARACTERS = 17
 
 
@@ -44,19 +43,26 @@ def mint(
     clock: Clock,
     peppers: tuple[Pepper, ...],
     maker: Caller,
-    address: str,
     wish: EphemeralWish,
 ) -> IssuedKey:
     """In the transaction of its caller.
 
-    Raises: Refusal: out_of_range, invalid_value, rights_exceeded.
+    Raises: Refusal: out_of_range, invalid_value, rights_exceeded, conflict (too many are alive).
     """
     parent = store.key(connection, maker.organisation_id, maker.credential_id)
     if parent is None:
         raise unknown("key", maker.credential_id)
     _check(maker, wish)
     now_ms = clock.wall_ms()
-    store.forget_ephemeral(connection, now_ms - _KEPT_MS)
+    store.forget_ephemeral(connection, parent.id, now_ms)
+    alive = store.ephemeral_of(connection, parent.id)
+    if alive >= ALIVE_MAX:
+        raise errors.CONFLICT(
+            f"This key has made {alive} keys that are still alive; it may have {ALIVE_MAX}.",
+            value=alive,
+            limit=ALIVE_MAX,
+            remedy="Let them live shorter (`expires_in`), or give one to several pages.",
+        )
     secret = new_key("ephemeral")
     key = Key(
         id=new_id("key"),
@@ -78,10 +84,6 @@ def mint(
     pepper = peppers[-1]
     organisation_id = maker.organisation_id
     store.add(connection, key, organisation_id, pepper.id, digest(pepper.secret, secret))
-    actor = Actor("key", maker.credential_id, maker.credential_id, address)
-    audit.record(
-        connection, now_ms, actor, organisation_id, "key.create", key.id, None, asdict(key)
-    )
     return IssuedKey(key, secret)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, delete, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 
 from portico.accounts.actors.paging import ALL, Window, paged
 from portico.accounts.keys.model import Key
@@ -87,12 +87,17 @@ def copy_limits(connection: Connection, key_id: str, to: str, now_ms: int) -> No
         )
 
 
-def forget_ephemeral(connection: Connection, ended_before_ms: int) -> None:
+def forget_ephemeral(connection: Connection, parent_id: str, now_ms: int) -> None:
+    """Those made with this key that have ended: usage stands under it, so nothing names them."""
     connection.execute(
-        delete(api_key).where(
-            api_key.c.kind == "ephemeral", api_key.c.expires_at_ms < ended_before_ms
-        )
+        delete(api_key).where(api_key.c.parent_id == parent_id, api_key.c.expires_at_ms <= now_ms)
     )
+
+
+def ephemeral_of(connection: Connection, parent_id: str) -> int:
+    """How many there are that were made with this key."""
+    query = select(func.count()).select_from(api_key).where(api_key.c.parent_id == parent_id)
+    return int(connection.execute(query).scalar_one())
 
 
 def stored(facts: dict[str, Any]) -> dict[str, Any]:

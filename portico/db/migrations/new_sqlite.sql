@@ -793,6 +793,8 @@ CREATE TRIGGER alert_refuses_update BEFORE UPDATE ON alert BEGIN SELECT RAISE(AB
 CREATE TRIGGER alert_refuses_delete BEFORE DELETE ON alert BEGIN SELECT RAISE(ABORT, 'alert is append-only'); END;
 CREATE TRIGGER attempt_refuses_update BEFORE UPDATE ON attempt BEGIN SELECT RAISE(ABORT, 'attempt is append-only'); END;
 CREATE TRIGGER attempt_refuses_delete BEFORE DELETE ON attempt BEGIN SELECT RAISE(ABORT, 'attempt is append-only'); END;
+CREATE INDEX api_key_parent ON api_key (parent_id) WHERE parent_id IS NOT NULL;
+CREATE INDEX api_key_owner ON api_key (owner_id) WHERE owner_id IS NOT NULL;
 CREATE INDEX member_subject ON member (subject_id);
 CREATE INDEX project_member_subject ON project_member (subject_id);
 CREATE INDEX invitation_organisation ON invitation (organisation_id);
@@ -800,4 +802,5 @@ CREATE TRIGGER audit_event_refuses_update BEFORE UPDATE ON audit_event BEGIN SEL
 CREATE TRIGGER audit_event_refuses_delete BEFORE DELETE ON audit_event BEGIN SELECT RAISE(ABORT, 'audit_event is append-only'); END;
 CREATE TRIGGER audit_head_refuses_update BEFORE UPDATE ON audit_head BEGIN SELECT RAISE(ABORT, 'audit_head is append-only'); END;
 CREATE TRIGGER audit_head_refuses_delete BEFORE DELETE ON audit_head BEGIN SELECT RAISE(ABORT, 'audit_head is append-only'); END;
+CREATE INDEX delivery_target ON delivery (channel, target);
 CREATE INDEX webhook_endpoint_organisation ON webhook_endpoint (organisation_id);

@@ -4,6 +4,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     Table,
@@ -88,6 +89,7 @@ delivery = Table(
     Column("due_at_ms", Int64, nullable=False),
     Column("resolved_at_ms", Int64),
     UniqueConstraint("alert_id", "channel", "target"),
+    Index("delivery_target", "channel", "target"),
     partial_index(
         "delivery_waiting",
         "due_at_ms",

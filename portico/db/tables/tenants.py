@@ -2,7 +2,7 @@
 
 from sqlalchemy import CheckConstraint, Column, ForeignKey, LargeBinary, Table, Text
 
-from portico.db.tables.base import Int64, data_use, identifier, metadata
+from portico.db.tables.base import Int64, data_use, identifier, metadata, partial_index
 
 
 def _known_compatibility() -> CheckConstraint:
@@ -84,5 +84,7 @@ api_key = Table(
     Column("successor_id", Text),
     # To the minute, and late.
     Column("last_used_at_ms", Int64),
+    partial_index("api_key_parent", "parent_id", only="parent_id IS NOT NULL"),
+    partial_index("api_key_owner", "owner_id", only="owner_id IS NOT NULL"),
     sqlite_strict=True,
 )

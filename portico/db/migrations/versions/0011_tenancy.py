@@ -84,6 +84,15 @@ def _tenants() -> None:
         ("api_key", f"last_used_at_ms {int64_word}"),
     ):
         op.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
+    for name in ("parent", "owner"):
+        only = sa.text(f"{name}_id IS NOT NULL")
+        op.create_index(
+            f"api_key_{name}",
+            "api_key",
+            [f"{name}_id"],
+            sqlite_where=only,
+            postgresql_where=only,
+        )
 
 
 def _people() -> None:
@@ -246,6 +255,7 @@ def _webhooks() -> None:
         sa.Column("disabled_reason", sa.Text),
         sqlite_strict=True,
     )
+    op.create_index("delivery_target", "delivery", ["channel", "target"])
     op.create_index("webhook_endpoint_organisation", "webhook_endpoint", ["organisation_id"])
 
 
