@@ -177,7 +177,9 @@ def admin_page() -> str:
         "|---|---|---|---|",
     ]
     for each in operations():
-        lines.append(f"| {each.method} | `{ROOT_PATH}{each.path}` | `{each.scope}` | {each.summary} |")
+        lines.append(
+            f"| {each.method} | `{ROOT_PATH}{each.path}` | `{each.scope}` | {each.summary} |"
+        )
     lines.append(f"| GET | `{ROOT_PATH}/openapi.json` | open | This API, for tools. |")
     return "\n".join(lines) + "\n"
 
