@@ -64,7 +64,7 @@ def test_a_crash_writes_no_prompt_to_disk_and_memory_is_taken_from_the_worker_fi
 
 
 PARENT = """
-    import asyncio, sys
+    import asyncio, signal, sys
     from pathlib import Path
     from portico.engines.embedded.child import ModelToServe, start_child
 
@@ -73,6 +73,8 @@ PARENT = """
         print(child.pid, flush=True)
         await asyncio.sleep(3600)
 
+    # Whoever runs the tests in the background of a shell has it ignored, here too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     asyncio.run(main())
 """
 
