@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,7 +27,8 @@ Act = Callable[[Errand], T]
 def narrowed(rights: Rights, scopes: frozenset[str]) -> Rights:
     """As an admin key with scopes of its own has them."""
     in_projects = {id: each & scopes for id, each in rights.in_projects.items()}
-    return Rights(rights.actor, rights.organisation_id, rights.scopes & scopes, in_projects)
+    kept = rights.scopes & scopes
+    return replace(rights, scopes=kept, in_projects=in_projects, narrowed=True)
 
 
 class OneTransaction(Database):

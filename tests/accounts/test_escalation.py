@@ -188,6 +188,9 @@ class Company(RuleBasedStateMachine):
         wish = AdminKeyWish("k", scopes=scopes, owner_id=whose)
         issued = self.tried(by, lambda e: create_admin_key(e, peppers, wish))
         if issued is not None:
+            if issued.key.scopes is None:  # grows with its owner, so nobody else may know it
+                assert issued.key.owner_id == self.giver.actor.id
+                assert not self.giver.narrowed
             digests = (digest(peppers[-1].secret, issued.secret),)
             now_ms = self.tenancy.clock.wall_ms()
             opens = self.tenancy.database.read(lambda c: rights_of(c, digests, now_ms, ""))

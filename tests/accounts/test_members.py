@@ -195,12 +195,13 @@ def test_anybody_may_leave_and_is_noted_as_having_left(tenancy: Tenancy) -> None
     )
 
 
-def test_a_key_for_little_cannot_make_its_owner_leave(tenancy: Tenancy) -> None:
-    with pytest.raises(Refusal, match="organisation:read"):
+@pytest.mark.parametrize("scopes", [{"usage:read"}, {"organisation:read"}])
+def test_a_key_for_little_cannot_make_its_owner_leave(tenancy: Tenancy, scopes: set[str]) -> None:
+    with pytest.raises(Refusal, match="members:write"):
         tenancy.do(
             lambda e: remove_member(e, tenancy.organisation_id, tenancy.ada),
             tenancy.ada,
-            frozenset({"usage:read"}),
+            frozenset(scopes),
         )
 
 

@@ -21,6 +21,8 @@ class Rights:
 
     scopes: in every project of it.
     in_projects: besides, by project.
+    narrowed: the credential was given a part of what its owner may, by him or by somebody else: it
+    does not grow with him, nor does it speak for him when he leaves.
     ends_at_ms, networks: of the credential they came with, which makes none that lasts longer or
     comes from elsewhere; None and () for no such bound.
     """
@@ -31,6 +33,7 @@ class Rights:
     in_projects: Mapping[str, frozenset[str]] = field(default_factory=dict)
     ends_at_ms: int | None = None
     networks: tuple[str, ...] = ()
+    narrowed: bool = False
 
     def within(self, project_id: str | None = None) -> frozenset[str]:
         """What counts in a project; None: in the organisation itself."""

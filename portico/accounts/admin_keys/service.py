@@ -140,7 +140,8 @@ def _within_rights(errand: Errand, key: AdminKey) -> AdminKey:
     for project_id, scopes in wanted.in_projects.items():
         missing |= scopes - by.within(project_id)
     rules.check_covered(missing, "maker")
-    if key.scopes is None and by.organisation_id is not None and key.owner_id != by.actor.id:
+    his_own = key.owner_id == by.actor.id and not by.narrowed
+    if key.scopes is None and by.organisation_id is not None and not his_own:
         # He may be given more one day; whoever made his key must not get that, too.
         key = replace(key, scopes=tuple(sorted(has)))
     return key
@@ -162,4 +163,5 @@ def _opened(connection: Connection, key: AdminKey, actor: Actor) -> Rights:
         },
         ends_at_ms=ends_at_ms,
         networks=networks,
+        narrowed=key.scopes is not None,
     )

@@ -176,7 +176,10 @@ def _member(errand: Errand, organisation_id: str, subject_id: str) -> Member:
 
 
 def _is_self(errand: Errand, subject_id: str) -> bool:
-    return errand.by.actor.kind == "user" and errand.by.actor.id == subject_id
+    """Whoever may make admin keys can have one in somebody else's name, but none that has all of his
+    rights: only such a one leaves for him."""
+    by = errand.by
+    return by.actor.kind == "user" and by.actor.id == subject_id and not by.narrowed
 
 
 def _take_back_invitations(errand: Errand, organisation_id: str, subject_id: str) -> None:

@@ -1,0 +1,47 @@
+"""Whoever may make keys of this API can have one in somebody else's name: to help him, not to be him."""
+
+from pathlib import Path
+
+import pytest
+
+from portico.accounts.people.members import set_member_role
+from tests.admin.office import Site, office, site
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def acme(tmp_path: Path) -> Site:
+    return site(tmp_path)
+
+
+async def test_a_key_made_with_a_lent_one_does_not_grow_either(acme: Site) -> None:
+    """Two steps to an owner's rights: a key of another admin's, made to make a whole one; then wait."""
+    org = acme.organisation()
+    other = acme.member(org, "admin", "other@acme.test")
+    key = acme.admin_key(organisation_id=org, owner_id=acme.member(org, "admin"))
+    async with office(acme) as desk:
+        lent = await desk.ask("POST", "/admin_keys", key, {"name": "x", "owner_id": other})
+        heir = await desk.ask("POST", "/admin_keys", lent.json["api_key"], {"name": "y"})
+        assert (heir.status, heir.json["owner_id"]) == (200, other)
+        acme.does(lambda e: set_member_role(e, org, other, "owner"))
+        rename = await desk.ask("PATCH", f"/organisations/{org}", heir.json["api_key"])
+        assert (rename.status, rename.code) == (403, "permission_denied")
+        own = acme.admin_key(organisation_id=org, owner_id=other)
+        assert (await desk.ask("PATCH", f"/organisations/{org}", own)).status == 200
+
+
+async def test_nobody_is_made_to_leave_by_a_lent_key(acme: Site) -> None:
+    """Only owners remove owners; that an owner wants to go, an admin cannot say for him."""
+    org = acme.organisation()
+    acme.member(org, "owner", "first@acme.test")
+    second = acme.member(org, "owner", "second@acme.test")
+    key = acme.admin_key(organisation_id=org, owner_id=acme.member(org, "admin"))
+    async with office(acme) as desk:
+        scopes = ["organisation:read", "members:read", "members:write"]
+        wish = {"name": "x", "owner_id": second, "scopes": scopes}
+        lent = (await desk.ask("POST", "/admin_keys", key, wish)).json["api_key"]
+        told = await desk.ask("DELETE", f"/members/{second}", lent)
+        assert (told.status, told.code) == (403, "permission_denied")
+        own = acme.admin_key(organisation_id=org, owner_id=second)
+        assert (await desk.ask("DELETE", f"/members/{second}", own)).status == 200
