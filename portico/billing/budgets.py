@@ -11,14 +11,14 @@ from portico.ledger import service as ledger
 Scope = Literal["key", "project", "organisation"]
 Period = Literal["day", "month"]
 _OWNER = {
-    "key": "SELECT organisation_id FROM api_key WHERE id = ?",
-    "project": "SELECT organisation_id FROM project WHERE id = ?",
-    "organisation": "SELECT id FROM organisation WHERE id = ?",
+    "key": "SELECT organisation_id, parent_id FROM api_key WHERE id = ?",
+    "project": "SELECT organisation_id, NULL FROM project WHERE id = ?",
+    "organisation": "SELECT id, NULL FROM organisation WHERE id = ?",
 }
 
 
 class UnknownScope(Exception):
-    """There is no such key, project or organisation."""
+    """There is no such key, project or organisation, or none that anything is charged to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,11 @@ def set_budget(
     owner = transaction.rows(_OWNER[scope], (scope_id,))
     if not owner:
         raise UnknownScope(f"There is no {scope} {scope_id!r}.")
+    parent_id = owner[0][1]
+    if parent_id is not None:
+        raise UnknownScope(
+            f"The key {scope_id!r} is ephemeral; what it spends counts for {parent_id}, which made it."
+        )
     (row,) = transaction.rows(
         "INSERT INTO budget (id, organisation_id, scope, scope_id, period, cap_nano, "
         "alert_percents, webhook_url, mail, created_at_ms) "

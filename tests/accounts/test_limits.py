@@ -4,10 +4,18 @@ from dataclasses import replace
 
 import pytest
 
+from portico.accounts.keys.ephemeral import EphemeralWish, mint
+from portico.accounts.keys.model import KeyWish
+from portico.accounts.keys.service import create_key
 from portico.accounts.limits.model import Limit
-from portico.accounts.limits.service import list_limits, set_limit
+from portico.accounts.limits.service import limit_of, list_limits, set_limit
 from portico.accounts.people.members import set_project_role
-from tests.accounts.tenancy import Tenancy
+from portico.billing.budgets import UnknownScope, set_budget
+from portico.callers.model import Caller
+from portico.callers.scopes import GENERATE, MINT
+from portico.db.transaction import Transaction
+from portico.errors import Refusal
+from tests.accounts.tenancy import Act, Tenancy
 
 
 def test_a_scope_has_limits_for_so_many_models_and_no_more(tenancy: Tenancy) -> None:
@@ -69,3 +77,62 @@ def test_whoever_reads_limits_does_not_set_them(tenancy: Tenancy) -> None:
         lambda e: set_limit(e, replace(limit, scope_id="proj_none")),
     ):
         assert tenancy.refused(act, eve) == "resource_not_found"
+
+
+def test_limits_of_an_ephemeral_key_are_those_of_its_maker(tenancy: Tenancy) -> None:
+    """It is counted under its maker's id, so a limit under its own would count for nobody."""
+    wish = KeyWish("maker")
+    maker = tenancy.do(lambda e: create_key(e, tenancy.peppers, wish, tenancy.project_id)).key
+    caller = Caller(
+        *(maker.id, tenancy.project_id, tenancy.organisation_id, "live"),
+        concurrency_max=1,
+        credential_id=maker.id,
+        scopes=frozenset({GENERATE, MINT}),
+    )
+    child = tenancy.database.write(
+        lambda c: mint(c, tenancy.clock, tenancy.peppers, caller, EphemeralWish())
+    ).key
+    events = tenancy.actions()
+    for act in (
+        lambda e: set_limit(e, Limit("key", child.id, requests_per_minute=1)),
+        lambda e: set_limit(e, Limit("key", child.id)),
+        lambda e: list_limits(e, "key", child.id),
+        lambda e: limit_of(e, "key", child.id),
+    ):
+        with pytest.raises(Refusal) as refused:
+            tenancy.do(act, tenancy.ada)
+        told = refused.value
+        assert (told.code, told.field, told.value) == ("conflict", "scope_id", maker.id)
+    assert tenancy.actions() == events
+    with pytest.raises(UnknownScope, match=f"counts for {maker.id}"):
+        tenancy.database.write(
+            lambda c: set_budget(Transaction(c), "key", child.id, "day", 1, tenancy.clock.now_ms)
+        )
+
+
+def test_what_is_not_limited_cannot_be_taken_away(tenancy: Tenancy) -> None:
+    limit = Limit("project", tenancy.project_id, "m", requests_per_minute=1)
+    tenancy.do(lambda e: set_limit(e, limit), tenancy.ada)
+    events = tenancy.actions()
+    nothing = Limit("project", tenancy.project_id)  # of all models together
+    assert tenancy.refused(lambda e: set_limit(e, nothing), tenancy.ada) == "resource_not_found"
+    assert tenancy.actions() == events
+    away = replace(nothing, model="m")
+    tenancy.do(lambda e: set_limit(e, away), tenancy.ada)
+    assert tenancy.refused(lambda e: set_limit(e, away), tenancy.ada) == "resource_not_found"
+    assert tenancy.actions() == [*events, "limit.remove"]
+
+
+def test_one_limit_is_read_by_what_it_is_of(tenancy: Tenancy) -> None:
+    for model, most in (("", 5), ("m", 6)):
+        limit = Limit("project", tenancy.project_id, model, requests_per_minute=most)
+        tenancy.do(lambda e, limit=limit: set_limit(e, limit), tenancy.ada)
+
+    def look(model: str) -> Act[Limit]:
+        return lambda e: limit_of(e, "project", tenancy.project_id, model)
+
+    assert tenancy.do(look("m"), tenancy.ada).requests_per_minute == 6
+    assert tenancy.do(look(""), tenancy.ada).requests_per_minute == 5
+    assert tenancy.refused(look("n"), tenancy.ada) == "resource_not_found"
+    eve = tenancy.joined("eve", "member")
+    assert tenancy.refused(look("m"), eve) == "permission_denied"

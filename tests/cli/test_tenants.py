@@ -142,3 +142,12 @@ def test_what_people_read(tmp_path: Path, capsys: pytest.CaptureFixture[str], ru
     assert issued.startswith("pk_invite_")
     assert "until" in said("invitation", "list")
     assert "active" in said("project", "list")
+
+
+def test_what_is_not_limited_cannot_be_taken_away(run: Run) -> None:
+    project = run("project", "create", "web")["id"]
+    assert run("limit", "remove", project) == 1
+    assert run("limit", "set", project, "--model", "m", "--requests", "5")["model"] == "m"
+    assert run("limit", "remove", project) == 1, "that of all models together"
+    assert run("limit", "remove", project, "--model", "m")["requests_per_minute"] is None
+    assert run("limit", "list")["limits"] == []

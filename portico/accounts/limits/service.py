@@ -26,27 +26,35 @@ _LIMITS = tuple(
 def set_limit(errand: Errand, limit: Limit) -> Limit:
     """In the place of what the scope had for this model; without any limit, that is taken away.
 
-    Raises: Refusal: resource_not_found, permission_denied, out_of_range, invalid_value.
+    Raises: Refusal: resource_not_found, also where there is nothing to take away; permission_denied,
+    out_of_range, invalid_value; conflict, for an ephemeral key.
     """
     organisation_id = _owner(errand, limit.scope, limit.scope_id, "write")
     known = store.limits(errand.connection, None, limit.scope, limit.scope_id)
     before = next((each for each in known if each.model == limit.model), None)
     _check(limit)
-    empty = all(getattr(limit, name) is None for name in _LIMITS)
-    if empty:
-        store.remove(errand.connection, limit)
-    else:
-        if before is None:
-            _check_room(limit, len(known))
-        store.put(errand.connection, limit, organisation_id, errand.clock.wall_ms())
-    errand.note(
-        organisation_id,
-        "limit.set" if not empty else "limit.remove",
-        limit.scope_id or limit.scope,
-        None if before is None else asdict(before),
-        None if empty else asdict(limit),
-    )
+    if all(getattr(limit, name) is None for name in _LIMITS):
+        _remove(errand, organisation_id, limit, before)
+        return limit
+    if before is None:
+        _check_room(limit, len(known))
+    store.put(errand.connection, limit, organisation_id, errand.clock.wall_ms())
+    was = None if before is None else asdict(before)
+    whose = limit.scope_id or limit.scope
+    errand.note(organisation_id, "limit.set", whose, was, asdict(limit))
     return limit
+
+
+def limit_of(errand: Errand, scope: Scope, scope_id: str, model: str = "") -> Limit:
+    """What a scope has for one model, "" for all models together.
+
+    Raises: Refusal: resource_not_found, permission_denied; conflict, for an ephemeral key.
+    """
+    _owner(errand, scope, scope_id, "read")
+    for each in store.limits(errand.connection, None, scope, scope_id):
+        if each.model == model:
+            return each
+    raise _no_limit(scope, scope_id, model)
 
 
 def list_limits(errand: Errand, scope: Scope | None = None, scope_id: str = "") -> list[Limit]:
@@ -56,6 +64,18 @@ def list_limits(errand: Errand, scope: Scope | None = None, scope_id: str = "") 
         return store.limits(errand.connection, None, scope, scope_id)
     errand.require("limits:read")
     return store.limits(errand.connection, errand.by.organisation_id, None, "")
+
+
+def _remove(errand: Errand, organisation_id: str, limit: Limit, before: Limit | None) -> None:
+    if before is None:
+        raise _no_limit(limit.scope, limit.scope_id, limit.model)
+    store.remove(errand.connection, limit)
+    whose = limit.scope_id or limit.scope
+    errand.note(organisation_id, "limit.remove", whose, before=asdict(before))
+
+
+def _no_limit(scope: Scope, scope_id: str, model: str) -> errors.Refusal:
+    return unknown("limit", "/".join(each for each in (scope, scope_id, model) if each))
 
 
 def _check(limit: Limit) -> None:
@@ -87,7 +107,7 @@ def _check_room(limit: Limit, known: int) -> None:
 def _owner(errand: Errand, scope: Scope, scope_id: str, verb: str) -> str:
     """Whose limits they are: the organisation's id, "" for the installation's.
 
-    Raises: Refusal: resource_not_found, permission_denied.
+    Raises: Refusal: resource_not_found, permission_denied; conflict, for an ephemeral key.
     """
     if scope == "installation":
         errand.require(f"organisations:{verb}")
@@ -98,7 +118,20 @@ def _owner(errand: Errand, scope: Scope, scope_id: str, verb: str) -> str:
         organisation = projects.organisation_of(errand, scope_id)
         errand.require("limits:read" if verb == "read" else "organisations:write")
         return organisation.id
-    project_id = keys.key_of(errand, scope_id).project_id if scope == "key" else scope_id
-    project = projects.project_of(errand, project_id)
-    errand.require(f"limits:{verb}", project_id)
+    if scope == "project":
+        project = projects.project_of(errand, scope_id)
+        errand.require(f"limits:{verb}", project.id)
+        return project.organisation_id
+    key = keys.key_of(errand, scope_id)
+    project = projects.project_of(errand, key.project_id)
+    errand.require(f"limits:{verb}", project.id)
+    if key.kind == "ephemeral":
+        # Not set for its maker in silence: that would change what all the others made with it may.
+        raise errors.CONFLICT(
+            f"The key {scope_id!r} is ephemeral: the limits of {key.parent_id}, which made it, count "
+            "for it.",
+            field="scope_id",
+            value=key.parent_id,
+            remedy=f"Name {key.parent_id}: its limits are for all keys made with it together.",
+        )
     return project.organisation_id
