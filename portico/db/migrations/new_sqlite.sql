@@ -42,7 +42,7 @@ CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO "alembic_version" VALUES('0011');
+INSERT INTO "alembic_version" VALUES('0012');
 CREATE TABLE alert (
 	id TEXT NOT NULL, 
 	kind TEXT NOT NULL, 
@@ -154,6 +154,53 @@ CREATE TABLE audit_run (
  STRICT
 
 ;
+CREATE TABLE batch (
+	id TEXT NOT NULL, 
+	organisation_id TEXT NOT NULL, 
+	project_id TEXT NOT NULL, 
+	key_id TEXT NOT NULL, 
+	credential_id TEXT NOT NULL, 
+	kind TEXT NOT NULL CHECK (kind IN ('openai', 'anthropic')), 
+	endpoint TEXT NOT NULL, 
+	state TEXT NOT NULL CHECK (state IN ('validating', 'in_progress', 'finalizing', 'completed', 'failed', 'expired', 'cancelling', 'cancelled')), 
+	input_file_id TEXT, 
+	output_file_id TEXT, 
+	error_file_id TEXT, 
+	metadata TEXT NOT NULL, 
+	errors TEXT, 
+	lines INTEGER NOT NULL, 
+	created_at_ms INTEGER NOT NULL, 
+	due_at_ms INTEGER NOT NULL, 
+	started_at_ms INTEGER, 
+	finalizing_at_ms INTEGER, 
+	cancelling_at_ms INTEGER, 
+	ended_at_ms INTEGER, 
+	output_keep_ms INTEGER, 
+	expires_at_ms INTEGER, 
+	owner TEXT, 
+	announced_at_ms INTEGER, 
+	PRIMARY KEY (id)
+)
+ STRICT
+
+;
+CREATE TABLE batch_line (
+	batch_id TEXT NOT NULL, 
+	number INTEGER NOT NULL, 
+	organisation_id TEXT NOT NULL, 
+	custom_id TEXT NOT NULL, 
+	state TEXT NOT NULL CHECK (state IN ('waiting', 'running', 'succeeded', 'errored', 'expired', 'cancelled')), 
+	request BLOB, 
+	request_id TEXT, 
+	attempts INTEGER NOT NULL, 
+	status INTEGER, 
+	answer BLOB, 
+	PRIMARY KEY (batch_id, number), 
+	FOREIGN KEY(batch_id) REFERENCES batch (id) ON DELETE CASCADE
+)
+ STRICT
+
+;
 CREATE TABLE billing_customer (
 	organisation_id TEXT NOT NULL, 
 	name TEXT NOT NULL, 
@@ -224,6 +271,34 @@ CREATE TABLE claim (
 	owner TEXT NOT NULL, 
 	due_at_ms INTEGER NOT NULL, 
 	PRIMARY KEY (id)
+)
+ STRICT
+
+;
+CREATE TABLE conversation (
+	id TEXT NOT NULL, 
+	organisation_id TEXT NOT NULL, 
+	project_id TEXT NOT NULL, 
+	metadata TEXT NOT NULL, 
+	created_at_ms INTEGER NOT NULL, 
+	expires_at_ms INTEGER, 
+	locked_by TEXT, 
+	locked_until_ms INTEGER, 
+	PRIMARY KEY (id)
+)
+ STRICT
+
+;
+CREATE TABLE conversation_item (
+	conversation_id TEXT NOT NULL, 
+	position INTEGER NOT NULL, 
+	organisation_id TEXT NOT NULL, 
+	id TEXT NOT NULL, 
+	item BLOB NOT NULL, 
+	created_at_ms INTEGER NOT NULL, 
+	PRIMARY KEY (conversation_id, position), 
+	UNIQUE (conversation_id, id), 
+	FOREIGN KEY(conversation_id) REFERENCES conversation (id) ON DELETE CASCADE
 )
  STRICT
 
@@ -577,6 +652,43 @@ CREATE TABLE recharge (
  STRICT
 
 ;
+CREATE TABLE response (
+	id TEXT NOT NULL, 
+	organisation_id TEXT NOT NULL, 
+	project_id TEXT NOT NULL, 
+	key_id TEXT NOT NULL, 
+	credential_id TEXT NOT NULL, 
+	model TEXT NOT NULL, 
+	state TEXT NOT NULL CHECK (state IN ('queued', 'in_progress', 'completed', 'incomplete', 'failed', 'cancelled')), 
+	background INTEGER NOT NULL, 
+	stream INTEGER NOT NULL, 
+	previous_id TEXT, 
+	conversation_id TEXT, 
+	request BLOB, 
+	input BLOB NOT NULL, 
+	body BLOB NOT NULL, 
+	created_at_ms INTEGER NOT NULL, 
+	ended_at_ms INTEGER, 
+	expires_at_ms INTEGER, 
+	request_id TEXT, 
+	owner TEXT, 
+	attempts INTEGER NOT NULL, 
+	announced_at_ms INTEGER, 
+	PRIMARY KEY (id)
+)
+ STRICT
+
+;
+CREATE TABLE response_event (
+	response_id TEXT NOT NULL, 
+	sequence INTEGER NOT NULL, 
+	organisation_id TEXT NOT NULL, 
+	events BLOB NOT NULL, 
+	PRIMARY KEY (response_id, sequence)
+)
+ STRICT
+
+;
 CREATE TABLE role (
 	organisation_id TEXT NOT NULL, 
 	name TEXT NOT NULL, 
@@ -804,3 +916,15 @@ CREATE TRIGGER audit_head_refuses_update BEFORE UPDATE ON audit_head BEGIN SELEC
 CREATE TRIGGER audit_head_refuses_delete BEFORE DELETE ON audit_head BEGIN SELECT RAISE(ABORT, 'audit_head is append-only'); END;
 CREATE INDEX delivery_target ON delivery (channel, target);
 CREATE INDEX webhook_endpoint_organisation ON webhook_endpoint (organisation_id);
+CREATE INDEX response_project ON response (project_id, id);
+CREATE INDEX response_open ON response (state, id) WHERE state IN ('queued', 'in_progress');
+CREATE INDEX response_expiry ON response (expires_at_ms) WHERE expires_at_ms IS NOT NULL;
+CREATE INDEX response_request ON response (request_id) WHERE request_id IS NOT NULL;
+CREATE INDEX response_unannounced ON response (ended_at_ms) WHERE background = 1 AND announced_at_ms IS NULL AND ended_at_ms IS NOT NULL;
+CREATE INDEX conversation_expiry ON conversation (expires_at_ms) WHERE expires_at_ms IS NOT NULL;
+CREATE INDEX batch_project ON batch (project_id, id);
+CREATE INDEX batch_open ON batch (state, id) WHERE ended_at_ms IS NULL;
+CREATE INDEX batch_expiry ON batch (expires_at_ms) WHERE expires_at_ms IS NOT NULL;
+CREATE INDEX batch_unannounced ON batch (ended_at_ms) WHERE announced_at_ms IS NULL AND ended_at_ms IS NOT NULL;
+CREATE INDEX batch_line_state ON batch_line (batch_id, state, number);
+CREATE INDEX batch_line_request ON batch_line (request_id) WHERE request_id IS NOT NULL;

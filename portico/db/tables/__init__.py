@@ -8,6 +8,7 @@ the suite compares the two.
 from portico.db.tables.alerts import alert, attempt, audit_run, claim, delivery, signed_head
 from portico.db.tables.audit import audit_detail, audit_event, audit_head
 from portico.db.tables.base import metadata
+from portico.db.tables.batches import batch, batch_line
 from portico.db.tables.invoices import (
     billing_customer,
     dunning,
@@ -40,6 +41,12 @@ from portico.db.tables.people import (
 from portico.db.tables.plans import allowance
 from portico.db.tables.pricing import price, terms
 from portico.db.tables.replay import idempotency_key
+from portico.db.tables.responses import (
+    conversation,
+    conversation_item,
+    response,
+    response_event,
+)
 from portico.db.tables.routing import deployment, drill
 from portico.db.tables.tenants import api_key, organisation, project
 from portico.db.tables.webhooks import webhook_endpoint
@@ -56,11 +63,15 @@ __all__ = [
     "audit_event",
     "audit_head",
     "audit_run",
+    "batch",
+    "batch_line",
     "billing_customer",
     "budget",
     "chain",
     "charge",
     "claim",
+    "conversation",
+    "conversation_item",
     "delivery",
     "deployment",
     "dispute",
@@ -86,6 +97,8 @@ __all__ = [
     "project_member",
     "rate_limit",
     "recharge",
+    "response",
+    "response_event",
     "role",
     "signed_head",
     "subject",
