@@ -22,7 +22,8 @@ class Rights:
     scopes: in every project of it.
     in_projects: besides, by project.
     narrowed: the credential was given a part of what its owner may, by him or by somebody else: it
-    does not grow with him, nor does it speak for him when he leaves.
+    does not grow with him, nor does any that is made with it, nor does it speak for him when he
+    leaves.
     ends_at_ms, networks: of the credential they came with, which makes none that lasts longer or
     comes from elsewhere; None and () for no such bound.
     """

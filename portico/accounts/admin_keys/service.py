@@ -140,9 +140,9 @@ def _within_rights(errand: Errand, key: AdminKey) -> AdminKey:
     for project_id, scopes in wanted.in_projects.items():
         missing |= scopes - by.within(project_id)
     rules.check_covered(missing, "maker")
-    his_own = key.owner_id == by.actor.id and not by.narrowed
-    if key.scopes is None and by.organisation_id is not None and not his_own:
-        # He may be given more one day; whoever made his key must not get that, too.
+    for_another = by.organisation_id is not None and key.owner_id != by.actor.id
+    if key.scopes is None and (by.narrowed or for_another):
+        # Its owner may be given more one day; whoever made the key must not get that, too.
         key = replace(key, scopes=tuple(sorted(has)))
     return key
 
@@ -150,9 +150,10 @@ def _within_rights(errand: Errand, key: AdminKey) -> AdminKey:
 def _opened(connection: Connection, key: AdminKey, actor: Actor) -> Rights:
     """Its owner's rights now AND its own scopes."""
     ends_at_ms, networks = key.expires_at_ms, key.networks or ()
+    narrowed = key.scopes is not None
     if key.organisation_id is None or key.owner_id is None:
         scopes = rules.narrowed(INSTALLATION_SCOPES, key.scopes)
-        return Rights(actor, None, scopes, {}, ends_at_ms, networks)
+        return Rights(actor, None, scopes, {}, ends_at_ms, networks, narrowed)
     owner = rights_of_subject(connection, key.organisation_id, key.owner_id, actor)
     return replace(
         owner,
@@ -163,5 +164,5 @@ def _opened(connection: Connection, key: AdminKey, actor: Actor) -> Rights:
         },
         ends_at_ms=ends_at_ms,
         networks=networks,
-        narrowed=key.scopes is not None,
+        narrowed=narrowed,
     )

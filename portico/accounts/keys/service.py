@@ -43,7 +43,7 @@ def create_key(
     rules.check(wish, now_ms)
     rules.check_subset(wish.scopes, errand.by.within(project.id))
     wish = rules.bounded(wish, errand.by.ends_at_ms, errand.by.networks)
-    facts = {each.name: getattr(wish, each.name) for each in fields(wish)}
+    facts = _facts(errand, wish)
     facts["owner_id"] = owner_for(errand, project, wish.owner_id)
     _check_owner(errand, project.organisation_id, project.id, facts["owner_id"], wish.scopes)
     return _issue(errand, peppers, project.id, project.organisation_id, facts)
@@ -89,6 +89,8 @@ def change_key(errand: Errand, key_id: str, wish: KeyChange) -> Key:
         if name in values:
             values[name] = values[name] or None
     after = replace(before, **values)
+    if after.scopes is None and before.scopes is not None and errand.by.narrowed:
+        after = replace(after, scopes=tuple(sorted(KEY_SCOPES)))
     _check_change(errand, before, after)
     return _changed(errand, before, after, "update")
 
@@ -178,7 +180,14 @@ def _like(errand: Errand, key: Key, now_ms: int) -> dict[str, Any]:
     ends = (rules.as_long_again(key, now_ms), errand.by.ends_at_ms)
     wish = KeyWish(**{each.name: getattr(key, each.name) for each in fields(KeyWish)})
     wish = replace(wish, expires_at_ms=min(filter(None, ends), default=None))
-    wish = rules.bounded(wish, None, errand.by.networks)
+    return _facts(errand, rules.bounded(wish, None, errand.by.networks))
+
+
+def _facts(errand: Errand, wish: KeyWish) -> dict[str, Any]:
+    """What of the wish is stored.  Whoever has a list of scopes himself makes keys that have one:
+    those without one can do what a later version brings."""
+    if wish.scopes is None and errand.by.narrowed:
+        wish = replace(wish, scopes=tuple(sorted(KEY_SCOPES)))
     return {each.name: getattr(wish, each.name) for each in fields(wish)}
 
 
