@@ -27,7 +27,9 @@ def credential_of(headers: Mapping[bytes, bytes], query: bytes) -> str:
     if authorization:
         _note(found, "Authorization", _bearer(authorization))
     for header, shown in _HEADERS:
-        _note(found, shown, headers.get(header, b"").decode("latin-1"))
+        # One that came twice was joined with a comma, which no key has.
+        for key in headers.get(header, b"").decode("latin-1").split(","):
+            _note(found, shown, key.strip())
     for name, value in parse_qsl(query.decode("latin-1")):
         if name == "key":
             _note(found, "?key=", value)

@@ -44,10 +44,15 @@ def test_the_same_key_twice_is_one_and_two_keys_are_none(one: str, other: str) -
         assert "pk_a" not in refused.value.message
 
 
-def test_a_header_that_came_twice_must_say_the_same() -> None:
-    assert credential_of({b"authorization": b"Bearer pk_a, Bearer pk_a"}, b"") == "pk_a"
+@pytest.mark.parametrize(
+    ("name", "scheme"),
+    [(b"authorization", b"Bearer "), (b"x-api-key", b""), (b"x-goog-api-key", b"")],
+)
+def test_a_header_that_came_twice_must_say_the_same(name: bytes, scheme: bytes) -> None:
+    one, other = scheme + b"pk_a", scheme + b"pk_b"
+    assert credential_of({name: one + b", " + one}, b"") == "pk_a"
     with pytest.raises(errors.Refusal, match="two different keys"):
-        credential_of({b"authorization": b"Bearer pk_a, Bearer pk_b"}, b"")
+        credential_of({name: one + b", " + other}, b"")
 
 
 @pytest.mark.parametrize(
