@@ -11,5 +11,13 @@ BALANCE: Final = "balance:read"
 """Balance, limits, prices."""
 MINT: Final = "ephemeral:create"
 """Make keys that live for minutes, which can do no more than this one."""
+FILES: Final = "files"
+"""Send files, read and delete them."""
+RESPONSES: Final = "responses"
+"""Read and delete what was answered and kept; conversations."""
+BATCHES: Final = "batches"
+"""Have many requests answered within a day."""
 
-KEY_SCOPES: Final = frozenset({GENERATE, EMBED, MODELS, USAGE, BALANCE, MINT})
+KEY_SCOPES: Final = frozenset(
+    {GENERATE, EMBED, MODELS, USAGE, BALANCE, MINT, FILES, RESPONSES, BATCHES}
+)

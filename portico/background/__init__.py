@@ -1,0 +1,1 @@
+"""Work that nobody waits for: each piece of it is a request like any other."""

@@ -1,0 +1,1 @@
+"""Routes of what developers keep with us."""

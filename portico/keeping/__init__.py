@@ -1,0 +1,1 @@
+"""What a request leaves behind, in the commit that settles it."""

@@ -1,0 +1,1 @@
+"""What developers keep with us: files, responses, conversations, batches."""
