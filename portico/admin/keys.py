@@ -58,7 +58,7 @@ class Replacement(Struct):
 class Revocation(Struct):
     """reason: for the audit log."""
 
-    reason: Annotated[str, Meta(max_length=200)] = ""
+    reason: str = ""
 
 
 class NewAdminKey(Struct):

@@ -1,7 +1,5 @@
-"""What people type, read exactly: dollars, moments, discounts; and who typed it."""
+"""What people type, read exactly: dollars, moments, discounts."""
 
-import os
-import pwd
 import re
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -62,11 +60,3 @@ def discount(text: str) -> Discount:
         raise Unreadable(f"{text!r} is no discount; write contract=20% or contract=1/5.")
     left = 1 - taken
     return Discount(kind, left.numerator, left.denominator)
-
-
-def login() -> str:
-    """Who runs this command: the answer to "who changed that?" """
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # a container's number without a name
-        return f"uid {os.getuid()}"

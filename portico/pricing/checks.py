@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime
 from fractions import Fraction
 
+from portico.kit.visible import unseen
 from portico.pricing.model import (
     METERS,
     NANO_MAX,
@@ -24,7 +25,7 @@ CONTRIBUTOR = "contributor"
 """The discount for letting the operator use the data; only with a consent."""
 DISCOUNTS = ("contract", CONTRIBUTOR)
 _INPUT_TOKENS_MAX = 2**53 - 1
-_NAME = re.compile(r"[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]{0,198}[^\s\x00-\x1f\x7f])?")
+_NAME = re.compile(r"\S(?:.{0,198}\S)?")
 
 
 class NotStorable(ValueError):
@@ -120,7 +121,7 @@ def _check_plan(plan: str) -> None:
 
 
 def _check_name(what: str, name: str) -> None:
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or unseen(name):
         raise NotStorable(
             f"The {what} is {name!r}; it needs 1 to 200 printable characters, no blank at an end."
         )

@@ -46,7 +46,7 @@ ASKED: list[tuple[str, str, Any]] = [
     ("PATCH", "/keys/<key>", {"concurrency_max": HUGE}),
     ("POST", "/keys/<key>/replace", {"overlap_s": HUGE}),
     ("POST", "/keys/<key>/replace", {"overlap_s": -1}),
-    ("POST", "/keys/<key>/revoke", {"reason": "x" * 201}),
+    ("POST", "/keys/<key>/revoke", {"reason": "x" * 501}),
     ("POST", "/admin_keys", {"name": "x", "networks": ["everywhere"]}),
     ("POST", "/admin_keys", {"name": "x", "scopes": ["keys:read audit:read"]}),
     ("POST", "/admin_keys", {"name": "x", "owner_id": "user_0"}),

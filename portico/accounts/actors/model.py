@@ -1,13 +1,12 @@
 """What somebody may do, and on whose behalf something is done."""
 
-import os
-import pwd
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
 from portico import errors
+from portico.accounts.actors.login import login
 from portico.accounts.actors.roles import INSTALLATION_SCOPES
 from portico.audit import service as audit
 from portico.audit.model import Actor, Details
@@ -99,7 +98,7 @@ class Errand:
 
 def operator(connection: Connection, clock: Clock) -> Errand:
     """An errand of whoever can run commands on this machine: he may do everything."""
-    rights = Rights(Actor("operator", _logged_in()), None, frozenset(INSTALLATION_SCOPES))
+    rights = Rights(Actor("operator", login()), None, frozenset(INSTALLATION_SCOPES))
     return Errand(connection, rights, clock)
 
 
@@ -116,11 +115,3 @@ def _denied(scope: str) -> errors.Refusal:
         field="scope",
         value=scope,
     )
-
-
-def _logged_in() -> str:
-    """As the system knows him: what his environment calls him anybody can set."""
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # a user id without a name, as in containers
-        return f"uid {os.getuid()}"

@@ -1,12 +1,10 @@
-"""What things may be called.  Pure."""
-
-import re
+"""What things may be called, and what people may write beside them.  Pure."""
 
 from portico import errors
+from portico.kit.visible import unseen
 
 NAME_MAX = 200
-_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What breaks lines, steers terminals or turns text round, and what PostgreSQL or UTF-8 cannot hold."""
+TEXT_MAX = 500
 
 
 def check_name(name: str, field: str = "name") -> None:
@@ -18,10 +16,29 @@ def check_name(name: str, field: str = "name") -> None:
             value=len(name),
             limit=NAME_MAX,
         )
-    if (found := _UNSEEN.search(name)) is not None:
-        raise errors.INVALID_VALUE(
-            f"{field!r} has the character U+{ord(found[0]):04X} in it; write it without control "
-            "characters.",
+    _check_seen(name, field)
+
+
+def check_text(text: str, field: str) -> None:
+    """A sentence, or nothing: it is shown where names are.
+
+    Raises: Refusal: out_of_range, invalid_value.
+    """
+    if len(text) > TEXT_MAX:
+        raise errors.OUT_OF_RANGE(
+            f"{field!r} has {len(text)} characters; it may have {TEXT_MAX}.",
             field=field,
-            value=f"U+{ord(found[0]):04X}",
+            value=len(text),
+            limit=TEXT_MAX,
+        )
+    _check_seen(text, field)
+
+
+def _check_seen(text: str, field: str) -> None:
+    found = unseen(text)
+    if found:
+        raise errors.INVALID_VALUE(
+            f"{field!r} has the character {found} in it; write it without control characters.",
+            field=field,
+            value=found,
         )

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from portico import errors
 from portico.accounts.actors.model import Errand, Rights, unknown
+from portico.accounts.actors.names import check_text
 from portico.accounts.actors.paging import ALL, Window
 from portico.accounts.actors.rights import rights_of_subject
 from portico.accounts.actors.roles import INSTALLATION_SCOPES
@@ -91,6 +92,7 @@ def revoke_admin_key(errand: Errand, key_id: str, reason: str = "") -> AdminKey:
     request on."""
     before = admin_key_of(errand, key_id)
     errand.require("admin_keys:write")
+    check_text(reason, "reason")
     if before.revoked_at_ms is not None:
         return before
     after = replace(before, revoked_at_ms=errand.clock.wall_ms())

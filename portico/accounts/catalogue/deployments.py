@@ -10,12 +10,12 @@ from typing import Any
 
 from portico import errors
 from portico.accounts.actors.model import Errand, unknown
+from portico.accounts.actors.names import check_name, check_text
 from portico.engines.openai_compatible.server import server_at
 from portico.engines.provider.survey import provider_at
 from portico.routing import registry
 from portico.routing.model import Registration, RegistrationWish
 
-_NAME_MAX = 200
 Sealing = Callable[[str], str]
 """A key, sealed for the deployment whose id is given."""
 
@@ -90,15 +90,10 @@ def shown(registration: Registration) -> dict[str, Any]:
 
 
 def _check(wish: RegistrationWish) -> None:
-    for name in ("model", "upstream_model"):
-        text = getattr(wish, name)
-        if len(text) > _NAME_MAX or (name == "model" and not text.strip()):
-            raise errors.OUT_OF_RANGE(
-                f"{name!r} has {len(text)} characters; it must have 1 to {_NAME_MAX}.",
-                field=name,
-                value=len(text),
-                limit=_NAME_MAX,
-            )
+    check_name(wish.model if wish.model.strip() else "", "model")
+    if wish.upstream_model:
+        check_name(wish.upstream_model, "upstream_model")
+    check_text(wish.location, "location")
     try:
         if wish.engine == "openai_compatible":
             server_at(wish.location)

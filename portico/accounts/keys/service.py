@@ -10,6 +10,7 @@ from typing import Any
 
 from portico import errors
 from portico.accounts.actors.model import Errand, Rights, unknown
+from portico.accounts.actors.names import check_text
 from portico.accounts.actors.paging import ALL, Window
 from portico.accounts.keys import rules, store
 from portico.accounts.keys.model import IssuedKey, Key, KeyChange, KeyWish
@@ -51,6 +52,7 @@ def create_key(
 
 def list_keys(errand: Errand, project_id: str | None = None, window: Window = ALL) -> list[Key]:
     """Those that whoever asks may read, oldest first, revoked ones included."""
+    errand.require_anywhere("keys:read")
     if project_id is not None:
         project_of(errand, project_id)
     among = errand.by.projects_with("keys:read")
@@ -102,6 +104,7 @@ def revoke_key(errand: Errand, key_id: str, reason: str = "") -> Key:
     """
     before = key_of(errand, key_id)
     errand.require("keys:write", before.project_id)
+    check_text(reason, "reason")
     if before.revoked_at_ms is not None:
         return before
     after = replace(before, revoked_at_ms=errand.clock.wall_ms())

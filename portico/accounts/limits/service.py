@@ -13,6 +13,7 @@ from portico.accounts.keys import service as keys
 from portico.accounts.limits import store
 from portico.accounts.limits.model import Limit, Scope
 from portico.accounts.projects import service as projects
+from portico.accounts.projects.theirs import theirs
 
 _LIMIT_MAX = 2**53 - 1
 """The largest count every JSON reader keeps exact."""
@@ -115,7 +116,7 @@ def _owner(errand: Errand, scope: Scope, scope_id: str, verb: str) -> str:
             raise unknown("installation", scope_id)
         return ""
     if scope == "organisation":
-        organisation = projects.organisation_of(errand, scope_id)
+        organisation = theirs(errand, scope_id)
         errand.require("limits:read" if verb == "read" else "organisations:write")
         return organisation.id
     if scope == "project":

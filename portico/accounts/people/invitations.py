@@ -14,7 +14,7 @@ from portico.accounts.people import invitation_store, rules, store
 from portico.accounts.people.members import join
 from portico.accounts.people.model import Invitation, IssuedInvitation, Member
 from portico.accounts.people.standing import check_role
-from portico.accounts.projects.service import organisation_of
+from portico.accounts.projects.theirs import theirs
 from portico.audit.model import Actor
 from portico.callers.pepper import Pepper
 from portico.callers.rules import BASE62, digest
@@ -42,7 +42,7 @@ def invite(
     Raises: Refusal: invalid_value, out_of_range, permission_denied, rights_exceeded; conflict, for
     a member, or somebody with an invitation that is open.
     """
-    organisation_of(errand, organisation_id)
+    theirs(errand, organisation_id)
     errand.require("members:write")
     email = rules.checked_email(email)
     rules.check_lifetime(lives_ms)
@@ -62,7 +62,7 @@ def list_invitations(
     errand: Errand, organisation_id: str, window: Window = ALL
 ) -> list[Invitation]:
     """Oldest first, those of the past included."""
-    organisation_of(errand, organisation_id)
+    theirs(errand, organisation_id)
     errand.require("members:read")
     return invitation_store.invitations(errand.connection, organisation_id, window)
 
@@ -125,7 +125,7 @@ def accept_invitation(
         return _invalid()
     wrong = _wrong(errand, known, email)
     if wrong:
-        told = {"email": email[: rules.EMAIL_MAX], "reason": wrong}
+        told = {"email": rules.address(email), "reason": wrong}
         errand.note(known.organisation_id, "invitation.refuse", known.id, after=told)
         return _invalid()
     now_ms = errand.clock.wall_ms()

@@ -12,20 +12,21 @@ from portico.accounts.actors.paging import ALL, Window
 from portico.accounts.people import invitation_store, rules, store
 from portico.accounts.people.model import OWNER, Member, ProjectMember
 from portico.accounts.people.standing import check_not_last_owner, check_role, fit_keys
-from portico.accounts.projects.service import organisation_of, project_of
+from portico.accounts.projects.service import project_of
+from portico.accounts.projects.theirs import theirs
 from portico.kit.ids import new_id
 
 
 def list_members(errand: Errand, organisation_id: str, window: Window = ALL) -> list[Member]:
     """By id."""
-    organisation_of(errand, organisation_id)
+    theirs(errand, organisation_id)
     errand.require("members:read")
     return store.members(errand.connection, organisation_id, window)
 
 
 def member_of(errand: Errand, organisation_id: str, subject_id: str) -> Member:
     """Raises: Refusal: resource_not_found."""
-    organisation_of(errand, organisation_id)
+    theirs(errand, organisation_id)
     errand.require("members:read")
     return _member(errand, organisation_id, subject_id)
 
@@ -39,7 +40,7 @@ def add_member(
     name: of somebody who is not known here yet; the address if left out.
     Raises: Refusal: resource_not_found, invalid_value, conflict.
     """
-    organisation_of(errand, organisation_id)
+    theirs(errand, organisation_id)
     errand.require("organisations:write")
     check_role(errand, organisation_id, role, "organisation")
     return join(errand, organisation_id, rules.checked_email(email), role, name)
@@ -50,7 +51,7 @@ def set_member_role(errand: Errand, organisation_id: str, subject_id: str, role:
 
     Raises: Refusal: resource_not_found, permission_denied, rights_exceeded, last_owner.
     """
-    organisation_of(errand, organisation_id)
+    theirs(errand, organisation_id)
     errand.require("members:write")
     before = _member(errand, organisation_id, subject_id)
     for each in (before.role, role):
@@ -71,7 +72,7 @@ def remove_member(errand: Errand, organisation_id: str, subject_id: str) -> Memb
 
     Raises: Refusal: resource_not_found, permission_denied, rights_exceeded, last_owner.
     """
-    organisation_of(errand, organisation_id)
+    theirs(errand, organisation_id)
     leaves = _is_self(errand, subject_id)
     errand.require("organisation:read" if leaves else "members:write")
     before = _member(errand, organisation_id, subject_id)

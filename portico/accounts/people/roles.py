@@ -7,14 +7,14 @@ from portico.accounts.actors.model import Errand, unknown
 from portico.accounts.people import role_store, rules
 from portico.accounts.people.model import Level, Role
 from portico.accounts.people.standing import fit_keys
-from portico.accounts.projects.service import organisation_of
+from portico.accounts.projects.theirs import theirs
 
 _ROLES_MAX = 100
 
 
 def list_roles(errand: Errand, organisation_id: str) -> list[Role]:
     """Those that every organisation has, then its own by name."""
-    organisation_of(errand, organisation_id)
+    theirs(errand, organisation_id)
     errand.require("roles:read")
     built_in = [
         Role(organisation_id, name, level, tuple(sorted(scopes)), None)
@@ -31,7 +31,7 @@ def create_role(
 
     Raises: Refusal: invalid_value, rights_exceeded, conflict, permission_denied.
     """
-    organisation_of(errand, organisation_id)
+    theirs(errand, organisation_id)
     errand.require("roles:write")
     rules.check_role_name(name)
     own = role_store.roles(errand.connection, organisation_id)
@@ -80,7 +80,7 @@ def delete_role(errand: Errand, organisation_id: str, name: str) -> Role:
 
 def _own(errand: Errand, organisation_id: str, name: str) -> Role:
     """One that whoever asks may change: nobody touches what goes beyond himself."""
-    organisation_of(errand, organisation_id)
+    theirs(errand, organisation_id)
     errand.require("roles:write")
     for each in role_store.roles(errand.connection, organisation_id):
         if each.name == name:

@@ -10,10 +10,11 @@ from sqlalchemy import Connection
 
 from portico import errors
 from portico.accounts.actors.model import Errand, unknown
-from portico.accounts.actors.names import NAME_MAX, check_name
+from portico.accounts.actors.names import check_name, check_text
 from portico.accounts.actors.paging import ALL, Window
 from portico.accounts.projects import store
 from portico.accounts.projects.model import Organisation, Project, ProjectWish
+from portico.accounts.projects.theirs import theirs
 from portico.db.transaction import Transaction
 from portico.kit.ids import new_id
 from portico.pricing.service import gives_data
@@ -36,21 +37,18 @@ def create_organisation(errand: Errand, name: str) -> Organisation:
 
 def list_organisations(errand: Errand, window: Window = ALL) -> list[Organisation]:
     """Those that exist for whoever asks, oldest first."""
+    errand.require("organisation:read")
     return store.organisations(errand.connection, errand.by.organisation_id, window)
 
 
 def organisation_of(errand: Errand, organisation_id: str) -> Organisation:
-    """Raises: Refusal: resource_not_found, also of one that is not theirs."""
-    if errand.by.organisation_id not in (None, organisation_id):
-        raise unknown("organisation", organisation_id)
-    found = store.organisations(errand.connection, organisation_id)
-    if not found:
-        raise unknown("organisation", organisation_id)
-    return found[0]
+    """Raises: Refusal: permission_denied; resource_not_found, also of one that is not theirs."""
+    errand.require("organisation:read")
+    return theirs(errand, organisation_id)
 
 
 def rename_organisation(errand: Errand, organisation_id: str, name: str) -> Organisation:
-    before = organisation_of(errand, organisation_id)
+    before = theirs(errand, organisation_id)
     errand.require("organisation:write")
     check_name(name)
     return _changed(errand, before, replace(before, name=name), "update")
@@ -59,22 +57,23 @@ def rename_organisation(errand: Errand, organisation_id: str, name: str) -> Orga
 def suspend(errand: Errand, organisation_id: str, reason: str) -> Organisation:
     """Refuse all its keys from now on, and end what they run.  Suspending again changes the
     reason."""
-    before = organisation_of(errand, organisation_id)
+    before = theirs(errand, organisation_id)
     errand.require("organisations:write")
+    check_text(reason, "reason")
     since_ms = before.suspended_at_ms or errand.clock.wall_ms()
-    after = replace(before, suspended_at_ms=since_ms, suspended_reason=reason[:NAME_MAX])
+    after = replace(before, suspended_at_ms=since_ms, suspended_reason=reason)
     return _changed(errand, before, after, "suspend")
 
 
 def resume(errand: Errand, organisation_id: str) -> Organisation:
-    before = organisation_of(errand, organisation_id)
+    before = theirs(errand, organisation_id)
     errand.require("organisations:write")
     after = replace(before, suspended_at_ms=None, suspended_reason=None)
     return _changed(errand, before, after, "resume")
 
 
 def create_project(errand: Errand, organisation_id: str, name: str) -> Project:
-    organisation_of(errand, organisation_id)
+    theirs(errand, organisation_id)
     errand.require("projects:write")
     now_ms = errand.clock.wall_ms()
     check_name(name)
@@ -88,8 +87,9 @@ def list_projects(
     errand: Errand, organisation_id: str | None = None, window: Window = ALL
 ) -> list[Project]:
     """Those that whoever asks may read, oldest first.  organisation_id: of that one only."""
+    errand.require_anywhere("projects:read")
     if organisation_id is not None:
-        organisation_of(errand, organisation_id)
+        theirs(errand, organisation_id)
     among = errand.by.projects_with("projects:read")
     whose = organisation_id or errand.by.organisation_id
     return store.projects(errand.connection, whose, window, among)

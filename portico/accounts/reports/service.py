@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from portico import errors
 from portico.accounts.actors.model import Errand
-from portico.accounts.projects.service import organisation_of, project_of
+from portico.accounts.projects.service import project_of
+from portico.accounts.projects.theirs import theirs
 from portico.audit import service as audit
 from portico.audit.verify import Entry
 from portico.ledger.costs import Cost, CostGroup
@@ -51,7 +52,7 @@ def audit_log(
     if organisation_id == INSTALLATION:
         errand.require("installation:audit")
     else:
-        organisation_of(errand, organisation_id)
+        theirs(errand, organisation_id)
         errand.require("audit:read")
     return audit.newest(errand.connection, organisation_id, before_sequence, most)
 
@@ -66,6 +67,6 @@ def _seen(errand: Errand, span: Span, scope: str) -> Span:
         return Span(span.since_ms, span.until_ms, project.organisation_id, project.id)
     organisation_id = span.organisation_id or errand.by.organisation_id
     if organisation_id is not None:
-        organisation_of(errand, organisation_id)
+        theirs(errand, organisation_id)
     errand.require(scope)
     return Span(span.since_ms, span.until_ms, organisation_id)

@@ -10,7 +10,8 @@ from dataclasses import asdict, replace
 
 from portico import errors
 from portico.accounts.actors.model import Errand, unknown
-from portico.accounts.projects.service import organisation_of, project_of
+from portico.accounts.projects.service import project_of
+from portico.accounts.projects.theirs import theirs
 from portico.accounts.webhooks.addresses import check_url
 from portico.db.transaction import Transaction
 from portico.kit.ids import new_id
@@ -46,7 +47,7 @@ def create_endpoint(
 
     Raises: Refusal: resource_not_found, permission_denied, invalid_value, conflict.
     """
-    organisation_of(errand, wish.organisation_id)
+    theirs(errand, wish.organisation_id)
     if wish.project_id is not None:
         project = project_of(errand, wish.project_id)
         if project.organisation_id != wish.organisation_id:
@@ -74,7 +75,7 @@ def list_endpoints(errand: Errand, organisation_id: str | None = None) -> list[E
     """Those that whoever asks may read, oldest first, disabled ones included."""
     errand.require_anywhere("webhooks:read")
     if organisation_id is not None:
-        organisation_of(errand, organisation_id)
+        theirs(errand, organisation_id)
     whose = organisation_id or errand.by.organisation_id
     return [
         each

@@ -5,11 +5,12 @@ from typing import Annotated
 from cyclopts import App, Parameter
 from sqlalchemy import Connection
 
+from portico.accounts.actors.login import login
 from portico.admission.rules import dollars
 from portico.billing import credits
 from portico.cli.output import Exit, console, say_json, say_table, stop
 from portico.cli.place import database_of, settings_for
-from portico.cli.words import Unreadable, login, moment, moment_ms, scaled
+from portico.cli.words import Unreadable, moment, moment_ms, scaled
 from portico.db.transaction import Transaction
 from portico.kit.clock import SystemClock
 from portico.kit.ids import new_id

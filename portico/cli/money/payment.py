@@ -4,6 +4,7 @@ from typing import Annotated, NoReturn
 
 from cyclopts import App, Parameter
 
+from portico.accounts.actors.login import login
 from portico.admission.rules import dollars
 from portico.billing.payments import recharge_store, store
 from portico.billing.payments.desk import Desk
@@ -22,7 +23,7 @@ from portico.billing.payments.rules import minor_of
 from portico.billing.payments.service import Mismatched
 from portico.cli.output import Exit, console, say_json, say_table, stop
 from portico.cli.place import database_of, settings_for
-from portico.cli.words import Unreadable, login, moment, scaled
+from portico.cli.words import Unreadable, moment, scaled
 from portico.db.transaction import Transaction
 from portico.kit.clock import SystemClock
 

@@ -5,9 +5,10 @@ from typing import Annotated, Any
 import msgspec
 from cyclopts import App, Parameter
 
+from portico.accounts.actors.login import login
 from portico.cli.output import Exit, console, say_json, say_table, stop
 from portico.cli.place import database_of, settings_for
-from portico.cli.words import Unreadable, discount, login, moment, moment_ms
+from portico.cli.words import Unreadable, discount, moment, moment_ms
 from portico.kit.clock import SystemClock
 from portico.pricing.checks import NotStorable
 from portico.pricing.model import Terms, TermsKind, TermsWish

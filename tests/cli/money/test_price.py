@@ -12,6 +12,7 @@ from cyclopts import App
 from genai_prices.types import ClauseEquals, ModelInfo, ModelPrice, Provider, Tier, TieredPrices
 from sqlalchemy import insert
 
+from portico.accounts.actors.login import login
 from portico.cli import words
 from portico.cli.money import price, price_seed, terms
 from portico.db.database import Database, open_database
@@ -123,7 +124,7 @@ def test_set_from_a_day_on_and_for_a_plan_a_tier_and_a_step(prices: Run, stored:
     assert step.effective_from_ms == datetime(2100, 1, 1, tzinfo=UTC).timestamp() * 1000
     day = datetime(2099, 12, 1, tzinfo=UTC).timestamp() * 1000
     assert found["output_text", 0].effective_from_ms == day
-    assert step.author == words.login()
+    assert step.author == login()
 
 
 @pytest.mark.parametrize(

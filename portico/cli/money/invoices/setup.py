@@ -5,13 +5,14 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from portico.accounts.actors.login import login
 from portico.billing.dunning.model import Policy
 from portico.billing.invoices import customers
 from portico.billing.invoices.model import Customer, NotInvoiced, Party, Seller, TaxRate
 from portico.billing.invoices.tax import VatIdWrong
 from portico.cli.output import Exit, console, say_json, say_table, stop
 from portico.cli.place import database_of, settings_for
-from portico.cli.words import Unreadable, login, moment, moment_ms
+from portico.cli.words import Unreadable, moment, moment_ms
 from portico.db.transaction import Transaction
 from portico.kit.clock import SystemClock
 from portico.settings import Settings
