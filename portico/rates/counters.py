@@ -1,14 +1,16 @@
 """Who counts: this process, or Valkey for all of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from portico.kit.clock import Clock
 from portico.rates.model import Count, Window
+from portico.rates.rules import share_of
 from portico.rates.window import Counts, slot_of
 
 Needs = Sequence[tuple[Window, int]]
 """Windows, and what a request takes of each."""
+Heard = Iterable[tuple[Window, Count]]
 Changes = Sequence[tuple[Window, Count | None, int]]
 """Windows, where each was counted (None: it is counted now), and what was too much or too little."""
 
@@ -27,6 +29,10 @@ class Counters(Protocol):
         """
         ...
 
+    async def look(self, windows: Sequence[Window]) -> list[Count]:
+        """Where each stands.  Nothing is counted."""
+        ...
+
     def correct(self, changes: Changes) -> None:
         """Never waits."""
         ...
@@ -37,44 +43,55 @@ class Counters(Protocol):
 
 
 class Local:
-    """This process.  One event loop owns this object."""
+    """This process.  One event loop owns this object.
+
+    It counts what is used of a limit by all, as far as is known here.  While each process keeps to
+    its share, `share` of them divide each limit, and each takes the others to be as busy as itself:
+    whatever it lets through counts so many times.
+    """
 
     def __init__(self) -> None:
         self._counts: dict[str, Counts] = {}
 
     def take(self, needs: Needs, now_s: float, share: int = 1) -> tuple[bool, list[Count]]:
-        """share: how many processes divide each limit."""
         slot = slot_of(now_s)
         kept = [self._of(window.name) for window, _ in needs]
         found, fits = [], True
         for counts, (window, need) in zip(kept, needs, strict=True):
-            limit, used = _share(window.limit, share), counts.used(slot)
+            limit, used = share_of(window.limit, share), _part(counts.used(slot), share)
             wanted = max(need, 1)
             over = used + wanted > limit
             fits = fits and not over
-            wait_s = counts.wait_s(slot, wanted, limit) if over else 0.0
-            found.append(Count(used, slot, slot, wait_s))
+            wait_s = counts.wait_s(slot, wanted * share, limit * share) if over else 0.0
+            found.append(Count(used, slot, slot, wait_s, share))
         if fits:
             for counts, (_, need) in zip(kept, needs, strict=True):
-                counts.add(slot, need)
+                counts.add(slot, need * share)
             found = [
-                Count(count.used + need, slot, slot, 0.0)
+                Count(count.used + need, slot, slot, 0.0, share)
                 for count, (_, need) in zip(found, needs, strict=True)
             ]
         return fits, found
 
-    def note(self, needs: Needs, now_s: float) -> None:
-        """Count what another counter let through, for when that one is away."""
-        slot = slot_of(now_s)
-        for window, need in needs:
-            counts = self._of(window.name)
-            counts.used(slot)
-            counts.add(slot, need)
+    def look(self, windows: Sequence[Window], now_s: float, share: int = 1) -> list[Count]:
+        slot, known = slot_of(now_s), self._counts
+        used = [
+            _part(known[window.name].used(slot), share) if window.name in known else 0
+            for window in windows
+        ]
+        return [Count(each, slot, slot, 0.0, share) for each in used]
 
-    def correct(self, window: Window, slot: int, change: int, now_s: float) -> None:
+    def hear(self, counts: Heard, now_s: float, number: int, latest: int) -> None:
+        """What another counter says of all of them, for when that one is away; see `become`."""
+        slot = slot_of(now_s)
+        for window, count in counts:
+            self._of(window.name).become(slot, count.used, number, latest)
+
+    def correct(self, window: Window, slot: int, change: int, now_s: float, share: int = 1) -> None:
+        """share: as when it was counted."""
         counts, now = self._of(window.name), slot_of(now_s)
         counts.used(now)
-        counts.add(now if slot == NOW else slot, change)
+        counts.add(now if slot == NOW else slot, change * share)
 
     def _of(self, name: str) -> Counts:
         counts = self._counts.pop(name, None)
@@ -86,9 +103,9 @@ class Local:
         return counts
 
 
-def _share(limit: int, share: int) -> int:
-    """At least one, unless there is none at all."""
-    return limit if share == 1 else max(limit // share, min(limit, 1))
+def _part(used: int, share: int) -> int:
+    """Of what all use, rounded up."""
+    return used if share == 1 else -(-used // share)
 
 
 class Alone:
@@ -100,6 +117,9 @@ class Alone:
 
     async def take(self, needs: Needs) -> tuple[bool, list[Count]]:
         return self._local.take(needs, self._now_s())
+
+    async def look(self, windows: Sequence[Window]) -> list[Count]:
+        return self._local.look(windows, self._now_s())
 
     def correct(self, changes: Changes) -> None:
         now_s = self._now_s()

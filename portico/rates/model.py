@@ -51,17 +51,22 @@ class Count:
 
     slot: in which slice of time it was counted, by whoever counted; here: by this process.
     wait_s: until a refused request would fit; 0 for one that fitted.
+    share: this server kept to so small a part of the limit; 1: it was the whole limit that counted.
+    used: of what counted.
     """
 
     used: int
     slot: int
     here: int
     wait_s: float
+    share: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """Of the limit of a meter that is nearest to its end.  reset_s: until nothing is used."""
+    """Of the limit of a meter that is nearest to its end; `limit` is what counted, so this server's
+    share while it keeps to one.  reset_s: until nothing is used; of one that a request did not fit
+    into, until it does."""
 
     limit: int
     remaining: int

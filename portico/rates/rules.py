@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from portico import errors
 from portico.rates.model import AtOnce, Count, Left, Meter, Rule, Standing, Window
+from portico.rates.window import WINDOW_S
 
 ByOwner = Mapping[tuple[str, str], tuple[Rule, ...]]
 
@@ -54,26 +55,32 @@ def refusal(window: Window, need: int, count: Count) -> errors.Refusal:
     rule, meter = window.rule, window.meter
     whose = f"this {rule.scope}" if rule.scope != "installation" else "this server"
     of = f" of {rule.model!r}" if rule.model else ""
-    left = max(0, window.limit - count.used)
+    limit = share_of(window.limit, count.share)
+    part = f" ({limit} on this server for now)" if count.share > 1 else ""
+    left = max(0, limit - count.used)
     takes = f"; this request takes {need}" if need > 1 else ""
     never = max(need, 1) > window.limit
     return errors.RATE_LIMITS[meter](
-        f"The limit of {whose} is {window.limit} {_WORDS[meter]} per minute{of}; {left} are left"
-        f"{takes}.",
+        f"The limit of {whose} is {window.limit} {_WORDS[meter]} per minute{of}{part}; {left} are "
+        f"left{takes}.",
         value=count.used + need,
-        limit=window.limit,
+        limit=limit,
         retry_after_ms=None if never else max(1, round(count.wait_s * 1000)),
         remedy=_TOO_SMALL if never else "",
     )
 
 
-def standing(
-    windows: Iterable[Window], counts: Iterable[Count], reset_s: float, at_ms: int
-) -> Standing:
+def share_of(limit: int, share: int) -> int:
+    """At least one, unless there is none at all."""
+    return limit if share == 1 else max(limit // share, min(limit, 1))
+
+
+def standing(windows: Iterable[Window], counts: Iterable[Count], at_ms: int) -> Standing:
     """The tightest limit of each meter."""
     tightest: dict[Meter, Left] = {}
     for window, count in zip(windows, counts, strict=True):
-        left = Left(window.limit, max(0, window.limit - count.used), reset_s)
+        limit = share_of(window.limit, count.share)
+        left = Left(limit, max(0, limit - count.used), count.wait_s or WINDOW_S)
         known = tightest.get(window.meter)
         if known is None or left.remaining < known.remaining:
             tightest[window.meter] = left

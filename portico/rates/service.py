@@ -19,7 +19,6 @@ from portico.rates import store
 from portico.rates.counters import Counters
 from portico.rates.model import AtOnce, Count, Rule, Standing, Window
 from portico.rates.rules import ByOwner, at_once_of, refusal, standing, windows_of
-from portico.rates.window import WINDOW_S
 
 REFRESH_S = 2.0
 _KNOWN_MAX = 50_000
@@ -47,7 +46,7 @@ class Allowance:
     @property
     def standing(self) -> Standing:
         """What is left, this request counted."""
-        return standing((window for window, _ in self._taken), self._counts, WINDOW_S, self._at_ms)
+        return standing((window for window, _ in self._taken), self._counts, self._at_ms)
 
     def settle(self, meters: Meters) -> None:
         """meters: what it used in the end; nothing where it did not run."""
@@ -116,6 +115,15 @@ class Rates:
             return Allowance(self._counters, needs, counts, self._clock.wall_ms())
         raise self._refused(needs, counts)
 
+    async def standing(self, caller: Caller) -> Standing | None:
+        """What is left of the limits for all models together; None where there is none.  Nothing is
+        counted."""
+        windows, _ = self._known(caller.key_id, caller.project_id, caller.organisation_id, "")
+        if not windows:
+            return None
+        counts = await self._counters.look(windows)
+        return standing(windows, counts, self._clock.wall_ms())
+
     def at_once(self, caller: Caller, model: str) -> tuple[AtOnce, ...]:
         """What limits requests that run or wait, besides the key's own limit."""
         if not self._rules:
@@ -149,7 +157,7 @@ class Rates:
         )
         told = refusal(window, need, count)
         windows = [each for each, _ in needs]
-        told.standing = standing(windows, counts, count.wait_s, self._clock.wall_ms())
+        told.standing = standing(windows, counts, self._clock.wall_ms())
         return told
 
 

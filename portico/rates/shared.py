@@ -3,13 +3,15 @@
 One script counts all windows of a request, or none of them.  Valkey says what time it is, so servers
 whose clocks differ share one window.  One node, or one that others stand in for: a cluster keeps the
 windows of a request on several.  It never holds money, and nobody waits for it for longer than
-the timeout: then, and for a moment after, each server keeps to its share of every limit.
+the timeout: from then on each server keeps to its share of every limit, and only the heartbeat asks
+whether Valkey is back, so that one that hangs makes nobody wait again.
 """
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from valkey.asyncio import Valkey
@@ -18,7 +20,7 @@ from valkey.exceptions import ValkeyError
 from portico.kit.clock import Clock
 from portico.kit.tasks import Tasks
 from portico.rates.counters import NOW, Changes, Local, Needs
-from portico.rates.model import Count
+from portico.rates.model import Count, Window
 from portico.rates.window import SLOT_S, SLOTS, WINDOW_S, slot_of
 
 _PREFIX = "portico:rate:"
@@ -26,7 +28,7 @@ _SERVERS = "portico:servers"
 _HEARTBEAT_S = 2.0
 _DEAD_AFTER_S = 10.0
 _AWAY_S = 1.0
-"""After it failed to answer, it is left alone for so long."""
+"""So often it is asked whether it is back."""
 _SERVERS_MAX = 1_000
 _SILENT_S = 60.0
 _UNTOLD_MAX = 100_000
@@ -119,7 +121,8 @@ class Shared:
         self._take = valkey.register_script(_TAKE)
         self._correct = valkey.register_script(_CORRECT)
         self._local = Local()
-        self._away_until_s = 0.0
+        self._away = False
+        self._asked = 0
         self._silent_until_s = 0.0
         self._untold: deque[_Change] = deque(maxlen=_UNTOLD_MAX)
         self._telling = False
@@ -130,6 +133,7 @@ class Shared:
 
     async def take(self, needs: Needs) -> tuple[bool, list[Count]]:
         if not self._away:
+            self._asked = number = self._asked + 1
             try:
                 async with asyncio.timeout(self._timeout_s):
                     said = await self._take(
@@ -140,8 +144,8 @@ class Shared:
             else:
                 now_s = self._clock.monotonic_s()  # as others that came later may have been noted
                 fits, counts = _told(said, needs, slot_of(now_s))
-                if fits:
-                    self._local.note(needs, now_s)
+                windows = (window for window, _ in needs)
+                self._local.hear(zip(windows, counts, strict=True), now_s, number, self._asked)
                 self._tell_soon()
                 return fits, counts
         self.fallbacks += 1
@@ -151,10 +155,36 @@ class Shared:
             self._owe([(window.name, NOW, need) for window, need in needs])
         return fits, [replace(count, slot=NOW) for count in counts]
 
+    async def look(self, windows: Sequence[Window]) -> list[Count]:
+        if not self._away:
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    return await self._stands(windows)
+            except (ValkeyError, OSError, TimeoutError) as error:
+                self._lost(error)
+        return self._local.look(windows, self._clock.monotonic_s(), self.servers)
+
+    async def _stands(self, windows: Sequence[Window]) -> list[Count]:
+        async with self._valkey.pipeline(transaction=False) as together:
+            together.time()
+            for window in windows:
+                together.hgetall(_PREFIX + window.name)
+            (seconds, micros), *found = await together.execute()
+        slot, here = slot_of(seconds + micros / 1_000_000), slot_of(self._clock.monotonic_s())
+        inside = range(slot - SLOTS + 1, slot + SLOTS + 1)  # as the script sees it
+        return [
+            Count(sum(int(used) for at, used in each.items() if int(at) in inside), slot, here, 0.0)
+            for each in found
+        ]
+
     def correct(self, changes: Changes) -> None:
         now_s = self._clock.monotonic_s()
         for window, count, change in changes:
-            self._local.correct(window, NOW if count is None else count.here, change, now_s)
+            if count is None:
+                share = self.servers if self._away else 1
+                self._local.correct(window, NOW, change, now_s, share)
+            else:
+                self._local.correct(window, count.here, change, now_s, count.share)
         self._owe(
             [
                 (window.name, NOW if count is None else count.slot, change)
@@ -166,26 +196,43 @@ class Shared:
     async def run(self) -> None:
         """Tell the others that this server is there, and hear how many they are; for ever."""
         while True:
-            try:
-                await self._beat()
-            except (ValkeyError, OSError, TimeoutError) as error:
-                self._lost(error)
+            await self._beat()
             self._tell_soon()
-            await asyncio.sleep(_HEARTBEAT_S)
+            await asyncio.sleep(_AWAY_S if self._away else _HEARTBEAT_S)
 
     async def close(self) -> None:
-        await self._valkey.aclose()
+        """Also of connections that nobody answers on any more."""
+        with suppress(OSError, TimeoutError, ValkeyError):
+            async with asyncio.timeout(self._timeout_s):
+                await self._valkey.aclose()
 
     async def _beat(self) -> None:
-        async with asyncio.timeout(_HEARTBEAT_S):
-            seconds, micros = await self._valkey.time()
-            now_s = seconds + micros / 1_000_000
-            async with self._valkey.pipeline(transaction=True) as together:
-                together.zadd(_SERVERS, {self._server: now_s})
-                together.zremrangebyscore(_SERVERS, "-inf", now_s - _DEAD_AFTER_S)
-                together.zcard(_SERVERS)
-                *_, known = await together.execute()
+        """It takes a write, so that a Valkey that can only be read is away."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                seconds, micros = await self._valkey.time()
+                now_s = seconds + micros / 1_000_000
+                async with self._valkey.pipeline(transaction=True) as together:
+                    together.zadd(_SERVERS, {self._server: now_s})
+                    together.zremrangebyscore(_SERVERS, "-inf", now_s - _DEAD_AFTER_S)
+                    # Those of a clock that ran ahead would live until it is that late.
+                    together.zremrangebyscore(_SERVERS, now_s + _DEAD_AFTER_S, "+inf")
+                    together.zcard(_SERVERS)
+                    *_, known = await together.execute()
+        except (ValkeyError, OSError, TimeoutError) as error:
+            self._lost(error)
+            return
         self.servers = min(max(1, int(known)), _SERVERS_MAX)
+        if self._away:
+            await self._come_back()
+
+    async def _come_back(self) -> None:
+        """Before anybody asks Valkey again it hears what was let through without it; not more of it
+        than there is now, as more comes all the while."""
+        for _ in range(len(self._untold) // _TOLD_AT_ONCE + 1):
+            if not await self._tell_some():
+                return
+        self._away = False
 
     def _owe(self, changes: Iterable[tuple[str, int, int]]) -> None:
         """Valkey is told later: also what was let through without it, or others would let it
@@ -208,12 +255,15 @@ class Shared:
         finally:
             self._telling = False
 
-    async def _tell_some(self) -> None:
+    async def _tell_some(self) -> bool:
+        """False where it could not be told."""
         now_s, together = self._clock.monotonic_s(), dict[tuple[str, int], int]()
         some = [self._untold.popleft() for _ in range(min(len(self._untold), _TOLD_AT_ONCE))]
         for name, slot, change, until_s in some:
             if until_s > now_s:
                 together[name, slot] = together.get((name, slot), 0) + change
+        if not together:
+            return True
         args: list[int | float] = [SLOT_S, SLOTS]
         for (_, slot), change in together.items():
             args += [slot, change]
@@ -223,10 +273,8 @@ class Shared:
         except (ValkeyError, OSError, TimeoutError) as error:
             self._untold.extendleft(reversed(some))
             self._lost(error)
-
-    @property
-    def _away(self) -> bool:
-        return self._clock.monotonic_s() < self._away_until_s
+            return False
+        return True
 
     def _lost(self, error: Exception) -> None:
         """Said once a minute at most: it is tried again every second."""
@@ -238,7 +286,7 @@ class Shared:
                 type(error).__name__,
                 self.servers,
             )
-        self._away_until_s = now_s + _AWAY_S
+        self._away = True
 
 
 def _arguments(needs: Needs) -> list[int | float]:

@@ -16,10 +16,11 @@ def slot_of(now_s: float) -> int:
 
 
 class Counts:
-    __slots__ = ("_slots", "total")
+    __slots__ = ("_heard", "_slots", "total")
 
     def __init__(self) -> None:
         self.total = 0
+        self._heard = 0
         self._slots: deque[list[int]] = deque()
         """[slot, count], oldest first; slots in which nothing came are left out."""
 
@@ -31,18 +32,41 @@ class Counts:
         return self.total
 
     def add(self, slot: int, count: int) -> None:
-        """slot: this one or, to correct what was counted then, an older one."""
+        """slot: this one or, to correct what was counted then, an older one.  Of which no more is
+        given back than was counted: what is less than nothing would make room."""
         slots = self._slots
         if not slots or slots[-1][0] < slot:
-            slots.append([slot, count])
-            self.total += count
+            if count >= 0:
+                slots.append([slot, count])
+                self.total += count
             return
         for entry in reversed(slots):
             if entry[0] == slot:
-                entry[1] += count
-                self.total += count
+                change = max(count, -entry[1])
+                entry[1] += change
+                self.total += change
                 return
         # It has left the window: nothing to correct any more.
+
+    def become(self, slot: int, total: int, number: int, latest: int) -> None:
+        """So much it is, as somebody says who knows better, but not when it came: what was not known
+        of is as new as can be, and what is not there any more was the oldest.
+
+        slot: now.  number: of the question, latest: of the last that was asked.  Answers overtake
+        each other: one takes nothing back of what was heard after its question was asked."""
+        over = self.used(slot) - total
+        if over < 0:
+            self.add(slot, -over)
+            self._heard = latest
+        if number <= self._heard:
+            return
+        for entry in self._slots:
+            if over <= 0:
+                return
+            gone = min(over, entry[1])
+            entry[1] -= gone
+            self.total -= gone
+            over -= gone
 
     def wait_s(self, slot: int, need: int, limit: int) -> float:
         """Until `need` more would fit, if nobody else comes; WINDOW_S where they never would."""
@@ -54,7 +78,3 @@ class Counts:
             if over <= 0:
                 return (at + SLOTS - slot) * SLOT_S
         return WINDOW_S if over > 0 else 0.0
-
-    def reset_s(self, slot: int) -> float:
-        """Until nothing is counted any more."""
-        return (self._slots[-1][0] + SLOTS - slot) * SLOT_S if self.used(slot) else 0.0

