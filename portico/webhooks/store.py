@@ -70,19 +70,21 @@ def sent(connection: Connection, endpoint: Endpoint, most: int) -> list[Sent]:
     return [Sent(*row) for row in connection.execute(query)]
 
 
-def one_sent(
+def where_sent(
     connection: Connection, organisation_id: str | None, delivery_id: str
-) -> tuple[Sent, Endpoint] | None:
-    """And where it goes.  None where there is no such delivery, or no such endpoint any more."""
+) -> Endpoint | None:
+    """Where it goes.  None where there is no such delivery, or no such endpoint any more."""
     query = _of(select(*_SHOWN), organisation_id).join(
         delivery, and_(delivery.c.target == webhook_endpoint.c.id, delivery.c.id == delivery_id)
     )
     row = connection.execute(query).one_or_none()
-    if row is None:
-        return None
-    found = _endpoint(row)
-    query = _sent(found.organisation_id).where(delivery.c.id == delivery_id)
-    return Sent(*connection.execute(query).one()), found
+    return None if row is None else _endpoint(row)
+
+
+def one_sent(connection: Connection, endpoint: Endpoint, delivery_id: str) -> Sent:
+    """To this endpoint."""
+    query = _sent(endpoint.organisation_id).where(delivery.c.id == delivery_id)
+    return Sent(*connection.execute(query).one())
 
 
 def attempts(connection: Connection, delivery_id: str) -> list[Attempt]:

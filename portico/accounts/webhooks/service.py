@@ -36,7 +36,7 @@ OVERLAP_MS = 86_400_000
 _OVERLAP_MS_MAX = 30 * 86_400_000
 _ENDPOINTS_MAX = 50
 _SECRET_BYTES = 32
-_SENT_MAX = 1_000
+SENT_MAX = 1_000
 BY_HAND = "disabled by hand"
 
 
@@ -187,7 +187,7 @@ def send_test(errand: Errand, endpoint_id: str) -> Sent:
 def list_sent(errand: Errand, endpoint_id: str, most: int = 50) -> list[Sent]:
     """What was and is to be sent to it, the newest first."""
     endpoint = endpoint_of(errand, endpoint_id)
-    return store.sent(errand.connection, endpoint, max(1, min(most, _SENT_MAX)))
+    return store.sent(errand.connection, endpoint, max(1, min(most, SENT_MAX)))
 
 
 def attempts_of(errand: Errand, delivery_id: str) -> tuple[Sent, Sequence[Attempt]]:
@@ -215,10 +215,10 @@ def replay(errand: Errand, delivery_id: str) -> Sent:
 
 def _delivery(errand: Errand, delivery_id: str) -> tuple[Sent, Endpoint]:
     errand.require_anywhere("webhooks:read")
-    found = store.one_sent(errand.connection, errand.by.organisation_id, delivery_id)
-    if found is None or "webhooks:read" not in errand.by.within(found[1].project_id):
+    to = store.where_sent(errand.connection, errand.by.organisation_id, delivery_id)
+    if to is None or "webhooks:read" not in errand.by.within(to.project_id):
         raise unknown("delivery", delivery_id)
-    return found
+    return store.one_sent(errand.connection, to, delivery_id), to
 
 
 def _writable(errand: Errand, endpoint_id: str) -> Endpoint:
