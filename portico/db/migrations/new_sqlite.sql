@@ -400,6 +400,32 @@ CREATE TABLE entry (
  STRICT
 
 ;
+CREATE TABLE file (
+	id TEXT NOT NULL, 
+	organisation_id TEXT NOT NULL, 
+	project_id TEXT NOT NULL, 
+	key_id TEXT NOT NULL, 
+	purpose TEXT NOT NULL, 
+	filename TEXT NOT NULL, 
+	media_type TEXT NOT NULL, 
+	size_bytes INTEGER NOT NULL CHECK (size_bytes >= 0), 
+	created_at_ms INTEGER NOT NULL, 
+	expires_at_ms INTEGER, 
+	PRIMARY KEY (id)
+)
+ STRICT
+
+;
+CREATE TABLE file_room (
+	project_id TEXT NOT NULL, 
+	organisation_id TEXT NOT NULL, 
+	files INTEGER NOT NULL CHECK (files >= 0), 
+	stored_bytes INTEGER NOT NULL CHECK (stored_bytes >= 0), 
+	PRIMARY KEY (project_id)
+)
+ STRICT
+
+;
 CREATE TABLE hold (
 	id TEXT NOT NULL, 
 	organisation_id TEXT NOT NULL, 
@@ -814,6 +840,38 @@ CREATE TABLE txn (
  STRICT
 
 ;
+CREATE TABLE upload (
+	id TEXT NOT NULL, 
+	organisation_id TEXT NOT NULL, 
+	project_id TEXT NOT NULL, 
+	key_id TEXT NOT NULL, 
+	purpose TEXT NOT NULL, 
+	filename TEXT NOT NULL, 
+	media_type TEXT NOT NULL, 
+	size_bytes INTEGER NOT NULL, 
+	created_at_ms INTEGER NOT NULL, 
+	expires_at_ms INTEGER NOT NULL, 
+	keep_ms INTEGER, 
+	state TEXT NOT NULL CHECK (state IN ('pending', 'completed', 'cancelled')), 
+	file_id TEXT, 
+	PRIMARY KEY (id)
+)
+ STRICT
+
+;
+CREATE TABLE upload_part (
+	id TEXT NOT NULL, 
+	upload_id TEXT NOT NULL, 
+	organisation_id TEXT NOT NULL, 
+	project_id TEXT NOT NULL, 
+	size_bytes INTEGER NOT NULL CHECK (size_bytes >= 0), 
+	created_at_ms INTEGER NOT NULL, 
+	PRIMARY KEY (id), 
+	FOREIGN KEY(upload_id) REFERENCES upload (id)
+)
+ STRICT
+
+;
 CREATE TABLE usage_record (
 	id TEXT NOT NULL, 
 	organisation_id TEXT NOT NULL, 
@@ -928,3 +986,8 @@ CREATE INDEX batch_expiry ON batch (expires_at_ms) WHERE expires_at_ms IS NOT NU
 CREATE INDEX batch_unannounced ON batch (ended_at_ms) WHERE announced_at_ms IS NULL AND ended_at_ms IS NOT NULL;
 CREATE INDEX batch_line_state ON batch_line (batch_id, state, number);
 CREATE INDEX batch_line_request ON batch_line (request_id) WHERE request_id IS NOT NULL;
+CREATE INDEX file_project ON file (project_id, id);
+CREATE INDEX file_purpose ON file (project_id, purpose, id);
+CREATE INDEX file_expiry ON file (expires_at_ms) WHERE expires_at_ms IS NOT NULL;
+CREATE INDEX upload_expiry ON upload (expires_at_ms);
+CREATE INDEX upload_part_upload ON upload_part (upload_id);

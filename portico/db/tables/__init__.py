@@ -9,6 +9,7 @@ from portico.db.tables.alerts import alert, attempt, audit_run, claim, delivery,
 from portico.db.tables.audit import audit_detail, audit_event, audit_head
 from portico.db.tables.base import metadata
 from portico.db.tables.batches import batch, batch_line
+from portico.db.tables.files import file, file_room, upload, upload_part
 from portico.db.tables.invoices import (
     billing_customer,
     dunning,
@@ -79,6 +80,8 @@ __all__ = [
     "dunning",
     "dunning_notice",
     "entry",
+    "file",
+    "file_room",
     "hold",
     "idempotency_key",
     "instance",
@@ -107,6 +110,8 @@ __all__ = [
     "top_up",
     "top_up_refund",
     "txn",
+    "upload",
+    "upload_part",
     "usage_record",
     "webhook_endpoint",
 ]

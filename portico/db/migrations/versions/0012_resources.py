@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from portico.db.migrations.columns import Int64, identifier, int64, keep_apart, text, word
+from portico.db.migrations.columns import Int64, identifier, int64, keep_apart, ref, text, word
 
 revision = "0012"
 down_revision = "0011"
@@ -15,6 +15,7 @@ def upgrade() -> None:
     _responses()
     _conversations()
     _batches()
+    _files()
 
 
 def _responses() -> None:
@@ -125,6 +126,52 @@ def _batches() -> None:
     op.create_index("batch_line_state", "batch_line", ["batch_id", "state", "number"])
     _partial("batch_line_request", "batch_line", "request_id", only="request_id IS NOT NULL")
     _walls("batch", "batch_line")
+
+
+def _files() -> None:
+    owned = ("organisation_id", "project_id")
+    described = (*owned, "key_id", "purpose", "filename", "media_type")
+    op.create_table(
+        "file",
+        identifier(),
+        *(text(name) for name in described),
+        int64("size_bytes", ">= 0"),
+        int64("created_at_ms"),
+        sa.Column("expires_at_ms", Int64),
+        sqlite_strict=True,
+    )
+    op.create_index("file_project", "file", ["project_id", "id"])
+    op.create_index("file_purpose", "file", ["project_id", "purpose", "id"])
+    _expiry("file")
+    op.create_table(
+        "file_room",
+        sa.Column("project_id", sa.Text, primary_key=True, nullable=False),
+        text("organisation_id"),
+        *(int64(name, ">= 0") for name in ("files", "stored_bytes")),
+        sqlite_strict=True,
+    )
+    op.create_table(
+        "upload",
+        identifier(),
+        *(text(name) for name in described),
+        *(int64(name) for name in ("size_bytes", "created_at_ms", "expires_at_ms")),
+        sa.Column("keep_ms", Int64),
+        word("state", "pending", "completed", "cancelled"),
+        sa.Column("file_id", sa.Text),
+        sqlite_strict=True,
+    )
+    op.create_index("upload_expiry", "upload", ["expires_at_ms"])
+    op.create_table(
+        "upload_part",
+        identifier(),
+        ref("upload_id", "upload.id"),
+        *(text(name) for name in owned),
+        int64("size_bytes", ">= 0"),
+        int64("created_at_ms"),
+        sqlite_strict=True,
+    )
+    op.create_index("upload_part_upload", "upload_part", ["upload_id"])
+    _walls("file", "file_room", "upload", "upload_part")
 
 
 _OPEN = "state IN ('queued', 'in_progress')"
