@@ -180,8 +180,24 @@ PROJECT_ARCHIVED = _entry("project_archived", 403, "Use a key of another project
 RESOURCE_NOT_FOUND = _entry(
     "resource_not_found", 404, "Check the id, and that it belongs to what your key can see."
 )
+PREVIOUS_RESPONSE_NOT_FOUND = _entry(
+    "previous_response_not_found", 400, "Send the earlier turns in 'input' instead."
+)
 CONFLICT = _entry("conflict", 409, "Read the object again; what was asked does not fit its state.")
 RIGHTS_EXCEEDED = _entry("rights_exceeded", 403, "Ask for no more than you have yourself.")
+ZERO_RETENTION = _entry(
+    "zero_retention",
+    403,
+    "Use a project that keeps content; operators: `portico project set --retention`.",
+)
+STORAGE_QUOTA = _entry(
+    "storage_quota_exceeded",
+    403,
+    "Delete files that are not needed any more, or have the limit raised.",
+)
+FILE_TOO_LARGE = _entry(
+    "file_too_large", 413, "Send a smaller file; a larger one can be sent in parts (/v1/uploads)."
+)
 LAST_OWNER = _entry("last_owner", 409, "Make somebody else an owner first.")
 INVITATION_INVALID = _entry(
     "invitation_invalid",
@@ -191,6 +207,9 @@ INVITATION_INVALID = _entry(
 
 # The body
 INVALID_JSON = _entry("invalid_json", 400, "Send a valid JSON document in UTF-8.", says_all=True)
+INVALID_FORM = _entry(
+    "invalid_form", 400, "Send multipart/form-data, as `curl -F` and the SDKs do.", says_all=True
+)
 NOT_AN_OBJECT = _entry("body_not_an_object", 400, "Send a JSON object.", says_all=True)
 JSON_TOO_DEEP = _entry("json_too_deep", 400, "Nest the body less deeply.", says_all=True)
 MISSING_FIELD = _entry("missing_field", 400, "Add it.")

@@ -22,7 +22,7 @@ from portico.canon.prompt import Prompt
 from portico.engines.base import UpstreamFailed
 from portico.kit.leaving import DRAINED, REVOKED, Leaving, Left
 from portico.metering.model import Outcome
-from portico.metering.service import Metering, OpenRecord
+from portico.metering.service import Keeper, Metering, OpenRecord
 from portico.pricing.counter import Counter
 from portico.replay.claim import Claim
 from portico.routing.service import Routes, Routing
@@ -40,6 +40,11 @@ class Arrival(Protocol):
     """Where it comes from, "" when unknown."""
     claim: Claim | None
     """Of its idempotency key, from `read` on; None without one."""
+
+    @property
+    def keeper(self) -> Keeper | None:
+        """Of what is kept of it, from `read` on; None for nothing."""
+        ...
 
     async def read(self, caller: Caller) -> Prompt:
         """Read, decode and check the body; claim its key.  Raises: Refusal, Left, Replayed."""

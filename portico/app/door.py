@@ -14,6 +14,7 @@ from portico.app.gemini import ROOTS
 from portico.app.identity import Identity
 from portico.app.media import media_of
 from portico.app.preflight import preflights
+from portico.app.responses import keeping
 from portico.app.storage import Books, queue_limits
 from portico.callers.scopes import BALANCE, GENERATE, MODELS, USAGE
 from portico.db.readers import Readers
@@ -39,6 +40,7 @@ from portico.kit.clock import Clock
 from portico.metering import reports
 from portico.metering.model import GroupBy, Question, Totals
 from portico.observe.metrics import CONTENT_TYPE, Metrics
+from portico.resources.responses.states import States
 from portico.routing.fleet import Fleet
 from portico.settings import Settings
 
@@ -63,8 +65,9 @@ class Door:
         self._rooms = rooms
         self.media = media = media_of(settings, rooms.routing)
         words = spoken(identity.seal, clock)
+        states = States(readers, clock, keeping(settings))
         self._described = [
-            *_generating(words, settings, rooms, books, clock, identity, media),
+            *_generating(words, settings, rooms, books, clock, identity, media, states),
             *_counting(words, settings, rooms, clock, media),
             _compacting(words, settings, rooms, clock),
             *_telling(words, rooms, books, readers, clock),
@@ -136,6 +139,7 @@ def _generating(
     clock: Clock,
     identity: Identity,
     media: Media,
+    states: States,
 ) -> list[Route]:
     """What runs a model, by admission only, and what says how that would go."""
     size, compression = settings.edge.body_bytes_max, settings.edge.compression
@@ -153,6 +157,7 @@ def _generating(
                 media=media,
                 salts=identity.salts,
                 presence=identity.presence,
+                states=states if path == "/v1/responses" else None,
             ).handle,
             dialect.summary,
             dialect.body,
@@ -160,14 +165,14 @@ def _generating(
         )
         for path, dialect in words.generating.items()
     ]
-    desks = Desks(_reception(rooms), rooms.routing, rooms.counter, books.standings)
+    desks = Desks(_reception(words, rooms), rooms.routing, rooms.counter, books.standings)
     intake = Intake(size, compression, media)
     return [*generating, *preflights(words, desks, intake, clock)]
 
 
-def _reception(rooms: journey.Rooms) -> Reception:
+def _reception(words: Spoken, rooms: journey.Rooms) -> Reception:
     """Of all that runs nothing."""
-    return Reception(rooms.callers, rooms.admission)
+    return Reception(rooms.callers, rooms.admission, words.others)
 
 
 def _counting(
@@ -186,7 +191,7 @@ def _counting(
                 question.dialect,
                 question.parse,
                 question.told,
-                _reception(rooms),
+                _reception(words, rooms),
                 rooms.routing,
                 counts,
                 body_bytes_max=size,
@@ -206,7 +211,7 @@ def _compacting(words: Spoken, settings: Settings, rooms: journey.Rooms, clock: 
     compacting = Compacting(
         dialect,
         words.compact,
-        _reception(rooms),
+        _reception(words, rooms),
         rooms.routing,
         clock,
         body_bytes_max=settings.edge.body_bytes_max,
@@ -229,7 +234,7 @@ def _telling(
             tenant=question.organisation_id or "",  # who does not say whose sees nothing
         )
 
-    reception = _reception(rooms)
+    reception = _reception(words, rooms)
     offered = offered_by(rooms.routing, rooms.counter)
     models = Models(reception, offered, words.shapes, words.others)
     usage = Usage(reception, ask_usage, clock)

@@ -11,6 +11,10 @@ from portico.dialects.openai_responses.request import ResponsesRequest
 from portico.dialects.strictness import check_fields
 from portico.door.dialect import Dialect
 from portico.kit.clock import Clock
+from portico.resources.responses.model import Keeping
+from portico.settings import Settings
+
+_DAY_MS = 86_400_000
 
 _KNOWN = frozenset(
     {
@@ -35,5 +39,16 @@ def responses(parser: Parser, seals: Seals, clock: Clock) -> Dialect:
         specimen=SPECIMEN,
         body=ResponsesRequest,
         strict=partial(check_fields, known=_KNOWN),
-        summary="Responses, in OpenAI's words; nothing is stored.",
+        summary="Responses, in OpenAI's words.",
+    )
+
+
+def keeping(settings: Settings) -> Keeping:
+    said = settings.responses
+    return Keeping(
+        said.store,
+        said.keep_days * _DAY_MS,
+        said.links_max,
+        said.context_bytes_max,
+        said.response_bytes_max,
     )

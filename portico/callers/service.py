@@ -148,16 +148,10 @@ class Callers:
 
     def _judge(self, known: KnownKey | None, asked_s: float) -> _Answer:
         """Good for a while from `asked_s` on: the row may have changed since then."""
-        if known is None:
-            return _no(errors.INVALID_KEY, "This API key does not exist.", asked_s)
-        if known.revoked_at_ms is not None:
-            return _no(errors.KEY_REVOKED, "This API key was revoked.", asked_s)
-        if known.archived:
-            return _no(errors.PROJECT_ARCHIVED, "The project of this key is archived.", asked_s)
-        if known.suspended is not None:
-            why = f": {known.suspended}" if known.suspended else ""
-            words = f"The organisation of this key is suspended{why}."
-            return _no(errors.ORGANISATION_SUSPENDED, words, asked_s)
+        objection = _objection(known)
+        if objection is not None:
+            return _no(*objection, asked_s)
+        assert known is not None
         valid_s = _VALID_S
         if known.expires_at_ms is not None:
             left_s = (known.expires_at_ms - self._clock.wall_ms()) / 1000
@@ -165,6 +159,29 @@ class Callers:
                 return _no(errors.KEY_EXPIRED, "This API key has expired.", asked_s)
             valid_s = min(valid_s, left_s)
         return _Answer(known.caller, None, asked_s + _FRESH_S, asked_s + valid_s)
+
+
+def judge(known: KnownKey | None) -> Caller:
+    """Whatever its time.  Raises: Refusal."""
+    objection = _objection(known)
+    if objection is not None:
+        entry, words = objection
+        raise entry(words)
+    assert known is not None
+    return known.caller
+
+
+def _objection(known: KnownKey | None) -> tuple[errors.Entry, str] | None:
+    if known is None:
+        return errors.INVALID_KEY, "This API key does not exist."
+    if known.revoked_at_ms is not None:
+        return errors.KEY_REVOKED, "This API key was revoked."
+    if known.archived:
+        return errors.PROJECT_ARCHIVED, "The project of this key is archived."
+    if known.suspended is not None:
+        why = f": {known.suspended}" if known.suspended else ""
+        return errors.ORGANISATION_SUSPENDED, f"The organisation of this key is suspended{why}."
+    return None
 
 
 def _no(entry: errors.Entry, words: str, asked_s: float) -> _Answer:

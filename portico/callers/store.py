@@ -26,7 +26,7 @@ _RETENTIONS: dict[str, Retention] = {each: each for each in get_args(Retention)}
 _parent = api_key.alias("parent")
 """Of an ephemeral key: it ends with it."""
 
-_BY_DIGEST = (
+_KEYS = (
     select(
         api_key.c.id,
         api_key.c.parent_id,
@@ -56,8 +56,9 @@ _BY_DIGEST = (
     .join(project, project.c.id == api_key.c.project_id)
     .join(organisation, organisation.c.id == api_key.c.organisation_id)
     .outerjoin(_parent, _parent.c.id == api_key.c.parent_id)
-    .where(api_key.c.digest.in_(bindparam("digests", expanding=True)))
 )
+_BY_DIGEST = _KEYS.where(api_key.c.digest.in_(bindparam("digests", expanding=True)))
+_BY_ID = _KEYS.where(api_key.c.id == bindparam("key_id"))
 
 _ENDED = (
     select(api_key.c.id)
@@ -80,7 +81,14 @@ _ENDED = (
 
 def find(connection: Connection, digests: tuple[bytes, ...]) -> KnownKey | None:
     """`digests`: the key's digest with each pepper."""
-    row = connection.execute(_BY_DIGEST, {"digests": digests}).first()
+    return _known(connection.execute(_BY_DIGEST, {"digests": digests}).first())
+
+
+def one(connection: Connection, key_id: str) -> KnownKey | None:
+    return _known(connection.execute(_BY_ID, {"key_id": key_id}).first())
+
+
+def _known(row: Any) -> KnownKey | None:
     if row is None:
         return None
     caller = Caller(

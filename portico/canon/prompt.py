@@ -47,6 +47,8 @@ class Prompt(msgspec.Struct):
     thoughts_shown: may the answer show what the model thought?  It is counted either way.
     project_id: whose it is; what is sealed for its caller opens for no other project.
     cache_salt: keeps the caller's prompts apart in an engine's prefix cache; "" where none is made.
+    named: its answer has an id already, so no engine's own bytes can be it.
+    kept: its answer is kept here, for its caller to come back to.
     """
 
     dialect: str
@@ -72,3 +74,5 @@ class Prompt(msgspec.Struct):
     file_tokens_max: int | None = None
     project_id: str = ""
     cache_salt: str = ""
+    named: bool = False
+    kept: bool = False

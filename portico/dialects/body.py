@@ -112,6 +112,9 @@ def checked(document: dict[str, Any], shape: type[Shape]) -> Shape:
 
 PROJECT = ":project"
 """Among the hints of a request: whose it is."""
+STATE = ":state"
+"""The same: what came before stands in its input already; and whether its answer is `KEPT`."""
+KEPT = "kept"
 
 
 def obeyed(hints: dict[str, str]) -> dict[str, str]:

@@ -33,6 +33,7 @@ class Exchange:
     stands in between; "" when unknown).
 
     arrived_s: monotonic, when the headers were complete.
+    answer_id: what the answer is called after, see `Carrier`.
     leaving: set when the client hangs up or stops reading.
     route: what metrics and the access log call it; set by whoever serves it.
     scope: what its caller needs; "" where no key is asked for.
@@ -57,6 +58,7 @@ class Exchange:
         "_waiter",
         "_wanted_s",
         "also",
+        "answer_id",
         "arrived_s",
         "closes",
         "ended",
@@ -89,7 +91,7 @@ class Exchange:
         closes: bool,
         arrived_s: float,
     ) -> None:
-        self.request_id = new_id("req")
+        self.request_id = self.answer_id = new_id("req")
         self.method = method
         self.raw_path, self.query = target
         self.path = decoded_path(self.raw_path)

@@ -12,12 +12,12 @@ from portico.callers.presence import Presence
 from portico.callers.salts import Salts
 from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
-from portico.dialects.body import PROJECT
+from portico.dialects.body import KEPT, PROJECT, STATE
 from portico.dialects.links import may_hold
 from portico.dialects.losses import header
+from portico.door.carrier import Carrier
 from portico.door.credentials import credential_of
 from portico.door.dialect import Breaking, Dialect, Writer
-from portico.door.exchange import Exchange
 from portico.door.intake.decoding import body_of
 from portico.door.intake.media import Media
 from portico.door.lines import JSON, line
@@ -26,6 +26,8 @@ from portico.kit.leaving import DRAINED, REVOKED, Left
 from portico.replay.claim import Claim
 from portico.replay.claims import Claims
 from portico.replay.model import Replayed, Stored
+from portico.resources.responses.keeper import Keeper, Teller
+from portico.resources.responses.states import States
 
 log = structlog.get_logger("portico.door")
 
@@ -56,10 +58,12 @@ class Terms:
     """Keep callers apart in an engine's prefix cache; None: nothing does."""
     presence: Presence | None = None
     """Cuts off whose key ends; None: nobody does."""
+    states: States | None = None
+    """Know what a request follows, and keep what it is answered; None where nothing is."""
 
 
 class Visit:
-    """Arrival and Client in one: they belong to the same exchange, and this runs per request.
+    """Arrival and Client in one: they belong to the same carrier, and this runs per request.
 
     The head of a stream waits for the first bytes of its body, so that whatever is refused before
     keeps its own status."""
@@ -75,12 +79,14 @@ class Visit:
         "arrived_s",
         "claim",
         "credential",
+        "entering",
+        "keeper",
         "leaving",
         "request_id",
         "scope",
     )
 
-    def __init__(self, exchange: Exchange, terms: "Terms", rest: str) -> None:
+    def __init__(self, exchange: Carrier, terms: "Terms", rest: str) -> None:
         """rest: what `{id}` stood for in the path.  Raises: Refusal: two_credentials."""
         self.request_id = exchange.request_id
         self.arrived_s = exchange.arrived_s
@@ -92,12 +98,16 @@ class Visit:
         self._terms = terms
         self._rest = rest
         self.claim: Claim | None = None
+        self.entering: Caller | None = None
+        """Who asks, until the head says what is left of his limits."""
+        self.keeper: Keeper | None = None
         self._prompt: Prompt | None = None
         self._writer: Writer | None = None
         self._end = b""
 
     async def read(self, caller: Caller) -> Prompt:
         exchange, terms = self._exchange, self._terms
+        self.entering = caller
         if caller.lines:
             exchange.also += caller.lines
         if terms.presence is not None:
@@ -108,33 +118,55 @@ class Visit:
         hints[PROJECT] = caller.project_id
         if self._rest:
             hints |= {":rest": self._rest, ":query": exchange.query.decode("latin-1")}
-        whole = body
-        if terms.media is not None and may_hold(body):
-            whole = await terms.media.inline(body, self.leaving)
-        self._prompt = prompt = dialect.parse(whole, hints)
-        prompt.compatibility = caller.compatibility
-        if prompt.media_characters and terms.media is not None:
-            self._prompt = prompt = await self._fitted(terms.media, prompt, caller, hints)
+        self._prompt = prompt = await self._parsed(body, caller, hints)
         if terms.salts is not None:
             prompt.cache_salt = terms.salts.of(caller, prompt.model)
         if prompt.compatibility == "strict":
             dialect.strict(prompt)
-        self._writer = dialect.writer(prompt, self.request_id, terms.clock.wall_ms() // 1000)
+        self._writer = writer = dialect.writer(
+            prompt, exchange.answer_id, terms.clock.wall_ms() // 1000
+        )
+        if self.keeper is not None and isinstance(writer, Teller):
+            self.keeper.follow(writer, prompt.model)
         key = exchange.headers.get(b"idempotency-key")
         if key is not None:
-            # The framing, which only the query says: an array is no answer to who wants events.
-            target = b"%b %b %b %b" % (
-                b"" if terms.salts is None else terms.salts.of_prints(caller),
-                exchange.method.encode("ascii"),
-                exchange.raw_path,
-                prompt.framing.encode("ascii"),
-            )
-            self.claim = await terms.claims.take(
-                *(self.request_id, caller.project_id, key, target, body),
-                content_ms_max=caller.content_ms_max,
-                tenant=caller.organisation_id,
-            )
+            self.claim = await self._claimed(key, caller, prompt, body)
         return prompt
+
+    async def _parsed(self, body: bytes, caller: Caller, hints: dict[str, str]) -> Prompt:
+        """With all that `body` refers to in it: what came before, files behind URLs."""
+        terms, turn = self._terms, None
+        if terms.states is not None:
+            turn = await terms.states.open(body, caller, self._exchange.answer_id)
+            body, self.keeper = turn.body, turn.keeper
+            hints[STATE] = "" if turn.keeper is None else KEPT
+        if terms.media is not None and may_hold(body):
+            body = await terms.media.inline(body, self.leaving)
+        try:
+            prompt = terms.dialect.parse(body, hints)
+        except errors.Refusal as refusal:
+            raise refusal if turn is None else turn.as_sent(refusal) from None
+        prompt.compatibility = caller.compatibility
+        if turn is not None:
+            prompt.warnings += turn.warnings
+        if prompt.media_characters and terms.media is not None:
+            prompt = await self._fitted(terms.media, prompt, caller, hints)
+        return prompt
+
+    async def _claimed(self, key: bytes, caller: Caller, prompt: Prompt, body: bytes) -> Claim:
+        terms, exchange = self._terms, self._exchange
+        # The framing, which only the query says: an array is no answer to who wants events.
+        target = b"%b %b %b %b" % (
+            b"" if terms.salts is None else terms.salts.of_prints(caller),
+            exchange.method.encode("ascii"),
+            exchange.raw_path,
+            prompt.framing.encode("ascii"),
+        )
+        return await terms.claims.take(
+            *(self.request_id, caller.project_id, key, target, body),
+            content_ms_max=caller.content_ms_max,
+            tenant=caller.organisation_id,
+        )
 
     async def _fitted(
         self, media: Media, prompt: Prompt, caller: Caller, hints: dict[str, str]
@@ -144,6 +176,7 @@ class Visit:
         return await media.fit(prompt, caller, lambda said: parse(said, hints), self.leaving)
 
     def admitted(self, permit: Permit) -> None:
+        self.entering = None
         self._exchange.also += permit.lines()
         if permit.allowance is not None:
             self._exchange.also += self._terms.dialect.limits(permit.allowance.standing)
@@ -175,6 +208,8 @@ class Visit:
         assert prompt is not None
         assert writer is not None
         self._end = end = writer.write(final)
+        if self.keeper is not None:
+            self.keeper.compose()
         if self.claim is not None:
             cost = _COST_COMMENT if self._may_comment(prompt) else b""
             self.claim.complete(_head(prompt), end, stream=prompt.stream, cost=cost)
@@ -288,13 +323,14 @@ class Generation:
         media: Media | None = None,
         salts: Salts | None = None,
         presence: Presence | None = None,
+        states: States | None = None,
     ) -> None:
         self._rooms = rooms
         self._terms = Terms(
-            dialect, clock, claims, body_bytes_max, compression, media, salts, presence
+            dialect, clock, claims, body_bytes_max, compression, media, salts, presence, states
         )
 
-    async def handle(self, exchange: Exchange, rest: str) -> None:
+    async def handle(self, exchange: Carrier, rest: str) -> None:
         """Raises: Refusal, while the answer has not begun; Left."""
         visit = Visit(exchange, self._terms, rest)
         try:
@@ -307,6 +343,8 @@ class Generation:
                 raise
             _break_off(exchange, visit, why)
         except errors.Refusal as refusal:
+            if visit.entering is not None:
+                exchange.also += self._rooms.admission.places_lines(visit.entering)
             _break_off(exchange, visit, refusal)
         except Exception:
             if not exchange.started:
@@ -326,7 +364,7 @@ def _cut_off(reason: str) -> errors.Refusal | None:
     return None
 
 
-def _break_off(exchange: Exchange, visit: Visit, refusal: errors.Refusal) -> None:
+def _break_off(exchange: Carrier, visit: Visit, refusal: errors.Refusal) -> None:
     """Say why, as the stream's terminal event if it has begun."""
     if not exchange.started:
         raise refusal

@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from portico.canon.usage import Meters
+from portico.keeping.model import Kept
 from portico.ledger.model import Settlement
 from portico.replay.model import Ended
 
@@ -57,10 +58,12 @@ class Closing(msgspec.Struct, frozen=True):
 
     settlement: of its hold; None where nothing was set aside.
     claim: of its idempotency key; None without one.
+    kept: what is left of it for later; None for nothing.
     """
 
     settlement: Settlement | None
     claim: Ended | None
+    kept: Kept | None = None
 
 
 GroupBy = Literal["model", "key", "day", "hour"]

@@ -22,6 +22,7 @@ from portico.canon.prompt import Prompt
 from portico.canon.usage import Usage
 from portico.db.lane import Row
 from portico.db.writer import Writer
+from portico.keeping.model import Kept
 from portico.kit.clock import Clock
 from portico.ledger.model import Settled
 from portico.metering.bill import settlement_of
@@ -35,6 +36,15 @@ _CHECKPOINT_S = 2.0
 _SETTLE_S_MAX = 10.0
 
 
+class Keeper(Protocol):
+    """Collects what is kept of a request."""
+
+    def end(self, outcome: str) -> Kept | None:
+        """What is kept now that it has ended so.  Never changed after this: the writer's thread
+        reads it."""
+        ...
+
+
 class Arriving(Protocol):
     """What metering needs of the request at the door."""
 
@@ -46,6 +56,9 @@ class Arriving(Protocol):
 
     @property
     def claim(self) -> Claim | None: ...
+
+    @property
+    def keeper(self) -> Keeper | None: ...
 
 
 class Queued(Protocol):
@@ -94,6 +107,7 @@ class OpenRecord:
         "_clock",
         "_dialect",
         "_first_token_s",
+        "_keeper",
         "_queue_ms",
         "_started_at_ms",
         "_stream",
@@ -126,6 +140,7 @@ class OpenRecord:
         """What came of that; None while it is under way, or where it could only be spooled."""
         self._caller = caller
         self._claim = arrival.claim
+        self._keeper = arrival.keeper
         self._clock = clock
         self._dialect = prompt.dialect
         self.model = prompt.model
@@ -175,8 +190,9 @@ class OpenRecord:
                 caller.key_id,
             )
         claim = None if self._claim is None else self._claim.end(outcome)
+        kept = None if self._keeper is None else self._keeper.end(outcome)
         # In one assignment: a commit that settled and left the key open would be charged twice.
-        self.closing = Closing(settlement, claim)
+        self.closing = Closing(settlement, claim, kept)
         self.ending = (outcome, now_s)  # last: the writer's thread reads what goes with it
 
     @property

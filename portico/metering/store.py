@@ -11,6 +11,8 @@ from portico.canon.usage import NOTHING, Meters
 from portico.db.tables import usage_record
 from portico.db.transaction import Row as TableRow
 from portico.db.transaction import Transaction, places
+from portico.keeping import service as keeping
+from portico.keeping.rules import spooled
 from portico.kit.clock import Clock
 from portico.ledger import ended
 from portico.ledger import service as ledger
@@ -89,14 +91,15 @@ class UsageLane:
         ]
 
     def keep(self, item: Recordable) -> TableRow | None:
-        """The row, and behind it what goes with it, as JSON, or "".  Not the answer: the spool is
-        for what was charged, and whoever asks again is told so."""
+        """The row, and behind it what goes with it, as JSON, or "".  Not the answer under a key:
+        the spool is for what was charged, and whoever asks again is told so."""
         row = item.row()
         if not _has_ended(row):
             return None
         closing = item.closing
-        if closing is not None and closing.claim is not None:
-            closing = Closing(closing.settlement, replace(closing.claim, answer=None))
+        if closing is not None:
+            claim = closing.claim and replace(closing.claim, answer=None)
+            closing = Closing(closing.settlement, claim, spooled(closing.kept))
         return (*row, "" if closing is None else msgspec.json.encode(closing).decode())
 
     def restore(self, transaction: Transaction, rows: Sequence[TableRow]) -> None:
@@ -111,6 +114,9 @@ class UsageLane:
         if claims:
             charged_nano = {each: settled[each].charged_nano for each in settled}
             replay.finish(transaction, claims, charged_nano, self._clock.wall_ms())
+        kept = [each.kept for each in closings if each.kept is not None]
+        if kept:
+            keeping.write(transaction, kept, self._clock.wall_ms())
         return settled
 
     def _settle(

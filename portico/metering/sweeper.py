@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from portico import errors
 from portico.db.transaction import Transaction
 from portico.db.writer import Writer
+from portico.keeping import service as keeping
 from portico.kit.clock import Clock
 from portico.ledger import owners, stale
 from portico.ledger import service as ledger
@@ -47,8 +48,10 @@ def sweep(transaction: Transaction, now_ms: int) -> Swept:
     owners.forget_dead(transaction, now_ms)
     left = stale.holds(transaction, now_ms, _MOST)
     seen = checkpoints(transaction, [hold.id for hold in left])
-    # Whoever named a key asks again and is charged for that answer, so not for half of this one.
-    for request_id in replay.release(transaction, [hold.id for hold in left]):
+    # Whoever named a key asks again and is charged for that answer, so not for half of this one;
+    # what was made in the background is made again.
+    ids = [hold.id for hold in left]
+    for request_id in replay.release(transaction, ids) | keeping.release(transaction, ids):
         seen.pop(request_id, None)
     settlements = []
     for hold in left:

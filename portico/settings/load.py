@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 import msgspec
 from msgspec import Struct
 
+from portico.settings.keeping import Responses
 from portico.settings.money import (
     Alerts,
     Audit,
@@ -44,6 +45,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     admin: Admin = Admin()
     edge: Edge = Edge()
     media: Media = Media()
+    responses: Responses = Responses()
     queue: Queue = Queue()
     rates: Rates = Rates()
     engine: Engine = Engine()

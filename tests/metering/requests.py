@@ -37,6 +37,7 @@ class Arrival:
     request_id: str
     arrived_s: float
     claim: Claim | None = None
+    keeper: None = None
 
 
 @dataclass

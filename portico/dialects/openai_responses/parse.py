@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from portico.canon.prompt import Feature, Prompt
-from portico.dialects.body import PROJECT, checked, json_object, obeyed, without_bom
+from portico.dialects.body import KEPT, PROJECT, STATE, checked, json_object, obeyed, without_bom
 from portico.dialects.openai_chat.plain import fields_of
 from portico.dialects.openai_chat.rules import check_metadata
 from portico.dialects.openai_responses import rules
@@ -22,7 +22,7 @@ SPECIMEN: dict[str, Any] = {"model": "-", "input": ""}
 """The smallest valid request: what preflight puts in the place of what is wrong."""
 
 NOT_STORED = 'not_stored; field="store"; action=dropped'
-"""The warning for `store: true`, which this server cannot do yet."""
+"""The warning for `store: true` where nobody keeps anything."""
 
 
 class Parser:
@@ -45,7 +45,9 @@ class Parser:
         opened = Opened(json_object(body), self._seals.of(hints.get(PROJECT, "")))
         try:
             request = checked(opened.document, ResponsesRequest)
-            needs, media_characters = _check(request, input_required=input_required)
+            needs, media_characters = _check(
+                request, input_required=input_required, known=STATE in hints
+            )
         except Refusal as refusal:
             raise opened.as_sent(refusal) from None
         if opened.changed:
@@ -65,16 +67,17 @@ class Parser:
             hints=obeyed(hints),
             project_id=hints.get(PROJECT, ""),
             service_tier=_tier(request),
-            warnings=[NOT_STORED] if request.store else [],
+            warnings=[NOT_STORED] if request.store and STATE not in hints else [],
             media_characters=media_characters,
+            kept=hints.get(STATE) == KEPT,
         )
 
 
 def _check(
-    request: ResponsesRequest, *, input_required: bool
+    request: ResponsesRequest, *, input_required: bool, known: bool
 ) -> tuple[set[Feature], dict[Feature, int]]:
     """Each rule runs only where its fields are present.  Gives what a model must be able to do."""
-    rules.check_state(request)
+    rules.check_state(request, known=known)
     media_characters: dict[Feature, int] = {}
     if input_required or request.input is not None:
         media_characters = rules.check_input(request)

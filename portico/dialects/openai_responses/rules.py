@@ -28,9 +28,8 @@ _STATE = {
     "previous_response_id": "Send the earlier turns in 'input'.",
     "conversation": "Send the earlier turns in 'input'.",
     "background": "Leave it out, and read the answer as it comes.",
-    "prompt": "Send the text of the prompt in 'instructions' and 'input'.",
 }
-"""Fields that need a server that keeps something, and what to do without one."""
+"""Fields that need somebody who keeps something, and what to do where nobody does."""
 
 _CALLS = (wire.FunctionCall, wire.CustomToolCall)
 _RESULTS = (wire.FunctionCallOutput, wire.CustomToolCallOutput)
@@ -49,8 +48,16 @@ def not_stored(path: str, value: Any, remedy: str) -> Refusal:
     )
 
 
-def check_state(request: ResponsesRequest) -> None:
-    for field, remedy in _STATE.items():
+def check_state(request: ResponsesRequest, *, known: bool) -> None:
+    """known: what came before stands in the input already."""
+    if request.prompt is not None:
+        raise errors.UNSUPPORTED_FEATURE(
+            "'prompt' names a template, but this server keeps none.",
+            field="prompt",
+            value=diagnosis.brief(request.prompt),
+            remedy="Send the text of the prompt in 'instructions' and 'input'.",
+        )
+    for field, remedy in () if known else _STATE.items():
         value = getattr(request, field)
         if value is not None and value is not False:
             raise not_stored(field, value, remedy)

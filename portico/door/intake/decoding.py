@@ -9,7 +9,7 @@ import brotli  # type: ignore[import-untyped]  # ships no types
 import zstandard
 
 from portico import errors
-from portico.door.exchange import Exchange
+from portico.door.carrier import Carrier
 
 _INLINE_SENT_BYTES_MAX = 65_536
 _INLINE_DECODED_BYTES_MAX = 1_048_576
@@ -29,7 +29,7 @@ class _Corrupt(Exception):
     pass
 
 
-def body_of(exchange: Exchange, limit_bytes: int, *, compression: bool) -> Awaitable[bytes]:
+def body_of(exchange: Carrier, limit_bytes: int, *, compression: bool) -> Awaitable[bytes]:
     """The whole body, decoded.
 
     Raises: Refusal: body_too_large, body_timeout, unsupported_encoding, corrupt_encoding; Left.
@@ -41,7 +41,7 @@ def body_of(exchange: Exchange, limit_bytes: int, *, compression: bool) -> Await
 
 
 async def _decoded_body(
-    exchange: Exchange, coding: bytes, limit_bytes: int, *, allowed: bool
+    exchange: Carrier, coding: bytes, limit_bytes: int, *, allowed: bool
 ) -> bytes:
     return await decoded(await exchange.body(limit_bytes), coding, limit_bytes, allowed=allowed)
 

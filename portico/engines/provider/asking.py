@@ -117,8 +117,9 @@ def counting(prompt: Prompt, told: Told, outbound: Outbound) -> bytes:
 
 def _passes(prompt: Prompt, outbound: Outbound) -> bool:
     """May the caller's bytes go as they are?  Not where the answer is to be parted in another way
-    than the provider parts it, and not with reasoning that this server sealed for another's."""
-    if prompt.dialect != outbound.dialect or prompt.framing != "events":
+    than the provider parts it or is called by another name, and not with reasoning that this
+    server sealed for another's."""
+    if prompt.dialect != outbound.dialect or prompt.framing != "events" or prompt.named:
         return False
     return outbound.own_seal not in prompt.body
 

@@ -111,7 +111,6 @@ def test_what_is_wrong_is_named(fields: dict[str, Any], code: str, field: str) -
         ({"conversation": "conv_1"}, "conversation"),
         ({"conversation": {"id": "conv_1"}}, "conversation"),
         ({"background": True}, "background"),
-        ({"prompt": {"id": "pmpt_1"}}, "prompt"),
         ({"input": [{"type": "item_reference", "id": "rs_1"}]}, "input[0].id"),
         ({"input": [{"id": "rs_1"}]}, "input[0].id"),
     ],

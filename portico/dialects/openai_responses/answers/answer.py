@@ -211,10 +211,15 @@ class Answer:
 
     def failed(self, refusal: Refusal) -> Wire:
         """What is there so far, the open item as it stands."""
-        response = self._response("failed", usage=usage_of(self._running.total()))
+        response = self.broken("failed")
+        response["error"] = {"code": _error_code(refusal), "message": refusal.told}
+        return response
+
+    def broken(self, status: str) -> Wire:
+        """The same, of one whose end nobody is told."""
+        response = self._response(status, usage=usage_of(self._running.total()))
         opened = [self._item.body("incomplete")] if self._item else []
         response["output"] = [*self._output, *opened]
-        response["error"] = {"code": _error_code(refusal), "message": refusal.told}
         return response
 
     def _response(self, status: str, usage: Wire | None = None) -> Wire:

@@ -6,6 +6,8 @@ Bytes that an engine of this dialect did give (`Delta.raw`) go through untouched
 import re
 from typing import Any
 
+import msgspec
+
 from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
 from portico.dialects.openai_responses.answers.answer import Answer
@@ -16,6 +18,7 @@ from portico.errors import Refusal
 from portico.kit.clock import Clock
 
 DONE = b"data: [DONE]\n\n"
+_ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
 _NUMBER = re.compile(rb'"sequence_number":\s?(\d+)')
 
 
@@ -32,6 +35,7 @@ class StreamWriter:
         self._over = False
         self._raw = b""
         """The engine's own events that went out last."""
+        self._whole: dict[str, Any] = {}
 
     def write(self, delta: Delta) -> bytes:
         if delta.raw:
@@ -43,7 +47,7 @@ class StreamWriter:
             self._given = self._next
             return b"".join(written)
         written += map(self._event, self._answer.end())
-        response = self._answer.complete(self._clock.wall_ms() // 1000)
+        self._whole = response = self._answer.complete(self._clock.wall_ms() // 1000)
         kind = f"response.{response['status']}"
         return b"".join([*written, self._event({"type": kind, "response": response}), DONE])
 
@@ -69,6 +73,15 @@ class StreamWriter:
         failed = {"type": "response.failed", "response": self._answer.failed(refusal)}
         return begun + self._event(error_event(refusal)) + self._event(failed) + DONE
 
+    def whole(self) -> bytes:
+        """The response object, once its last delta was written; b"" where an engine's own bytes do
+        not say it."""
+        return encode(self._whole) if self._whole else _told_in(self._raw)
+
+    def broken(self, status: str) -> bytes:
+        """The same of an answer that has no end; of an engine's own nothing is known."""
+        return b"" if self._raw else encode(self._answer.broken(status))
+
     def _begun(self) -> bytes:
         if self._next:
             return b""
@@ -89,10 +102,12 @@ class WholeWriter:
     def __init__(self, answer: Answer, clock: Clock) -> None:
         self._answer = answer
         self._clock = clock
+        self._whole = b""
 
     def write(self, delta: Delta) -> bytes:
         """b"" until the last delta, then the whole body."""
         if delta.raw:
+            self._whole = delta.raw
             return delta.raw
         for _ in self._answer.take(delta):
             continue
@@ -100,10 +115,35 @@ class WholeWriter:
             return b""
         for _ in self._answer.end():
             continue
-        return encode(self._answer.complete(self._clock.wall_ms() // 1000))
+        self._whole = encode(self._answer.complete(self._clock.wall_ms() // 1000))
+        return self._whole
+
+    def whole(self) -> bytes:
+        return self._whole
+
+    def broken(self, status: str) -> bytes:
+        return b"" if self._whole else encode(self._answer.broken(status))
 
     def ping(self) -> bytes:
         return b""
+
+
+class _Told(msgspec.Struct):
+    type: str = ""
+    response: msgspec.Raw = msgspec.Raw(b"")
+
+
+_told = msgspec.json.Decoder(_Told)
+
+
+def _told_in(events: bytes) -> bytes:
+    """The response object of the terminal event among an engine's own; b"" without one."""
+    for line in events.splitlines():
+        if line.startswith(b"data:") and b'"response.' in line:
+            event = _told.decode(line.removeprefix(b"data:"))
+            if event.type in _ENDS:
+                return bytes(event.response)
+    return b""
 
 
 class Writers:

@@ -1,0 +1,56 @@
+"""Callers who are not there: what they left to be done is done with what they may do now."""
+
+from dataclasses import replace
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from portico import errors
+from portico.callers import store
+from portico.callers.model import Caller, KnownKey
+from portico.callers.rules import check
+from portico.callers.service import judge
+from portico.db.readers import Readers
+from portico.kit.clock import Clock
+
+_VALID_S = 2.5
+_REMEMBERED_MAX = 1_000
+
+
+class Deputies:
+    """In the place of `Callers`, for requests that carry the id of a key where others carry the
+    key.  One event loop owns this object."""
+
+    def __init__(self, readers: Readers, clock: Clock) -> None:
+        self._readers = readers
+        self._clock = clock
+        self._known: dict[str, tuple[KnownKey | None, float]] = {}
+
+    async def verify(self, credential: str, scope: str, address: str) -> Caller:
+        """credential: the id of a key.  What was left by a key that has expired since is done all
+        the same, and it comes from nowhere.
+
+        Raises: Refusal: invalid_api_key, api_key_revoked (401); permission_denied,
+        organization_suspended, project_archived (403); storage_unavailable (503).
+        """
+        known = await self._look_up(credential)
+        caller = judge(known)
+        if scope not in caller.scopes:
+            check(replace(caller, networks=()), scope, address)
+        return caller
+
+    async def _look_up(self, key_id: str) -> KnownKey | None:
+        known, until_s = self._known.get(key_id, (None, 0.0))
+        now_s = self._clock.monotonic_s()
+        if now_s < until_s:
+            return known
+        try:
+            known = await self._readers.run(lambda connection: store.one(connection, key_id))
+        except SQLAlchemyError as error:
+            raise errors.STORAGE_UNAVAILABLE(
+                "API keys cannot be looked up now.", retry_after_ms=2_000
+            ) from error
+        self._known.pop(key_id, None)
+        if len(self._known) >= _REMEMBERED_MAX:
+            del self._known[next(iter(self._known))]
+        self._known[key_id] = (known, now_s + _VALID_S)
+        return known

@@ -1,0 +1,1 @@
+"""OpenAI Moderations: texts and images in, a judgement of each out."""
