@@ -18,7 +18,7 @@ from portico.canon.usage import NOTHING, Usage
 from portico.kit.clock import Clock
 from portico.kit.leaving import Leaving
 from portico.pricing.offer import Offer
-from portico.rates.model import AtOnce
+from portico.rates.model import AtOnce, Standing
 from portico.rates.service import Allowance, Rates
 
 _SUBJECT = "requests"
@@ -115,8 +115,8 @@ class Admission:
             try:
                 permit.purse = await self._holds.open(request_id, caller, offer)
             except errors.Refusal as refusal:
-                if refusal.status == 429:  # made for this request alone
-                    refusal.lines = permit.lines() + refusal.lines
+                if permit.allowance is not None and refusal.status == 429:  # made for it alone
+                    refusal.standing = permit.allowance.standing
                 permit.release()
                 raise
             except BaseException:
@@ -133,8 +133,10 @@ class Admission:
         allowance = await rates.take(caller, to.model, input_tokens)
         try:
             permit = await self._place(caller, to, leaving, rates.at_once(caller, to.model))
-        except BaseException:
+        except BaseException as error:
             if allowance is not None:
+                if isinstance(error, errors.Refusal) and error.status == 429:
+                    error.standing = allowance.standing
                 allowance.settle(NOTHING)
             raise
         permit.allowance = allowance
@@ -144,6 +146,13 @@ class Admission:
         """Header lines about requests at once."""
         limit = caller.concurrency_max
         return _places_lines(limit, self._shares.left(caller.key_id, limit))
+
+    async def standing(self, caller: Caller) -> Standing | None:
+        """What is left of limits per minute for all models together; None: nothing limits them."""
+        rates = self._rates
+        if rates is None or not rates.limits_anybody:
+            return None
+        return await rates.standing(caller)
 
     async def _place(
         self, caller: Caller, to: Destination, leaving: Leaving, also: Sequence[AtOnce] = ()
@@ -176,9 +185,8 @@ class Admission:
             for limit in also:
                 self._shares.take(limit.name, limit.most, mean_run_ms, limit.whose)
                 taken += (limit.name,)
-        except errors.Refusal as refusal:
+        except errors.Refusal:
             self._give_back(taken)
-            refusal.lines = self.places_lines(caller)
             raise
         return taken
 

@@ -129,8 +129,7 @@ async def test_a_permit_says_what_is_left_beside_it(database: Database) -> None:
         other = await admission.admit("req_2", CALLER, to, WHOLE, Leaving())
         with pytest.raises(errors.Refusal) as refused:
             await admission.admit("req_3", CALLER, to, WHOLE, Leaving())
-        assert b"portico-concurrency-remaining: 97\r\n" in refused.value.lines
-        assert refused.value.lines.endswith(b"portico-balance-nano-usd: 50\r\n")
+        assert refused.value.lines == b"portico-balance-nano-usd: 50\r\n"
         permit.release()
         other.release()
 
