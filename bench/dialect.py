@@ -14,7 +14,7 @@ from functools import partial
 
 import msgspec
 
-from portico.app.dialects import spoken
+from portico.app.spoken.dialects import spoken
 from portico.canon.delta import Delta, Text
 from portico.dialects.openai_chat.parse import parse
 from portico.dialects.openai_chat.reading.reader import StreamReader

@@ -9,9 +9,9 @@ from portico.accounts.admin_keys import store
 from portico.admin.desk import Desk
 from portico.admin.operation import Secrets
 from portico.admin.routes import routes
-from portico.app.dialects import OPENAI_CHAT
 from portico.app.door import edge_limits, hosts_allowed, proxies, standing
 from portico.app.identity import Identity
+from portico.app.spoken.dialects import OPENAI_CHAT
 from portico.app.storage import Books
 from portico.callers.last_use import LastUse
 from portico.db.readers import Readers

@@ -8,13 +8,13 @@ from typing import Any
 
 from portico import journey
 from portico.admission.counts import CountLimits, Counts
-from portico.app.dialects import OPENAI_CHAT, Spoken, spoken
 from portico.app.failure import CannotStart
-from portico.app.gemini import ROOTS
 from portico.app.identity import Identity
 from portico.app.media import media_of
 from portico.app.preflight import preflights
-from portico.app.responses import keeping
+from portico.app.spoken.dialects import OPENAI_CHAT, Spoken, spoken
+from portico.app.spoken.gemini import ROOTS
+from portico.app.spoken.responses import keeping
 from portico.app.storage import Books, queue_limits
 from portico.callers.scopes import BALANCE, GENERATE, MODELS, USAGE
 from portico.db.readers import Readers
@@ -30,12 +30,12 @@ from portico.door.endpoints.money import Money
 from portico.door.endpoints.openapi import document
 from portico.door.endpoints.preflight import Desks, Intake
 from portico.door.framing.forwarded import Network
-from portico.door.generation import Generation
 from portico.door.intake.media import Media
 from portico.door.limits import EdgeLimits
 from portico.door.lines import SECURE, STANDING
 from portico.door.origins import Origins
 from portico.door.routes import Route, Routes
+from portico.door.visits.generation import Generation
 from portico.kit.clock import Clock
 from portico.metering import reports
 from portico.metering.model import GroupBy, Question, Totals

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from functools import partial
 
-from portico.app.dialects import OPENAI_CHAT, Spoken
+from portico.app.spoken.dialects import OPENAI_CHAT, Spoken
 from portico.dialects.anthropic_messages import errors as messages
 from portico.dialects.gemini import errors as gemini
 from portico.dialects.openai_chat.errors import error_of

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import pytest
 
-from portico.app.dialects import OPENAI_CHAT
+from portico.app.spoken.dialects import OPENAI_CHAT
 from portico.canon.conversation import Conversation, Message, Sampling, TextPart
 from portico.canon.delta import Delta
 from portico.canon.prompt import Compatibility, Prompt

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from portico.app.dialects import spoken
+from portico.app.spoken.dialects import spoken
 from portico.canon.delta import (
     Delta,
     Event,

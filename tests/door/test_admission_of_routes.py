@@ -10,9 +10,9 @@ import pytest
 import portico
 from portico import errors, journey
 from portico.app.administering import administering
-from portico.app.dialects import spoken
 from portico.app.door import Door
 from portico.app.identity import Identity
+from portico.app.spoken.dialects import spoken
 from portico.callers.model import Caller
 from portico.callers.presence import Presence
 from portico.callers.salts import Salts

@@ -10,7 +10,7 @@ import pytest
 
 from portico.admission.counts import CountLimits, Counts
 from portico.admission.line import QueueLimits
-from portico.app.dialects import Spoken, spoken
+from portico.app.spoken.dialects import Spoken, spoken
 from portico.canon.prompt import Prompt
 from portico.door.dispatch import Dispatch
 from portico.door.endpoints.counting import Counting

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from portico.app.dialects import spoken
+from portico.app.spoken.dialects import spoken
 from portico.callers.model import Caller
 from portico.canon.data_use import DataUse
 from portico.canon.usage import Meters

@@ -11,7 +11,7 @@ from google.genai import errors as sdk_errors
 from google.genai import types
 
 from portico import errors
-from portico.app.gemini import ROOTS, gemini, generating
+from portico.app.spoken.gemini import ROOTS, gemini, generating
 from portico.canon.delta import Delta, Finished, Text
 from portico.canon.prompt import Prompt
 from portico.canon.usage import Meters
@@ -20,8 +20,8 @@ from portico.door.dispatch import Dispatch
 from portico.door.endpoints import Models
 from portico.door.endpoints.gemini_models import GeminiShape
 from portico.door.endpoints.models import offered_by
-from portico.door.generation import Generation
 from portico.door.routes import Route, Routes
+from portico.door.visits.generation import Generation
 from portico.engines.base import Relay, UpstreamFailed
 from portico.kit.clock import SystemClock
 from portico.kit.sealing import Seal

@@ -15,8 +15,8 @@ from portico.door.dialect import Dialect
 from portico.door.dispatch import Dispatch
 from portico.door.endpoints import Models
 from portico.door.endpoints.models import offered_by
-from portico.door.generation import Generation
 from portico.door.routes import Route, Routes
+from portico.door.visits.generation import Generation
 from portico.engines.base import Relay, UpstreamFailed
 from portico.kit.clock import SystemClock
 from tests.door.rooms import NO_KEYS, PLAIN, Books, Script, Scripted, rooms, says

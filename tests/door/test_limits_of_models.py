@@ -10,7 +10,7 @@ import pytest
 
 from portico.admission.line import QueueLimits
 from portico.admission.service import Admission
-from portico.app.dialects import OPENAI_CHAT, spoken
+from portico.app.spoken.dialects import OPENAI_CHAT, spoken
 from portico.callers.model import Caller
 from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
@@ -21,8 +21,8 @@ from portico.door.endpoints import Models
 from portico.door.endpoints import Usage as UsageOf
 from portico.door.endpoints.answering import Reception
 from portico.door.endpoints.models import offered_by
-from portico.door.generation import Generation
 from portico.door.routes import Handle, Route, Routes
+from portico.door.visits.generation import Generation
 from portico.engines.simulated.fleet import fleet
 from portico.journey import Rooms
 from portico.kit.clock import SystemClock

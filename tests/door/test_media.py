@@ -10,10 +10,10 @@ import pytest
 from portico.canon.prompt import Prompt
 from portico.dialects.openai_chat.parse import parse
 from portico.door.dispatch import Dispatch
-from portico.door.generation import Generation
 from portico.door.intake.files import Files
 from portico.door.intake.media import LINKS_MAX, Media
 from portico.door.routes import Route, Routes
+from portico.door.visits.generation import Generation
 from portico.errors import Refusal
 from portico.kit.clock import SystemClock
 from portico.kit.leaving import Leaving, Left

@@ -9,7 +9,7 @@ import pytest
 from anthropic.types import MessageParam
 
 from portico import errors
-from portico.app.dialects import spoken
+from portico.app.spoken.dialects import spoken
 from portico.canon.delta import (
     Delta,
     Event,
@@ -26,8 +26,8 @@ from portico.canon.usage import Meters
 from portico.door.dispatch import Dispatch
 from portico.door.endpoints import Models
 from portico.door.endpoints.models import offered_by
-from portico.door.generation import Generation
 from portico.door.routes import Route, Routes
+from portico.door.visits.generation import Generation
 from portico.engines.base import Relay, UpstreamFailed
 from portico.errors import Entry
 from portico.kit.clock import SystemClock

@@ -9,8 +9,8 @@ import pytest
 
 from portico import errors
 from portico.admission.standing import Standing, Window
-from portico.app.dialects import spoken
 from portico.app.preflight import preflights
+from portico.app.spoken.dialects import spoken
 from portico.callers.model import Caller
 from portico.canon.prompt import Feature, Prompt
 from portico.door.dispatch import Dispatch

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from portico import errors
-from portico.app.responses import responses
+from portico.app.spoken.responses import responses
 from portico.canon.delta import Delta, Finished, Text
 from portico.canon.prompt import Prompt
 from portico.dialects.openai_responses.opening import Seals
 from portico.dialects.openai_responses.parse import Parser
 from portico.door.dispatch import Dispatch
-from portico.door.generation import Generation
 from portico.door.routes import Route, Routes
+from portico.door.visits.generation import Generation
 from portico.engines.base import Relay, UpstreamFailed
 from portico.kit.clock import SystemClock
 from portico.kit.sealing import Seal

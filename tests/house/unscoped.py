@@ -90,8 +90,14 @@ UNSCOPED = {
         "_Paid.__init__": OPERATOR,
         "_check_orphans": OPERATOR,
     },
-    "portico/callers/store.py": {"_BY_DIGEST": CREDENTIAL, "_ENDED": SNAPSHOT, "note_use": OURS},
+    "portico/callers/store.py": {"_KEYS": CREDENTIAL, "_ENDED": SNAPSHOT, "note_use": OURS},
     "portico/cli/doctor/facts.py": {"_keys": OPERATOR},
+    "portico/keeping/store.py": {
+        "under_zero_retention": OURS,
+        "unlock": OURS,
+        "reopen_responses": OURS,
+        "reopen_lines": OURS,
+    },
     "portico/ledger/ended.py": {"outcomes": OURS},
     "portico/ledger/store.py": {
         "_MOVE": OURS,
@@ -122,6 +128,7 @@ UNSCOPED = {
 
 SYSTEM_READS = {
     "portico/callers/service.py": CREDENTIAL,
+    "portico/callers/deputies.py": OURS,
     "portico/callers/presence.py": SNAPSHOT,
     "portico/rates/service.py": SNAPSHOT,
     "portico/pricing/service.py": SNAPSHOT,

@@ -20,8 +20,8 @@ from portico.db.readers import Readers
 from portico.db.transaction import Transaction
 from portico.db.writer import Writer
 from portico.door.dispatch import Dispatch
-from portico.door.generation import Generation
 from portico.door.routes import Route, Routes
+from portico.door.visits.generation import Generation
 from portico.engines.base import Abilities, Relay
 from portico.kit.clock import SystemClock
 from portico.ledger import service as ledger

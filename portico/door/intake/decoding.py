@@ -9,7 +9,7 @@ import brotli  # type: ignore[import-untyped]  # ships no types
 import zstandard
 
 from portico import errors
-from portico.door.carrier import Carrier
+from portico.door.visits.carrier import Carrier
 
 _INLINE_SENT_BYTES_MAX = 65_536
 _INLINE_DECODED_BYTES_MAX = 1_048_576

@@ -48,17 +48,17 @@ def context_of(links: Sequence[Link]) -> Iterator[Any]:
 
 
 def check_store(document: dict[str, Any], caller: Caller) -> None:
-    """Where nothing is kept, nothing can be followed.  Raises: Refusal: invalid_value."""
+    """Where nothing is kept, nothing can be followed.  Raises: Refusal: zero_retention, invalid_value."""
     for field in ("previous_response_id", "conversation", "background"):
         value = document.get(field)
         if caller.content_ms_max == 0 and value not in (None, False):
-            raise errors.INVALID_VALUE(
+            raise errors.ZERO_RETENTION(
                 f"{field!r} is {shown(value)}, but nothing is kept of the requests of this project "
                 "(zero retention).",
                 field=field,
                 value=brief(value),
-                remedy="Send the earlier turns in 'input', and wait for the answer; or change the "
-                "project's retention.",
+                remedy="Send the earlier turns in 'input', and wait for the answer; or use a project "
+                "that keeps content.",
             )
     if (
         document.get("previous_response_id") is not None

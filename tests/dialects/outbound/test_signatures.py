@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from portico.app.dialects import spoken
+from portico.app.spoken.dialects import spoken
 from portico.canon.delta import Delta, Event, Finished, Sealed, ToolArguments, ToolCallBegan
 from portico.canon.prompt import Prompt
 from portico.dialects.body import PROJECT

@@ -15,12 +15,12 @@ from portico.canon.prompt import Prompt
 from portico.dialects.body import KEPT, PROJECT, STATE
 from portico.dialects.links import may_hold
 from portico.dialects.losses import header
-from portico.door.carrier import Carrier
 from portico.door.credentials import credential_of
 from portico.door.dialect import Breaking, Dialect, Writer
 from portico.door.intake.decoding import body_of
 from portico.door.intake.media import Media
 from portico.door.lines import JSON, line
+from portico.door.visits.carrier import Carrier
 from portico.kit.clock import Clock
 from portico.kit.leaving import DRAINED, REVOKED, Left
 from portico.replay.claim import Claim

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from portico.app import gemini
-from portico.app.responses import responses
+from portico.app.spoken import gemini
+from portico.app.spoken.responses import responses
 from portico.callers.scopes import EMBED
 from portico.canon.prompt import Feature, Prompt
 from portico.dialects.anthropic_messages import errors as messages_errors

@@ -1,0 +1,1 @@
+"""One request to generate, from what carries it in to its answer."""
