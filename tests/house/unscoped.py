@@ -115,6 +115,10 @@ UNSCOPED = {
     },
     "portico/pricing/store.py": {"book": SNAPSHOT, "size": SNAPSHOT, "organisations": OPERATOR},
     "portico/rates/store.py": {"rules": SNAPSHOT},
+    "portico/resources/files/store.py": {
+        "known": ROUNDS,
+        "stored": ROUNDS,
+    },
     "portico/replay/store.py": {
         "release": OURS,
         "finish": OURS,
@@ -133,6 +137,7 @@ SYSTEM_READS = {
     "portico/rates/service.py": SNAPSHOT,
     "portico/pricing/service.py": SNAPSHOT,
     "portico/admission/budgets.py": SNAPSHOT,
+    "portico/resources/files/service.py": ROUNDS,
     "portico/admin/desk.py": "whose key it is comes out of the read; what follows is `within` him",
 }
 """Reads while serving that are not made for one organisation (`Readers.run` without `tenant`)."""

@@ -1,0 +1,1 @@
+"""Files that developers send to be kept, and uploads that become files."""

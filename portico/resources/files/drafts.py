@@ -1,0 +1,187 @@
+"""Bytes on their way to the shelf: counted while they come, gone unless they are kept."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from portico.db.writer import Writer
+from portico.errors import Refusal
+from portico.resources.files.model import Limits, Room
+from portico.resources.files.rules import no_room, too_large, too_many, unavailable
+from portico.resources.files.shelves.shelf import Shelf, Slot
+
+_AT_ONCE_BYTES = 262_144
+"""Collected before a thread is asked to write them: being asked costs more than a small write."""
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Coming:
+    """Of one project.  count: drafts open.  room: kept, as last seen.  bytes: of the drafts."""
+
+    room: Room
+    count: int = 0
+    bytes: int = 0
+
+
+class Drafts:
+    """What is under way.  One event loop owns this object.
+
+    The bound of a project is exact in the commit; here it is kept while bytes come, by what was
+    last seen, so that the shelf is not filled by what will then be refused.
+    """
+
+    def __init__(self, shelf: Shelf, executor: Executor, writer: Writer, limits: Limits) -> None:
+        self.shelf = shelf
+        self.limits = limits
+        self._executor = executor
+        self._writer = writer
+        self._coming: dict[str, _Coming] = {}
+        self.names: set[str] = set()
+        """On the shelf or nearly, without a row yet."""
+
+    def enter(self, project_id: str, room: Room, free_bytes: int) -> None:
+        """room: kept now.  free_bytes: will be free once the draft is kept.
+
+        Raises: Refusal: concurrency_exceeded, storage_quota_exceeded."""
+        coming = self._coming.get(project_id) or _Coming(room)
+        coming.room = room
+        if coming.count >= self.limits.at_once_max:
+            raise too_many(self.limits)
+        self._coming[project_id] = coming
+        coming.count += 1
+        coming.bytes -= free_bytes
+
+    def leave(self, project_id: str, size_bytes: int) -> None:
+        """size_bytes: as counted."""
+        coming = self._coming[project_id]
+        coming.count -= 1
+        coming.bytes -= size_bytes
+        if coming.count == 0:
+            del self._coming[project_id]
+
+    def count(self, project_id: str, size_bytes: int) -> None:
+        """Raises: Refusal: storage_quota_exceeded."""
+        coming = self._coming[project_id]
+        coming.bytes += size_bytes
+        wanted = Room(coming.room.files, coming.room.stored_bytes + coming.bytes)
+        refusal = no_room(wanted, self.limits)
+        if refusal is not None:
+            raise refusal
+
+    def learn(self, project_id: str, room: Room) -> None:
+        coming = self._coming.get(project_id)
+        if coming is not None:
+            coming.room = room
+
+    async def blocking(self, work: Callable[[], T]) -> T:
+        """On a thread of the shelf's own.  Raises: Refusal: storage_unavailable."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        except OSError as error:
+            log.error("files cannot be stored or read: %s", error)
+            raise unavailable() from error
+
+    async def commit(self, change: Callable[[Connection], T]) -> T:
+        return await self._writer.run(change)
+
+
+class Draft:
+    """`async with draft:`; what is not kept by its end is gone.  For one task.
+
+    size_bytes: come so far.
+    """
+
+    def __init__(
+        self, drafts: Drafts, project_id: str, name: str, bytes_max: int, free_bytes: int
+    ) -> None:
+        self.name = name
+        self.size_bytes = 0
+        self._drafts = drafts
+        self._project_id = project_id
+        self._bytes_max = bytes_max
+        self._free_bytes = free_bytes
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
+        self._slot: Slot | None = None
+        self._kept = False
+        # Who is cancelled leaves a thread at work behind, and the next one must not overtake it.
+        self._one = threading.Lock()
+
+    async def __aenter__(self) -> "Draft":
+        """Raises: Refusal: storage_unavailable."""
+        self._drafts.names.add(self.name)
+        try:
+            self._slot = await self._drafts.blocking(partial(self._drafts.shelf.begin, self.name))
+        except BaseException:
+            self._leave()
+            raise
+        return self
+
+    async def add(self, data: bytes) -> None:
+        """Raises: Refusal: file_too_large, storage_quota_exceeded, storage_unavailable."""
+        self.size_bytes += len(data)
+        if self.size_bytes > self._bytes_max:
+            raise too_large("file", self.size_bytes, self._bytes_max)
+        self._drafts.count(self._project_id, len(data))
+        self._waiting.append(data)
+        self._waiting_bytes += len(data)
+        if self._waiting_bytes >= _AT_ONCE_BYTES:
+            await self._write()
+
+    async def keep(self, change: Callable[[Connection], T]) -> T:
+        """Make the bytes safe, then commit `change`, which says so.  What that raises undoes both.
+
+        Raises: Refusal; what `change` raises."""
+        assert self._slot is not None
+        await self._write()
+        await self._blocking(self._slot.keep)
+        made = await self._drafts.commit(change)
+        self._kept = True
+        return made
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if not self._kept:
+                await self._drop()
+        finally:
+            self._leave()
+
+    async def _write(self) -> None:
+        waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        if waiting and self._slot is not None:
+            await self._blocking(partial(self._slot.write, b"".join(waiting)))
+
+    async def _drop(self) -> None:
+        """Where that fails, the sweep finds it."""
+        assert self._slot is not None
+        with suppress(Refusal):
+            await self._blocking(self._slot.drop)
+            await self._blocking(partial(self._drafts.shelf.remove, self.name))  # kept already
+
+    async def _blocking(self, work: Callable[[], None]) -> None:
+        def alone() -> None:
+            with self._one:
+                work()
+
+        await self._drafts.blocking(alone)
+
+    def _leave(self) -> None:
+        self._drafts.names.discard(self.name)
+        self._drafts.leave(self._project_id, self.size_bytes - self._free_bytes)
