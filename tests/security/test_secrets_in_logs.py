@@ -12,6 +12,8 @@ import pytest
 
 from bench.edge.place import Place, serving
 from bench.edge.talk import Heard, answers, ask
+from tests.db.databases import PostgresServer, postgres_server
+from tests.security.canaries import content_of
 
 UPSTREAM_KEY = "sk-upstream-Zq7cAnArYuPsTrEaMkEy0123456789"
 OPAQUE = "Zq9OpAqUeCaNaRy0123456789abcdef"
@@ -100,9 +102,8 @@ def requests(place: Place, canary: str) -> Iterator[bytes]:
             for stream in (False, True):
                 yield request("POST", "/v1/chat/completions", good, body=asked | {"stream": stream})
             yield request("POST", f"/v1/messages?key={canary}", body=asked | {"max_tokens": 5})
-            yield request(
-                "POST", "/v1/responses", good, body={"model": model, "input": text + canary}
-            )
+            responses = {"model": model, "store": False}  # else it is what was asked to be kept
+            yield request("POST", "/v1/responses", good, body=responses | {"input": text + canary})
     yield request("POST", "/v1/chat/completions", good, raw=b'{"model": "' + canary.encode())
 
 
@@ -121,23 +122,42 @@ def heard(place: Place, sent: bytes) -> list[Heard]:
     return answers(said) if said else []
 
 
-def everything_under(folder: Path) -> Iterator[tuple[Path, bytes]]:
+def everything_under(folder: Path) -> Iterator[tuple[str, bytes]]:
     for path in folder.rglob("*"):
         if path.is_file():
-            yield path, path.read_bytes()
+            yield str(path), content_of(path)
 
 
-@pytest.fixture(scope="module")
-def left(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+@contextmanager
+def database(kind: str) -> Iterator[tuple[PostgresServer | None, str]]:
+    """PostgreSQL logs every statement, with all that it is given."""
+    if kind == "sqlite":
+        yield None, ""
+        return
+    with postgres_server() as server:
+        server.say_all()
+        url = server.new_url()
+        server.store_plainly(url)
+        yield server, url
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def left(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, bytes]]:
     """Every byte that a server left anywhere, by file, once all of it was sent."""
-    kept = pytest.MonkeyPatch()
-    temporary = tmp_path_factory.mktemp("tmp")
-    kept.setenv("TMPDIR", str(temporary))
-    kept.setenv("PORTICO_UPSTREAM_API_KEY", UPSTREAM_KEY)
+    with pytest.MonkeyPatch.context() as kept, database(request.param) as (server, address):
+        temporary = tmp_path_factory.mktemp("tmp")
+        kept.setenv("TMPDIR", str(temporary))
+        kept.setenv("PORTICO_UPSTREAM_API_KEY", UPSTREAM_KEY)
+        kept.setenv("PORTICO_DATABASE_URL", address)
+        yield _left(temporary, server)
+
+
+def _left(temporary: Path, server: PostgresServer | None) -> dict[str, bytes]:
     statuses: set[int] = set()
     said_to_clients = b""
     with (
-        kept.context(),
         talkative() as url,
         serving("--upstream", url, observe_log_level="debug", observe_access_log="true") as place,
     ):
@@ -146,12 +166,13 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
                 for each in heard(place, sent):
                     statuses.add(each.status)
                     said_to_clients += repr(each.headers).encode() + each.body
-        found = {str(path): data for path, data in everything_under(place.folder)}
-        found |= {str(path): data for path, data in everything_under(temporary)}
+        found = dict(everything_under(place.folder)) | dict(everything_under(temporary))
+        if server is not None:
+            server.do("CHECKPOINT")
+            found |= dict(everything_under(server.folder))
         found["what clients were told"] = said_to_clients
         found["statuses"] = repr(sorted(statuses)).encode()
         found["the server's own key"] = place.key.encode()
-    kept.undo()
     return found
 
 
@@ -159,7 +180,12 @@ def test_things_went_wrong_in_many_ways_and_lines_were_written(left: dict[str, b
     assert {400, 401, 404, 502} <= set(json.loads(left["statuses"]))
     (log,) = (data for name, data in left.items() if name.endswith("stderr.log"))
     assert log.count(b"\n") > 100
-    assert any(name.endswith("portico.db") for name in left)
+    if any(name.endswith("portico.db") for name in left):
+        return
+    (said,) = (data for name, data in left.items() if name.endswith("data/log"))
+    assert said.count(b"INSERT INTO usage_record") > 100
+    assert any(b"sim-echo" in data for name, data in left.items() if "/base/" in name)
+    assert any(b"sim-echo" in data for name, data in left.items() if "/pg_wal/" in name)
 
 
 @pytest.mark.parametrize("kind", CANARIES)

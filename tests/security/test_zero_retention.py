@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from portico.db.database import connect_database
+from tests.db.databases import PostgresServer, postgres_server
 from tests.security.canaries import (
     CHAT,
     Sent,
@@ -41,13 +42,23 @@ LOUD = {
 class Place:
     """A server, and every folder it could leave something in."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, postgres: PostgresServer | None, url: str) -> None:
         self.data, self.temp, self.said = root / "data", root / "temp", root / "said"
         for folder in (self.temp, self.said):
             folder.mkdir()
+        self.postgres, self.url = postgres, url
 
     def hits(self, sent: list[Sent]) -> dict[str, set[str]]:
-        return hits([each.canary for each in sent], self.data, self.temp, self.said)
+        folders = [self.data, self.temp, self.said]
+        if self.postgres is not None:
+            self.postgres.do("CHECKPOINT")  # what it has in memory is in its tables now, too
+            folders.append(self.postgres.folder)
+        return hits([each.canary for each in sent], *folders)
+
+    def finished(self) -> bool:
+        database = connect_database(self.data, self.url)
+        sql = "SELECT count(*) FROM usage_record WHERE outcome = 'running'"
+        return database.read(lambda c: c.exec_driver_sql(sql).scalar()) == 0
 
     @contextmanager
     def serving(self, *words: str) -> Iterator[Served]:
@@ -87,21 +98,34 @@ def ask(served: Served, sent: Sent) -> tuple[int, bytes]:
         wire.hang_up()
 
 
-def finished(served: Served) -> bool:
-    database = connect_database(served.data_dir, "")
-    sql = "SELECT count(*) FROM usage_record WHERE outcome = 'running'"
-    return database.read(lambda c: c.exec_driver_sql(sql).scalar()) == 0
+@pytest.fixture(scope="module")
+def talkative() -> Iterator[PostgresServer]:
+    """A PostgreSQL that logs all it is told."""
+    with postgres_server() as server:
+        server.say_all()
+        yield server
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path)
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Place]:
+    if request.param == "sqlite":
+        yield Place(tmp_path, None, "")
+        return
+    server: PostgresServer = request.getfixturevalue("talkative")
+    url = server.new_url()
+    server.store_plainly(url)
+    monkeypatch.setenv("PORTICO_DATABASE_URL", url)
+    yield Place(tmp_path, server, url)
+    server.drop(url)
 
 
 @dataclass(frozen=True)
 class Left:
-    """kept: canaries of whole answers to requests with a key.  again: what retries of those were
-    told.  running, killed: where canaries are, beside a running server and after kill -9."""
+    """kept: canaries of whole answers that are kept where they may be.  again: what retries of those
+    with a key were told.  running, killed: where canaries are, beside a running server and after
+    kill -9."""
 
     kept: set[str]
     statuses: set[int]
@@ -121,11 +145,12 @@ def left_by(place: Place, retention: str) -> Left:
         whole = [
             each
             for each, status, body in answered
-            if each.keyed and status == 200 and each.canary.encode() in body
+            if each.stays and status == 200 and each.canary.encode() in body
         ]
-        eventually(lambda: finished(served))
+        eventually(place.finished)
         running = place.hits(sent)
-        again = {(status, code_of(body)) for status, body in (ask(served, each) for each in whole)}
+        repeated = [ask(served, each) for each in whole if each.keyed]
+        again = {(status, code_of(body)) for status, body in repeated}
         ask(served, last)
         served.process.send_signal(signal.SIGKILL)
         served.process.wait()
@@ -157,5 +182,10 @@ def test_the_search_finds_what_is_kept(place: Place) -> None:
     assert left.again == {(200, "")}
     assert len(left.kept) >= 10
     assert left.kept <= set().union(*left.running.values())
-    assert set().union(*left.killed.values()) <= left.kept, "without a key nothing is kept"
-    assert set(left.killed) <= {"portico.db", "portico.db-wal"}
+    assert set().union(*left.killed.values()) <= left.kept, "nothing else is kept"
+    if place.postgres is None:
+        assert set(left.killed) <= {"portico.db", "portico.db-wal"}
+    else:
+        for where in ("data/base/", "data/pg_wal/", "data/log"):
+            files = [there for name, there in left.killed.items() if name.startswith(where)]
+            assert left.kept <= set().union(*files), where
