@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from portico.canon.moderation import CATEGORIES, Category, Input, Judgement, Scored
+from portico.canon.moderation import CATEGORIES, INPUTS, Category, Input, Judgement, Scored
 from portico.dialects.writing import encode
 
 
@@ -27,7 +27,9 @@ def _result(judged: Judgement) -> dict[str, Any]:
         "flagged": judged.flagged,
         "categories": {name: each and each.flagged for name, each in scored},
         "category_scores": {name: each and each.score for name, each in scored},
-        "category_applied_input_types": {name: each.inputs if each else () for name, each in scored},
+        "category_applied_input_types": {
+            name: each.inputs if each else () for name, each in scored
+        },
         "portico": {
             "rules": [
                 {
@@ -104,5 +106,4 @@ def _judgement(result: _Result) -> Judgement:
 
 def _inputs(result: _Result, name: str) -> tuple[Input, ...]:
     said = (result.category_applied_input_types or {}).get(name, ["text"])
-    known: tuple[Input, ...] = ("text", "image")
-    return tuple(kind for kind in known if kind in said)
+    return tuple(kind for kind in INPUTS if kind in said)
