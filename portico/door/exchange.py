@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from portico import errors
 from portico.door.framing.forwarded import client_of
 from portico.door.framing.guard import decoded_path
+from portico.door.framing.pace import Pace
 from portico.door.limits import UNREAD_BODY_BYTES_MAX
 from portico.kit.ids import new_id
 from portico.kit.leaving import Leaving, Left
@@ -51,12 +52,13 @@ class Exchange:
         "_declared_bytes",
         "_fault",
         "_head",
-        "_http_1_0",
         "_limit_bytes",
+        "_pace",
         "_parts",
         "_silent_since_s",
+        "_streams",
+        "_unchunked",
         "_waiter",
-        "_wanted_s",
         "also",
         "answer_id",
         "arrived_s",
@@ -110,7 +112,7 @@ class Exchange:
         if connection.proxied:
             self.peer = client_of(connection.peer, headers, connection.edge.proxies)
         self._connection = connection
-        self._http_1_0 = http_1_0
+        self._unchunked = http_1_0  # also where an answer says its length
         self._head = b""
         self._parts: list[bytes] = []
         self.received_bytes = self.held_bytes = 0
@@ -119,7 +121,8 @@ class Exchange:
         self._fault: Exception | None = None
         self._limit_bytes = _UNASKED
         self._waiter: asyncio.Future[None] | None = None
-        self._wanted_s = 0.0
+        self._pace: Pace | None = None
+        self._streams = False
         self._silent_since_s = 0.0
         self.on_silence: Callable[[], None] | None = None
 
@@ -131,9 +134,23 @@ class Exchange:
         Raises: Refusal: body_too_large (at once when declared), body_timeout, bad_request when
         its framing breaks; Left.
         """
-        if self._declared_bytes > limit_bytes or self.received_bytes > limit_bytes:
-            raise _too_large(max(self._declared_bytes, self.received_bytes), limit_bytes)
+        self._check_size(limit_bytes)
         if not self.received_whole:
+            await self._rest(limit_bytes)
+        parts, self._parts = self._parts, []
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def piece(self, limit_bytes: int) -> bytes:
+        """What has come of the body since the last time, b"" at its end: for one that is never whole
+        in memory, in the place of `body`.  While nobody asks, the client waits.
+
+        limit_bytes: of all of it.  Raises: as `body`; body_timeout, when it is too slow in any
+        stretch of `limits.body_read_s` seconds, however long it takes together.
+        """
+        if not self._streams:
+            self._check_size(limit_bytes)
+            self._streams = True
+        if not self._parts and not self.received_whole:
             await self._rest(limit_bytes)
         parts, self._parts = self._parts, []
         return parts[0] if len(parts) == 1 else b"".join(parts)
@@ -149,9 +166,14 @@ class Exchange:
             body = b""
         self._connection.transport.write(b"".join((head, length, body)))
 
-    def open(self, status: int, headers: bytes) -> None:
-        """Begin a stream.  The head leaves together with the first bytes of the body."""
-        framing = b"\r\n" if self._http_1_0 else _CHUNKED
+    def open(self, status: int, headers: bytes, length_bytes: int | None = None) -> None:
+        """Begin a stream.  The head leaves together with the first bytes of the body.
+
+        length_bytes: what will be written in all; None where nobody knows."""
+        if length_bytes is not None:
+            self._unchunked = True
+            headers += b"content-length: %d\r\n" % length_bytes
+        framing = b"\r\n" if self._unchunked else _CHUNKED
         self._head = self._started(status, headers) + framing
 
     async def write(self, data: bytes) -> None:
@@ -175,7 +197,7 @@ class Exchange:
     def push(self, data: bytes) -> None:
         """One transport write, now, however slowly the client reads."""
         self._silent_since_s = 0.0
-        if self._http_1_0 or self._head:
+        if self._unchunked or self._head:
             self._write_unusual(data)
         else:
             self._connection.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
@@ -188,7 +210,7 @@ class Exchange:
             return
         if self.method == "HEAD":
             data = b""
-        elif not self._http_1_0:
+        elif not self._unchunked:
             data = b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else _LAST_CHUNK
         self._connection.transport.write(head + data)
 
@@ -208,27 +230,34 @@ class Exchange:
         head, self._head = self._head, b""
         if self.method == "HEAD":
             data = b""
-        elif not self._http_1_0:
+        elif not self._unchunked:
             data = b"%x\r\n%b\r\n" % (len(data), data)
         self._connection.transport.write(head + data)
 
     def _expects_word(self) -> bool:
-        return not self._http_1_0 and b"expect" in self.headers  # the guard knows one word only
+        return not self._unchunked and b"expect" in self.headers  # the guard knows one word only
+
+    def _check_size(self, limit_bytes: int) -> None:
+        if self._declared_bytes > limit_bytes or self.received_bytes > limit_bytes:
+            raise _too_large(max(self._declared_bytes, self.received_bytes), limit_bytes)
 
     async def _rest(self, limit_bytes: int) -> None:
         if self._fault is not None:
             raise self._fault
         connection = self._connection
-        if not self._parts and self._expects_word():
+        if not self.received_bytes and self._pace is None and self._expects_word():
             connection.transport.write(_CONTINUE)
         self._limit_bytes = limit_bytes
-        self._wanted_s = connection.edge.clock.monotonic_s()
+        if self._pace is None:
+            self._pace = Pace(connection.edge.limits, in_stretches=self._streams)
+        self._pace.wait(connection.edge.clock.monotonic_s())
         self._waiter = connection.loop.create_future()
         connection.flow.resume_reading()
         try:
             await self._waiter
         finally:
             self._waiter = None
+            self._pace.rest(connection.edge.clock.monotonic_s())
 
     # -- the connection's side ---------------------------------------------------------------
 
@@ -243,8 +272,17 @@ class Exchange:
                 self._connection.flow.pause_reading()
         elif self.received_bytes > self._limit_bytes:
             self.fail(_too_large(self.received_bytes, self._limit_bytes))
+        elif self._streams:
+            self._offer()
         elif self.received_bytes > UNREAD_BODY_BYTES_MAX:
             self._hold()
+
+    def _offer(self) -> None:
+        """To whoever waits for a piece; or else nothing more is read before somebody does."""
+        if self._waiter is None:
+            self._connection.flow.pause_reading()
+        elif not self._waiter.done():
+            self._waiter.set_result(None)
 
     def _hold(self) -> None:
         """A large body takes its part of the room for all of them.  Only one that was asked for:
@@ -295,29 +333,10 @@ class Exchange:
 
     def check_pace(self, now_s: float) -> None:
         """Refuse a body that is late or too slow; called on every tick."""
-        if self._waiter is None:
-            return
-        limits = self._connection.edge.limits
-        waited_s = now_s - self._wanted_s
-        if waited_s >= limits.body_read_s:
-            self.fail(
-                errors.BODY_TIMEOUT(
-                    f"The body was not complete after {limits.body_read_s:g} s.",
-                    value=self.received_bytes,
-                    limit=limits.body_read_s,
-                )
-            )
-        elif (
-            waited_s >= limits.body_grace_s
-            and self.received_bytes < waited_s * limits.body_bytes_per_s_min
-        ):
-            self.fail(
-                errors.BODY_TIMEOUT(
-                    f"The body arrives more slowly than {limits.body_bytes_per_s_min} bytes/s.",
-                    value=self.received_bytes,
-                    limit=limits.body_bytes_per_s_min,
-                )
-            )
+        if self._waiter is not None and self._pace is not None:
+            late = self._pace.late(now_s, self.received_bytes)
+            if late is not None:
+                self.fail(late)
 
 
 def _too_large(size_bytes: int, limit_bytes: int) -> errors.Refusal:

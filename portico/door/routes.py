@@ -19,7 +19,8 @@ class Route:
     what a caller typed.
 
     summary: what it is for, in the OpenAPI document; body: the type its body is checked against,
-    None where it takes none; query: the parameters it reads.
+    None where it takes none; query: the parameters it reads; answer: what it answers when all is
+    well, None where the document does not say.
 
     scope: what a caller needs; open: it asks for no key.  It is one or the other: a route that
     says neither cannot be made."""
@@ -32,6 +33,7 @@ class Route:
     scope: str = ""
     open: bool = False
     query: tuple[str, ...] = ()
+    answer: type | None = None
 
     def __post_init__(self) -> None:
         if bool(self.scope) == self.open:
@@ -66,8 +68,9 @@ class Routes:
         if literal is not None and method in literal:
             return literal[method], ""
         for ways, rest in self._ended(path):
-            if method in ways:
-                return ways[method], rest
+            found = ways.get(method) or (ways.get("GET") if method == "HEAD" else None)
+            if found is not None:
+                return found, rest
         methods, rest = self._methods(path)
         if methods is None:
             raise self._unknown(method, path)
