@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from portico.accounts.actors.model import Errand, operator
+from portico.accounts.catalogue.terms import set_terms
 from portico.accounts.keys.model import IssuedKey, KeyWish
 from portico.accounts.keys.service import create_key
 from portico.accounts.projects.model import Organisation
@@ -11,7 +12,6 @@ from portico.callers.pepper import Pepper, make_pepper, read_peppers
 from portico.db.database import Database
 from portico.kit.clock import Clock
 from portico.pricing.model import TermsKind, TermsWish
-from portico.pricing.service import set_terms
 
 FIRST_KEY = KeyWish("First key")
 
@@ -56,6 +56,5 @@ def establish(errand: Errand, name: str, terms: TermsKind = "prepaid") -> Organi
     """
     made = create_organisation(errand, name)
     wish = TermsWish(organisation_id=made.id, kind=terms)
-    agreed = set_terms(errand.connection, wish, errand.by.actor.id, errand.clock)
-    errand.note(made.id, "terms.set", agreed.id, after={"kind": terms})
+    set_terms(errand, wish)
     return made

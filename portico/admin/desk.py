@@ -78,6 +78,7 @@ class Desk:
             operation.body,
             operation.scope,
             query=operation.query,
+            answer=operation.answer,
         )
 
     async def _serve(self, operation: Operation, exchange: Exchange, rest: str) -> None:

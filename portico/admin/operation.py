@@ -37,6 +37,7 @@ class Operation:
     """scope: what whoever asks must have, somewhere at least; where exactly is the service's to ask.
 
     run: does it, inside a transaction (a GET reads).  Raises: Refusal.
+    answer: what it answers when it is done.
     body: what the request's is checked against; None where it takes none.
     secret: the member of the answer that is shown once and kept nowhere; "" for none.
     query: the parameters it reads.
@@ -47,6 +48,7 @@ class Operation:
     scope: str
     summary: str
     run: Callable[[Ask], Told]
+    answer: type
     body: type | None = None
     secret: str = ""
     query: tuple[str, ...] = ()

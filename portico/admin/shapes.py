@@ -4,16 +4,18 @@ Times are RFC 3339, UTC, to the second.  Lists come in pages: `limit` (1 to 100,
 `after`, the id of the last object of the page before.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Annotated, TypeVar
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from portico import errors
 from portico.accounts.actors.paging import Window
 from portico.admin.operation import Ask, Told
 
+Moment = Annotated[datetime, Meta(tz=True)]
+"""Of a body: a time that says its zone."""
 PAGED = ("limit", "after")
 """Parameters of every list."""
 PAGE_MAX = 100
@@ -100,20 +102,21 @@ def window_of(ask: Ask) -> Window:
     return Window(ask.query.get("after", "")[:_ID_MAX], limit_of(ask) + 1)
 
 
-def limit_of(ask: Ask) -> int:
-    text = ask.query.get("limit", "") or str(_PAGE)
+def limit_of(ask: Ask, most: int = PAGE_MAX, default: int = _PAGE) -> int:
+    """Raises: Refusal: out_of_range, invalid_value."""
+    text = ask.query.get("limit", "") or str(default)
     if not (text.isascii() and text.isdigit() and len(text) <= 9):
         raise errors.INVALID_VALUE(
             f"'limit' is {text[:100]!r}; it must be a whole number.",
             field="limit",
             value=text[:100],
         )
-    if not 1 <= int(text) <= PAGE_MAX:
+    if not 1 <= int(text) <= most:
         raise errors.OUT_OF_RANGE(
-            f"'limit' is {text}; it must be 1 to {PAGE_MAX}.",
+            f"'limit' is {text}; it must be 1 to {most}.",
             field="limit",
             value=int(text),
-            limit=PAGE_MAX,
+            limit=most,
         )
     return int(text)
 
@@ -137,16 +140,3 @@ def page_of_all(ask: Ask, found: Sequence[T], shown: Callable[[T], Told]) -> Tol
     after = ask.query.get("after", "")
     start = ids.index(after) + 1 if after in ids else 0
     return page(ask, found[start : start + limit_of(ask) + 1], shown)
-
-
-def plain(facts: Mapping[str, Any], kind: str, *hidden: str) -> Told:
-    """A noun of ours as an object: `..._ms` become times, the rest stays."""
-    shown: Told = {"object": kind, "id": facts.get("id")}
-    for name, value in facts.items():
-        if name in hidden:
-            continue
-        if name.endswith("_at_ms"):
-            shown[name.removesuffix("_ms")] = rfc3339(value)
-        else:
-            shown[name] = value
-    return shown

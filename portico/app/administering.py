@@ -1,8 +1,8 @@
 """What changes who may ask: routes of the cold rooms."""
 
-from portico.admin.joining import Joining
-from portico.admin.leaks import Leaks
-from portico.admin.minting import Minting
+from portico.admin.visitors.joining import Joining
+from portico.admin.visitors.leaks import Leaks
+from portico.admin.visitors.minting import Minting
 from portico.app.identity import Identity
 from portico.app.storage import Books
 from portico.door.routes import Route

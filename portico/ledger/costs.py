@@ -1,22 +1,44 @@
-"""What was charged, summed up for reports."""
+"""What was charged, summed up by several things at once: for whoever administers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Label, func, select
 
 from portico.db.tables import charge
 
-CostGroup = Literal["model", "project", "key", "day"]
-_DAY_MS = 86_400_000
+ChargedBy = Literal["project", "key", "model"]
+_COLUMNS: dict[ChargedBy, ColumnElement[str]] = {
+    "project": charge.c.project_id,
+    "key": charge.c.key_id,
+    "model": charge.c.model,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Charged:
+    """organisation_id: None for every one.  project_id, key_id, model: of that one only.
+    since_ms, until_ms: when it was charged, wall clock, the end not included."""
+
+    organisation_id: str | None
+    since_ms: int
+    until_ms: int
+    project_id: str | None = None
+    key_id: str | None = None
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """list_nano: before discounts.  net_nano: what is paid, without absorbed_nano: what requests
+    """start_ms: of the stretch of time that it is the sum of, a multiple of its width; 0 without one.
+    names: in the order in which they were asked for.
+
+    list_nano: before discounts.  net_nano: what is paid, without absorbed_nano: what requests
     cost above what was set aside for them, which is the operator's loss."""
 
+    start_ms: int
+    names: tuple[str, ...]
     charges: int
     list_nano: int
     net_nano: int
@@ -25,44 +47,40 @@ class Cost:
 
 def costs(
     connection: Connection,
-    organisation_id: str | None,
-    project_id: str | None,
-    span: tuple[int, int],
-    by: CostGroup,
-) -> dict[str, Cost]:
-    """In the order of the groups; days are UTC.
-
-    organisation_id, project_id: None for every one.  span: when it was charged, wall clock, the end
-    not included.
-    """
+    wanted: Charged,
+    by: Sequence[ChargedBy],
+    width_ms: int | None,
+    most: int,
+) -> list[Cost]:
+    """By time, then by names.  width_ms: of a stretch of time; None for all of it as one."""
     c = charge.c
-    key = {
-        "model": c.model,
-        "project": c.project_id,
-        "key": c.key_id,
-        "day": c.charged_at_ms // _DAY_MS * _DAY_MS,
-    }[by].label("key")
+    keys: list[Label[Any]] = [_COLUMNS[each].label(f"by_{each}") for each in by]
+    if width_ms is not None:
+        keys.insert(0, (c.charged_at_ms // width_ms * width_ms).label("start_ms"))
+    amounts = (c.list_nano, c.net_nano, c.absorbed_nano)
+    sums: list[ColumnElement[Any]] = [func.count(), *map(func.sum, amounts)]
     query = (
-        select(
-            key,
-            func.count(),
-            func.sum(c.list_nano),
-            func.sum(c.net_nano),
-            func.sum(c.absorbed_nano),
-        )
-        .where(c.charged_at_ms >= span[0], c.charged_at_ms < span[1])
-        .group_by("key")
-        .order_by("key")
+        select(*keys, *sums)
+        .where(c.charged_at_ms >= wanted.since_ms, c.charged_at_ms < wanted.until_ms)
+        .group_by(*(key.name for key in keys))
+        .order_by(*(key.name for key in keys))
+        .limit(most)
     )
-    if organisation_id is not None:
-        query = query.where(c.organisation_id == organisation_id)
-    if project_id is not None:
-        query = query.where(c.project_id == project_id)
-    found = {}
-    for name, charges, list_nano, net_nano, absorbed_nano in connection.execute(query):
-        shown = str(name)
-        if by == "day":
-            shown = f"{datetime.fromtimestamp(int(name) / 1000, UTC):%Y-%m-%d}"
+    if wanted.organisation_id is not None:
+        query = query.where(c.organisation_id == wanted.organisation_id)
+    for column, value in (
+        (c.project_id, wanted.project_id),
+        (c.key_id, wanted.key_id),
+        (c.model, wanted.model),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    found = []
+    for row in connection.execute(query):
+        if not row[len(keys)]:  # without keys, nothing is a row, too
+            continue
+        names, sums_of = row[len(keys) - len(by) : len(keys)], row[len(keys) :]
+        start_ms = 0 if width_ms is None else int(row[0])
         # PostgreSQL sums integers into decimals.
-        found[shown] = Cost(int(charges), int(list_nano), int(net_nano), int(absorbed_nano))
+        found.append(Cost(start_ms, tuple(names), *map(int, sums_of)))
     return found

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Integer, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Label, func, select
 
 from portico.canon.usage import Meters
 from portico.db.tables import usage_record
@@ -49,10 +49,9 @@ def used(
     width_ms: of a stretch of time; None for all of it as one.
     """
     c = usage_record.c
-    start: ColumnElement[int] = literal(0, Integer)
+    keys: list[Label[Any]] = [_COLUMNS[each].label(f"by_{each}") for each in by]
     if width_ms is not None:
-        start = c.started_at_ms // width_ms * width_ms
-    keys = [start.label("start_ms"), *(_COLUMNS[each].label(f"by_{each}") for each in by)]
+        keys.insert(0, (c.started_at_ms // width_ms * width_ms).label("start_ms"))
     meters = [c[name] for name in Meters.__struct_fields__]
     sums: list[ColumnElement[Any]] = [func.count(), func.sum(c.estimated), *map(func.sum, meters)]
     query = (
@@ -66,8 +65,9 @@ def used(
         .order_by(*(key.name for key in keys))
         .limit(most)
     )
+    if wanted.organisation_id is not None:
+        query = query.where(c.organisation_id == wanted.organisation_id)
     for column, value in (
-        (c.organisation_id, wanted.organisation_id),
         (c.project_id, wanted.project_id),
         (c.key_id, wanted.key_id),
         (c.model, wanted.model),
@@ -75,9 +75,12 @@ def used(
         if value is not None:
             query = query.where(column == value)
     found = []
-    for start_ms, *rest in connection.execute(query):
-        names, (requests, estimated, *units) = rest[: len(by)], rest[len(by) :]
+    for row in connection.execute(query):
+        if not row[len(keys)]:  # without keys, nothing is a row, too
+            continue
+        names, sums_of = row[len(keys) - len(by) : len(keys)], row[len(keys) :]
         # PostgreSQL sums integers into decimals.
-        totals = Totals(int(requests), int(estimated), Meters(*map(int, units)))
-        found.append(Used(int(start_ms), tuple(names), totals))
+        requests, estimated, *units = map(int, sums_of)
+        start_ms = 0 if width_ms is None else int(row[0])
+        found.append(Used(start_ms, tuple(names), Totals(requests, estimated, Meters(*units))))
     return found

@@ -75,10 +75,13 @@ class Book:
         plans = sorted({price.plan for found in self._prices.values() for price in found})
         return [p for plan in plans for p in self.all_in_force(plan, now_ms) if p.plan == plan]
 
+    def prices(self) -> list[Price]:
+        """Every one ever stored: models by name, tiers in their order, the oldest first."""
+        return [price for key in self._names() for price in self._prices[key]]
+
     def later_than(self, now_ms: int) -> list[Price]:
         """Every price that takes effect after `now_ms`, the next one first."""
-        later = (p for key in self._names() for p in self._prices[key])
-        return sorted((p for p in later if p.effective_from_ms > now_ms), key=_age)
+        return sorted((p for p in self.prices() if p.effective_from_ms > now_ms), key=_age)
 
     def terms_of(self, organisation_id: str, now_ms: int) -> Terms:
         """`WITHOUT_TERMS` for an organisation that has none yet."""

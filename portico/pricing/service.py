@@ -184,6 +184,16 @@ def set_terms(connection: Connection, wish: TermsWish, author: str, clock: Clock
     return terms
 
 
+def agreed(connection: Connection, organisation_id: str) -> list[Terms]:
+    """All terms that an organisation ever had or will have, by the day from which they count."""
+    return store.agreed(connection, organisation_id)
+
+
+def whose_terms(connection: Connection, organisation_id: str | None, terms_id: str) -> str | None:
+    """Of which organisation they are; None where there are none of that id, or not of this one."""
+    return store.whose_terms(connection, organisation_id, terms_id)
+
+
 def gives_data(connection: Connection, organisation_id: str, now_ms: int) -> bool:
     """It is given, or will be, a discount for the use of its data."""
     return bool(store.consented_since(connection, organisation_id, now_ms))

@@ -71,6 +71,21 @@ def add_terms(connection: Connection, agreed: Terms) -> None:
     connection.execute(insert(terms), row)
 
 
+def agreed(connection: Connection, organisation_id: str) -> list[Terms]:
+    """All that were ever stored for it, by the day from which they count."""
+    query = select(terms).where(terms.c.organisation_id == organisation_id)
+    found = connection.execute(query.order_by(terms.c.effective_from_ms))
+    return [_terms(row) for row in found]
+
+
+def whose_terms(connection: Connection, organisation_id: str | None, terms_id: str) -> str | None:
+    """organisation_id: whose they must be; None: anybody's."""
+    query = select(terms.c.organisation_id).where(terms.c.id == terms_id)
+    if organisation_id is not None:
+        query = query.where(terms.c.organisation_id == organisation_id)
+    return connection.execute(query).scalar_one_or_none()
+
+
 def has_terms(connection: Connection, organisation_id: str, effective_from_ms: int) -> bool:
     same = (terms.c.organisation_id == organisation_id) & (
         terms.c.effective_from_ms == effective_from_ms

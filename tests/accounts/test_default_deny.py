@@ -13,13 +13,19 @@ import pytest
 from sqlalchemy import Connection
 
 from portico.accounts.actors.model import Errand, Rights
+from portico.accounts.catalogue import terms
 from portico.accounts.keys import service as keys
 from portico.accounts.keys.model import KeyChange, KeyWish
+from portico.accounts.limits import service as limits
+from portico.accounts.limits.model import Limit
 from portico.accounts.people import invitations, members, roles, service_accounts
 from portico.accounts.projects import service as projects
 from portico.accounts.projects.model import ProjectWish
+from portico.accounts.reports import service as reports
+from portico.accounts.reports.service import Span
 from portico.audit.model import Actor
 from portico.errors import Refusal
+from portico.pricing.model import TermsWish
 from tests.accounts.tenancy import Tenancy
 
 MODULES: tuple[ModuleType, ...] = (
@@ -29,7 +35,11 @@ MODULES: tuple[ModuleType, ...] = (
     invitations,
     roles,
     service_accounts,
+    limits,
+    terms,
+    reports,
 )
+LATER_MS = 4_000_000_000_000
 Call = Callable[[Errand, Any], object]
 
 READS: dict[str, Call] = {
@@ -42,6 +52,16 @@ READS: dict[str, Call] = {
     "list_members": lambda e, x: members.list_members(e, x.organisation),
     "member_of": lambda e, x: members.member_of(e, x.organisation, x.bob),
     "list_project_members": lambda e, x: members.list_project_members(e, x.project),
+    "project_member_of": lambda e, x: members.project_member_of(e, x.project, x.bob),
+    "list_limits": lambda e, x: limits.list_limits(e, "project", x.project),
+    "limit_of": lambda e, x: limits.limit_of(e, "project", x.project),
+    "list_terms": lambda e, x: terms.list_terms(e, x.organisation),
+    "terms_of": lambda e, x: terms.terms_of(e, x.terms),
+    "usage": lambda e, x: reports.usage(e, Span(0, 1, None, x.project), (), None, 1),
+    "costs": lambda e, x: reports.costs(e, Span(0, 1, None, x.project), (), None, 1),
+    "seen": lambda e, x: reports.seen(e, Span(0, 1, None, x.project), "usage:read"),
+    "audit_log": lambda e, x: reports.audit_log(e, x.organisation, None, 1),
+    "audit_event": lambda e, x: reports.audit_event(e, x.organisation, 1),
     "list_invitations": lambda e, x: invitations.list_invitations(e, x.organisation),
     "invitation_of": lambda e, x: invitations.invitation_of(e, x.invitation),
     "list_roles": lambda e, x: roles.list_roles(e, x.organisation),
@@ -75,6 +95,12 @@ WRITES: dict[str, Call] = {
     ),
     "change_role": lambda e, x: roles.change_role(e, x.organisation, "own", ("keys:write",)),
     "delete_role": lambda e, x: roles.delete_role(e, x.organisation, "own"),
+    "set_limit": lambda e, x: limits.set_limit(
+        e, Limit("project", x.project, requests_per_minute=1)
+    ),
+    "set_terms": lambda e, x: terms.set_terms(
+        e, TermsWish(organisation_id=x.organisation, kind="free", effective_from_ms=LATER_MS)
+    ),
     "create_service_account": lambda e, x: service_accounts.create_service_account(
         e, x.project, "new", "viewer"
     ),
@@ -103,6 +129,9 @@ def world(tenancy: Tenancy) -> Any:
     x = SimpleNamespace(
         organisation=tenancy.organisation_id, project=tenancy.project_id, peppers=tenancy.peppers
     )
+    limit = Limit("project", x.project, requests_per_minute=2)
+    tenancy.do(lambda e: limits.set_limit(e, limit))
+    x.terms = tenancy.do(lambda e: terms.list_terms(e, x.organisation))[0].terms.id
     x.bob = tenancy.joined("bob", "member")
     tenancy.do(lambda e: members.set_project_role(e, x.project, x.bob, "developer"))
     x.key = tenancy.do(lambda e: keys.create_key(e, x.peppers, KeyWish("k"), x.project)).key.id

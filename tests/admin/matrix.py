@@ -41,6 +41,11 @@ class Target:
     project: str
     ids: Mapping[str, str]
 
+    @property
+    def telling(self) -> list[str]:
+        """Ids that are of this target alone: the number of an event is not."""
+        return [id for id in self.ids.values() if not id.isdigit()]
+
 
 @dataclass(frozen=True)
 class Somebody:
@@ -135,6 +140,9 @@ TABLE: dict[tuple[str, str], Cell] = {
         "members:write", "organisation", "member", query=OF_ORGANISATION
     ),
     ("GET", "/project_members"): Cell("members:read", "project", query=OF_PROJECT),
+    ("GET", "/project_members/{id}"): Cell(
+        "members:read", "project", "developer", query=OF_PROJECT
+    ),
     ("PUT", "/project_members/{id}"): Cell(
         "members:write", "project", "member", {"role": "viewer"}, OF_PROJECT
     ),
@@ -152,6 +160,7 @@ TABLE: dict[tuple[str, str], Cell] = {
             "scopes": ["projects:read"],
         },
     ),
+    ("GET", "/roles/{id}"): Cell("roles:read", "organisation", "role", query=OF_ORGANISATION),
     ("PATCH", "/roles/{id}"): Cell(
         "roles:write", "organisation", "role", {"scopes": ["projects:read"]}, OF_ORGANISATION
     ),
@@ -183,6 +192,14 @@ TABLE: dict[tuple[str, str], Cell] = {
         "project",
         body={"scope": "project", "scope_id": "<project>", "requests_per_minute": 9},
     ),
+    ("GET", "/limits/{id}"): Cell("limits:read", "project", "limit"),
+    ("GET", "/terms"): Cell("terms:read", "organisation", query=OF_ORGANISATION),
+    ("POST", "/terms"): Cell(
+        "terms:write",
+        "organisation",
+        body={"organisation_id": "<organisation>", "kind": "postpaid"},
+    ),
+    ("GET", "/terms/{id}"): Cell("terms:read", "organisation", "terms"),
     ("GET", "/deployments"): Cell("deployments:read", "installation"),
     ("POST", "/deployments"): Cell(
         "deployments:write", "installation", body={"model": "m", "location": "http://h.test/v1"}
@@ -196,6 +213,7 @@ TABLE: dict[tuple[str, str], Cell] = {
     ),
     ("DELETE", "/deployments/{id}"): Cell("deployments:write", "one of all", "deployment"),
     ("GET", "/prices"): Cell("prices:read", "installation"),
+    ("GET", "/prices/{id}"): Cell("prices:read", "one of all", "price"),
     ("POST", "/prices"): Cell(
         "prices:write",
         "installation",
@@ -204,7 +222,9 @@ TABLE: dict[tuple[str, str], Cell] = {
     ("GET", "/usage"): Cell("usage:read", "project", query=OF_PROJECT),
     ("GET", "/costs"): Cell("costs:read", "project", query=OF_PROJECT),
     ("GET", "/audit_log"): Cell("audit:read", "organisation", query=OF_ORGANISATION),
+    ("GET", "/audit_log/{id}"): Cell("audit:read", "organisation", "event", query=OF_ORGANISATION),
     ("GET", "/installation/audit_log"): Cell("installation:audit", "installation"),
+    ("GET", "/installation/audit_log/{id}"): Cell("installation:audit", "one of all", "change"),
     ("GET", "/webhooks"): Cell("webhooks:read", "anywhere"),
     ("POST", "/webhooks"): Cell(
         "webhooks:write",
@@ -241,12 +261,17 @@ def world(site: Site) -> World:
         _target(site, "other project", ours, second),
         _target(site, "other organisation", theirs, foreign),
     )
-    missing = {name: f"{id.partition('_')[0]}_{'0' * 32}" for name, id in targets[0].ids.items()}
+    missing = {name: _made_up(id) for name, id in targets[0].ids.items()}
     nothing = Target("none", missing["organisation"], missing["project"], missing)
     return World((*_people(site, ours, first), *_others(site, theirs, first)), (*targets, nothing))
 
 
+def _made_up(id: str) -> str:
+    return "9" * 9 if id.isdigit() else f"{id.partition('_')[0]}_{'0' * 32}"
+
+
 def _target(site: Site, relation: Relation, organisation: str, project: str) -> Target:
+    number = RELATIONS.index(relation)
     member = site.member(organisation, "member", f"{project[-12:]}@target.test")
     developer = site.member(organisation, "member", f"dev-{project[-12:]}@target.test")
     site.in_project(project, developer, "developer")
@@ -263,6 +288,11 @@ def _target(site: Site, relation: Relation, organisation: str, project: str) -> 
         "role": site.role(organisation, f"role_{project[-12:]}"),
         "invitation": site.invitation(organisation, f"asked-{project[-12:]}@target.test"),
         "service_account": site.service_account(project, "viewer"),
+        "limit": site.limit(project),
+        "terms": site.terms(organisation, number),
+        "price": site.price(number),
+        "event": "1",
+        "change": "1",
         "deployment": site.deployment("m"),
         "webhook": webhook,
         "delivery": delivery,

@@ -14,8 +14,12 @@ from portico.accounts.admin_keys import store as admin_key_store
 from portico.accounts.admin_keys.model import AdminKeyWish
 from portico.accounts.admin_keys.service import create_admin_key
 from portico.accounts.catalogue.deployments import add_deployment
+from portico.accounts.catalogue.prices import set_prices
+from portico.accounts.catalogue.terms import set_terms
 from portico.accounts.keys.model import KeyWish
 from portico.accounts.keys.service import create_key
+from portico.accounts.limits.model import Limit
+from portico.accounts.limits.service import set_limit
 from portico.accounts.people.invitations import invite
 from portico.accounts.people.members import add_member, set_project_role
 from portico.accounts.people.roles import create_role
@@ -24,11 +28,11 @@ from portico.accounts.projects.service import create_organisation, create_projec
 from portico.accounts.service import open_accounts
 from portico.accounts.webhooks.service import create_endpoint, send_test
 from portico.admin.desk import Desk
-from portico.admin.joining import Joining
-from portico.admin.leaks import Leaks
 from portico.admin.operation import Secrets
 from portico.admin.routes import routes
-from portico.app.dialects import OPENAI_CHAT
+from portico.admin.visitors.joining import Joining
+from portico.admin.visitors.leaks import Leaks
+from portico.app.spoken.dialects import OPENAI_CHAT
 from portico.callers.last_use import LastUse
 from portico.callers.pepper import Pepper
 from portico.db.database import Database, open_database
@@ -38,6 +42,7 @@ from portico.door.dispatch import Dispatch
 from portico.door.routes import Route, Routes
 from portico.kit.clock import Clock, SystemClock
 from portico.kit.sealing import Seal
+from portico.pricing.model import PriceWish, TermsWish
 from portico.routing.keys import seal_of
 from portico.routing.model import RegistrationWish
 from portico.webhooks.model import EndpointWish
@@ -104,6 +109,22 @@ class Site:
     def invitation(self, organisation_id: str, email: str) -> str:
         made = self.does(lambda e: invite(e, self.peppers, organisation_id, email, "member"))
         return made.invitation.id
+
+    def limit(self, project_id: str) -> str:
+        limit = Limit("project", project_id, requests_per_minute=9)
+        self.does(lambda e: set_limit(e, limit))
+        return f"project/{project_id}"
+
+    def terms(self, organisation_id: str, number: int) -> str:
+        """number: one of its own for each: two never count from one moment."""
+        from_ms = self.clock.wall_ms() + 86_400_000 * (1 + number)
+        wish = TermsWish(organisation_id=organisation_id, kind="prepaid", effective_from_ms=from_ms)
+        return self.does(lambda e: set_terms(e, wish)).id
+
+    def price(self, number: int) -> str:
+        """As `terms`."""
+        wish = PriceWish(model=f"priced-{number}", meter="input_text", nano_per_million=1)
+        return self.does(lambda e: set_prices(e, [wish]))[0].id
 
     def deployment(self, model: str) -> str:
         wish = RegistrationWish(model, "http://engine.test/v1")
@@ -184,6 +205,7 @@ async def office(
     readers: Any = Interrupted(site.database, after_read)
     writer: Any = Writer(site.database, site.clock, Health(), QUICK)
     writer.start()
+    await writer.run(lambda connection: None)  # it has begun, and asks nothing of its own any more
     work: Any = Rehearsing(site.database) if rehearsing else None
     last_use = LastUse(writer.run, site.clock, admin_key_store.note_use)
     secrets = Secrets(site.peppers, Seal([each.secret for each in site.peppers]))

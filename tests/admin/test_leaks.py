@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from portico.admin.leaks import REPORTS_MAX
+from portico.admin.visitors.leaks import REPORTS_MAX
 from portico.callers.rules import new_key
 from tests.admin.office import Office, Site, office, site
 from tests.db.storage import HandClock

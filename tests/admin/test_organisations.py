@@ -157,5 +157,6 @@ async def test_200_the_document_names_every_parameter_that_is_read(acme: Site) -
             named = {each["name"] for each in operation.get("parameters", ())}
             assert ("id" in named) == ("{id}" in path)
             if method == "get" and "{id}" not in path and "openapi" not in path:
+                assert {"limit", "after"} <= named
                 summed = path.endswith(("/usage", "/costs"))
-                assert {"since", "until"} <= named if summed else {"limit", "after"} <= named
+                assert summed == ({"since", "until", "group_by", "bucket_width"} <= named)

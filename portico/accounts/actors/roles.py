@@ -35,6 +35,7 @@ ORGANISATION_SCOPES: Final = PROJECT_SCOPES | {
     "audit:read",
     "admin_keys:read",
     "admin_keys:write",
+    "terms:read",
 }
 """What can be had in an organisation.  owners:write: make and unmake owners."""
 
@@ -45,6 +46,7 @@ INSTALLATION_SCOPES: Final = ORGANISATION_SCOPES | {
     "deployments:write",
     "prices:read",
     "prices:write",
+    "terms:write",
     "installation:audit",
 }
 """What only the operator has."""
@@ -55,10 +57,13 @@ ORGANISATION_ROLES: Final[dict[str, frozenset[str]]] = {
     "owner": frozenset(ORGANISATION_SCOPES),
     "admin": frozenset(ORGANISATION_SCOPES - {"owners:write", "organisation:write"}),
     "billing": frozenset(
-        {"organisation:read", "projects:read", "usage:read", "costs:read", "balance:read"}
+        {
+            *("organisation:read", "projects:read", "usage:read", "costs:read", "balance:read"),
+            "terms:read",
+        }
     ),
     "auditor": frozenset(
-        _READS | {"organisation:read", "roles:read", "audit:read", "admin_keys:read"}
+        _READS | {"organisation:read", "roles:read", "audit:read", "admin_keys:read", "terms:read"}
     ),
     "member": frozenset({"organisation:read"}),
 }

@@ -97,6 +97,17 @@ def list_project_members(
     return store.project_members(errand.connection, project.organisation_id, project_id, window)
 
 
+def project_member_of(errand: Errand, project_id: str, subject_id: str) -> ProjectMember:
+    """Raises: Refusal: resource_not_found, permission_denied."""
+    project = project_of(errand, project_id)
+    errand.require("members:read", project_id)
+    organisation_id = project.organisation_id
+    found = store.project_member_of(errand.connection, organisation_id, project_id, subject_id)
+    if found is None:
+        raise unknown("member", subject_id)
+    return found
+
+
 def set_project_role(errand: Errand, project_id: str, subject_id: str, role: str) -> ProjectMember:
     """Make a member of the organisation something in a project, or something else.
 

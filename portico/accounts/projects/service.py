@@ -25,7 +25,7 @@ _RETENTION_DAYS_MAX = 36_500
 
 
 def create_organisation(errand: Errand, name: str) -> Organisation:
-    """Without terms it can buy nothing; see `pricing.service.set_terms`."""
+    """Without terms it can buy nothing; see `catalogue.terms.set_terms`."""
     errand.require("organisations:write")
     now_ms = errand.clock.wall_ms()
     check_name(name)

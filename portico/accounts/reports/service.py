@@ -1,45 +1,55 @@
 """Usage, costs and the audit log, for whoever may see them."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Literal
 
 from portico import errors
-from portico.accounts.actors.model import Errand
+from portico.accounts.actors.model import Errand, unknown
 from portico.accounts.projects.service import project_of
 from portico.accounts.projects.theirs import theirs
 from portico.audit import service as audit
 from portico.audit.verify import Entry
-from portico.ledger.costs import Cost, CostGroup
+from portico.ledger.costs import Charged, Cost
 from portico.ledger.costs import costs as costs_of
-from portico.metering import reports
-from portico.metering.model import GroupBy, Question, Totals
+from portico.metering.sums import Used, Wanted
+from portico.metering.sums import used as used_by
 
 INSTALLATION = ""
 """Whose chain holds what belongs to no organisation."""
+Group = Literal["project", "key", "model"]
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
     """Whose, and when.  organisation_id, project_id: None for every one that whoever asks may see.
-    since_ms, until_ms: wall clock, the end not included."""
+    key_id, model: of that one only.  since_ms, until_ms: wall clock, the end not included."""
 
     since_ms: int
     until_ms: int
     organisation_id: str | None = None
     project_id: str | None = None
+    key_id: str | None = None
+    model: str | None = None
 
 
-def usage(errand: Errand, span: Span, by: GroupBy) -> dict[str, Totals]:
-    """Raises: Refusal: resource_not_found, permission_denied, out_of_range."""
-    span = _seen(errand, span, "usage:read")
-    question = Question(span.project_id, span.since_ms, span.until_ms, span.organisation_id)
-    return reports.groups(errand.connection, question, by)
+def usage(
+    errand: Errand, span: Span, by: Sequence[Group], width_ms: int | None, most: int
+) -> list[Used]:
+    """By time, then by names.  width_ms: of a stretch of time; None for all of it as one.
+
+    Raises: Refusal: resource_not_found, permission_denied, out_of_range.
+    """
+    wanted = Wanted(**asdict(seen(errand, span, "usage:read")))
+    return used_by(errand.connection, wanted, by, width_ms, most)
 
 
-def costs(errand: Errand, span: Span, by: CostGroup) -> dict[str, Cost]:
-    """Raises: Refusal: resource_not_found, permission_denied, out_of_range."""
-    span = _seen(errand, span, "costs:read")
-    moments = (span.since_ms, span.until_ms)
-    return costs_of(errand.connection, span.organisation_id, span.project_id, moments, by)
+def costs(
+    errand: Errand, span: Span, by: Sequence[Group], width_ms: int | None, most: int
+) -> list[Cost]:
+    """As `usage`."""
+    wanted = Charged(**asdict(seen(errand, span, "costs:read")))
+    return costs_of(errand.connection, wanted, by, width_ms, most)
 
 
 def audit_log(
@@ -57,16 +67,27 @@ def audit_log(
     return audit.newest(errand.connection, organisation_id, before_sequence, most)
 
 
-def _seen(errand: Errand, span: Span, scope: str) -> Span:
-    """The same, where it asks for nothing that is somebody else's."""
+def audit_event(errand: Errand, organisation_id: str, sequence: int) -> Entry:
+    """As `audit_log`.  Raises: Refusal: resource_not_found, permission_denied."""
+    for each in audit_log(errand, organisation_id, sequence + 1, 1):
+        if each.event.sequence == sequence:
+            return each
+    raise unknown("audit event", str(sequence))
+
+
+def seen(errand: Errand, span: Span, scope: str) -> Span:
+    """The same, where it asks for nothing that is somebody else's.
+
+    Raises: Refusal: resource_not_found, permission_denied, out_of_range.
+    """
     if span.since_ms >= span.until_ms:
         raise errors.OUT_OF_RANGE("'since' must be earlier than 'until'.", field="since")
     if span.project_id is not None:
         project = project_of(errand, span.project_id)
         errand.require(scope, span.project_id)
-        return Span(span.since_ms, span.until_ms, project.organisation_id, project.id)
+        return replace(span, organisation_id=project.organisation_id)
     organisation_id = span.organisation_id or errand.by.organisation_id
     if organisation_id is not None:
         theirs(errand, organisation_id)
     errand.require(scope)
-    return Span(span.since_ms, span.until_ms, organisation_id)
+    return replace(span, organisation_id=organisation_id)

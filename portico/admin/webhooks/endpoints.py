@@ -1,14 +1,15 @@
 """Webhooks of organisations and projects, and what was sent to them."""
 
-from dataclasses import asdict
+from datetime import datetime
 
 from msgspec import UNSET, Struct, UnsetType
 
 from portico import errors
 from portico.accounts.projects.service import project_of
 from portico.accounts.webhooks import service
+from portico.admin.answers import Shape
 from portico.admin.operation import Ask, Operation, Told
-from portico.admin.shapes import PAGED, limit_of, page_of_all, plain, rfc3339, said
+from portico.admin.shapes import PAGED, page_of_all, rfc3339, said
 from portico.webhooks.model import Endpoint, EndpointChange, EndpointWish, IssuedEndpoint, Sent
 
 _SECRET = "secret"
@@ -38,18 +39,27 @@ class Rotation(Struct):
     overlap_s: int = service.OVERLAP_MS // 1000
 
 
+class Attempt(Struct):
+    """outcome: in words, of whoever was asked."""
+
+    number: int
+    at: datetime
+    outcome: str
+
+
+WEBHOOK = Shape("webhook", Endpoint, ("former_until_ms",), {"former_secret_until": datetime | None})
+DELIVERY = Shape("webhook_delivery", Sent, ("due_at_ms",), {"due_at": datetime | None})
+_ISSUED = WEBHOOK.with_secret(_SECRET)
+_TRIED = DELIVERY.with_more("Tried", tried=list[Attempt])
+
+
 def webhook(found: Endpoint) -> Told:
-    return {
-        **plain(asdict(found), "webhook", "former_until_ms"),
-        "former_secret_until": rfc3339(found.former_until_ms),
-    }
+    return WEBHOOK.told(found, former_secret_until=rfc3339(found.former_until_ms))
 
 
 def delivery(found: Sent) -> Told:
-    shown = plain(asdict(found), "webhook_delivery")
-    if found.state != "waiting":
-        shown["due_at"] = None
-    return shown
+    due_ms = found.due_at_ms if found.state == "waiting" else None
+    return DELIVERY.told(found, due_at=rfc3339(due_ms))
 
 
 def _issued(made: IssuedEndpoint) -> Told:
@@ -90,7 +100,8 @@ def _change(ask: Ask) -> Told:
 
 
 def _delete(ask: Ask) -> Told:
-    return webhook(service.delete_endpoint(ask.errand, ask.id))
+    gone = service.delete_endpoint(ask.errand, ask.id)
+    return {"object": WEBHOOK.kind, "id": gone.id, "deleted": True}
 
 
 def _rotate(ask: Ask) -> Told:
@@ -103,8 +114,8 @@ def _test(ask: Ask) -> Told:
 
 
 def _sent(ask: Ask) -> Told:
-    """The newest first, and no page after the first: what is older nobody waits for."""
-    found = service.list_sent(ask.errand, ask.id, limit_of(ask))
+    """The newest first."""
+    found = service.list_sent(ask.errand, ask.id, service.SENT_MAX)
     return page_of_all(ask, found, delivery)
 
 
@@ -122,36 +133,75 @@ def _replay(ask: Ask) -> Told:
 
 
 def operations() -> tuple[Operation, ...]:
-    read, write = "webhooks:read", "webhooks:write"
-    one, sent = "/webhooks/{id}", "/webhook_deliveries/{id}"
+    return (*_of_webhooks(), *_of_deliveries())
+
+
+def _of_webhooks() -> tuple[Operation, ...]:
+    one, read, write = "/webhooks/{id}", "webhooks:read", "webhooks:write"
     return (
-        Operation("GET", "/webhooks", read, "Webhooks.", _list, query=("organisation_id", *PAGED)),
         Operation(
-            "POST", "/webhooks", write, "Tell a URL what happens.", _create, NewWebhook, _SECRET
+            "GET",
+            "/webhooks",
+            read,
+            "Webhooks.",
+            _list,
+            WEBHOOK.page,
+            query=("organisation_id", *PAGED),
         ),
-        Operation("GET", one, read, "One webhook.", _one),
-        Operation("PATCH", one, write, "Change or disable a webhook.", _change, WebhookChanges),
-        Operation("DELETE", one, write, "Forget a webhook and its secret.", _delete),
+        Operation(
+            "POST",
+            "/webhooks",
+            write,
+            "Tell a URL what happens.",
+            _create,
+            _ISSUED,
+            NewWebhook,
+            _SECRET,
+        ),
+        Operation("GET", one, read, "One webhook.", _one, WEBHOOK.type),
+        Operation(
+            "PATCH",
+            one,
+            write,
+            "Change or disable a webhook.",
+            _change,
+            WEBHOOK.type,
+            WebhookChanges,
+        ),
+        Operation("DELETE", one, write, "Forget a webhook and its secret.", _delete, WEBHOOK.gone),
         Operation(
             "POST",
             f"{one}/rotate",
             write,
             "A new secret; both sign for an overlap.",
             _rotate,
+            _ISSUED,
             Rotation,
             _SECRET,
         ),
-        Operation("POST", f"{one}/test", write, "Send it a test.", _test),
+        Operation("POST", f"{one}/test", write, "Send it a test.", _test, DELIVERY.type),
+    )
+
+
+def _of_deliveries() -> tuple[Operation, ...]:
+    one, read, write = "/webhook_deliveries/{id}", "webhooks:read", "webhooks:write"
+    return (
         Operation(
             "GET",
-            f"{one}/deliveries",
+            "/webhooks/{id}/deliveries",
             read,
-            "The newest that was sent to it, or waits.",
+            "What was sent to it, or waits: the newest first, 1,000 of them.",
             _sent,
-            query=("limit",),
+            DELIVERY.page,
+            query=PAGED,
         ),
-        Operation("GET", sent, read, "One delivery, and every attempt at it.", _one_sent),
+        Operation("GET", one, read, "One delivery, and every attempt at it.", _one_sent, _TRIED),
         Operation(
-            "POST", f"{sent}/replay", write, "Send it again, under the same `webhook-id`.", _replay
+            "POST",
+            f"{one}/replay",
+            write,
+            "Send it again, under the same `webhook-id`.",
+            _replay,
+            DELIVERY.type,
         ),
     )

@@ -5,14 +5,15 @@ from typing import Annotated, Any
 import msgspec
 from cyclopts import App, Parameter
 
-from portico.accounts.actors.login import login
+from portico.accounts.actors.model import operator
+from portico.accounts.catalogue.terms import set_terms
 from portico.cli.output import Exit, console, say_json, say_table, stop
 from portico.cli.place import database_of, settings_for
 from portico.cli.words import Unreadable, discount, moment, moment_ms
+from portico.errors import Refusal
 from portico.kit.clock import SystemClock
-from portico.pricing.checks import NotStorable
 from portico.pricing.model import Terms, TermsKind, TermsWish
-from portico.pricing.service import organisations, read_book, set_terms
+from portico.pricing.service import organisations, read_book
 
 app = App(name="terms", help="Show and set how organisations pay.")
 
@@ -97,9 +98,9 @@ def set_one(
     database = database_of(settings_for(None, server={"data_dir": data_dir}))
     clock = SystemClock()
     try:
-        terms = database.write(lambda c: set_terms(c, wish, author or login(), clock))
-    except NotStorable as error:
-        stop(Exit.USAGE, str(error), fix="Nothing was stored.")
+        terms = database.write(lambda c: set_terms(operator(c, clock), wish, author or ""))
+    except Refusal as refusal:
+        stop(Exit.USAGE, refusal.message, fix="Nothing was stored.")
     if json:
         say_json(_shown(terms))
         return

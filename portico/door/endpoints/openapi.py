@@ -1,7 +1,7 @@
 """The OpenAPI document of what is served here, made from the routes themselves.  Pure.
 
-A route says what it is for and, where it takes a body, the type it is checked against; so the
-document cannot promise what the door does not do.
+A route says what it is for and, where it takes a body, the type it is checked against, and the type
+of its answer where it has one; so the document cannot promise what the door does not do.
 """
 
 import re
@@ -26,7 +26,8 @@ _ERROR = {
 def document(routes: Iterable[Route], title: str, version: str) -> dict[str, Any]:
     """All of `routes`, in their order."""
     routes = tuple(routes)
-    kinds = {route.body for route in routes if route.body is not None}
+    named = (kind for route in routes for kind in (route.body, route.answer))
+    kinds = {kind for kind in named if kind is not None}
     in_order = sorted(kinds, key=lambda kind: (kind.__module__, kind.__qualname__))
     references, components = msgspec.json.schema_components(in_order, ref_template=_REF)
     schemas = dict(zip(in_order, references, strict=True))
@@ -50,7 +51,7 @@ def _operation(route: Route, schemas: dict[type, dict[str, Any]]) -> dict[str, A
         "operationId": _id(route),
         "summary": route.summary,
         "responses": {
-            "2XX": {"description": "Done."},
+            "2XX": _done(route, schemas),
             "4XX": _refused("The request is refused: the body says why and what to do."),
             "5XX": _refused("Not now: the body says why and when to try again."),
         },
@@ -76,6 +77,13 @@ def _operation(route: Route, schemas: dict[type, dict[str, Any]]) -> dict[str, A
 def _id(route: Route) -> str:
     words = re.findall(r"\w+", route.name)
     return "_".join([route.method.lower(), *words])
+
+
+def _done(route: Route, schemas: dict[type, dict[str, Any]]) -> dict[str, Any]:
+    if route.answer is None:
+        return {"description": "Done."}
+    content = {"application/json": {"schema": schemas[route.answer]}}
+    return {"description": "Done.", "content": content}
 
 
 def _refused(description: str) -> dict[str, Any]:

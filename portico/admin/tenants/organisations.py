@@ -1,25 +1,25 @@
 """Organisations and projects."""
 
-from dataclasses import asdict
 from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from portico import errors
+from portico.accounts.catalogue.terms import set_terms
 from portico.accounts.projects import service
 from portico.accounts.projects.model import Organisation, Project, ProjectWish
+from portico.admin.answers import Shape
 from portico.admin.operation import Ask, Operation, Told
-from portico.admin.shapes import PAGED, page, plain, said, window_of
+from portico.admin.shapes import PAGED, page, said, window_of
 from portico.callers.model import Retention
 from portico.canon.data_use import DataUse
 from portico.canon.prompt import Compatibility
-from portico.pricing.checks import NotStorable
 from portico.pricing.model import TermsKind, TermsWish
-from portico.pricing.service import set_terms
 
 
 class NewOrganisation(Struct):
-    """terms: how it pays from now on; without any it can buy nothing."""
+    """terms: how it pays from now on, for which `terms:write` is needed; without any it can buy
+    nothing."""
 
     name: str
     terms: TermsKind | None = None
@@ -51,12 +51,8 @@ class ProjectChange(Struct):
     retention_days: Annotated[int, Meta(ge=1, le=36_500)] | UnsetType = UNSET
 
 
-def organisation(found: Organisation) -> Told:
-    return plain(asdict(found), "organisation")
-
-
-def project(found: Project) -> Told:
-    return plain(asdict(found), "project")
+ORGANISATION = Shape("organisation", Organisation)
+PROJECT = Shape("project", Project)
 
 
 def organisation_id_of(ask: Ask, said: str = "") -> str:
@@ -74,55 +70,51 @@ def organisation_id_of(ask: Ask, said: str = "") -> str:
 
 
 def _list_organisations(ask: Ask) -> Told:
-    return page(ask, service.list_organisations(ask.errand, window_of(ask)), organisation)
+    return page(ask, service.list_organisations(ask.errand, window_of(ask)), ORGANISATION.told)
 
 
 def _create_organisation(ask: Ask) -> Told:
     wish: NewOrganisation = ask.body
     made = service.create_organisation(ask.errand, wish.name)
     if wish.terms is not None:
-        terms = TermsWish(organisation_id=made.id, kind=wish.terms)
-        author = ask.errand.by.actor.id
-        try:
-            stored = set_terms(ask.errand.connection, terms, author, ask.errand.clock)
-        except NotStorable as error:
-            raise errors.INVALID_VALUE(str(error), field="terms") from error
-        ask.errand.note(made.id, "terms.set", stored.id, after={"kind": wish.terms})
-    return organisation(made)
+        set_terms(ask.errand, TermsWish(organisation_id=made.id, kind=wish.terms))
+    return ORGANISATION.told(made)
 
 
 def _organisation(ask: Ask) -> Told:
-    return organisation(service.organisation_of(ask.errand, ask.id))
+    return ORGANISATION.told(service.organisation_of(ask.errand, ask.id))
 
 
 def _change_organisation(ask: Ask) -> Told:
     wish: OrganisationChange = ask.body
     if wish.name is UNSET:
         return _organisation(ask)
-    return organisation(service.rename_organisation(ask.errand, ask.id, wish.name))
+    return ORGANISATION.told(service.rename_organisation(ask.errand, ask.id, wish.name))
 
 
 def _suspend(ask: Ask) -> Told:
-    return organisation(service.suspend(ask.errand, ask.id, ask.body.reason))
+    return ORGANISATION.told(service.suspend(ask.errand, ask.id, ask.body.reason))
 
 
 def _resume(ask: Ask) -> Told:
-    return organisation(service.resume(ask.errand, ask.id))
+    return ORGANISATION.told(service.resume(ask.errand, ask.id))
 
 
 def _list_projects(ask: Ask) -> Told:
     organisation_id = ask.query.get("organisation_id") or None
-    return page(ask, service.list_projects(ask.errand, organisation_id, window_of(ask)), project)
+    return page(
+        ask, service.list_projects(ask.errand, organisation_id, window_of(ask)), PROJECT.told
+    )
 
 
 def _create_project(ask: Ask) -> Told:
     wish: NewProject = ask.body
     organisation_id = organisation_id_of(ask, wish.organisation_id)
-    return project(service.create_project(ask.errand, organisation_id, wish.name))
+    return PROJECT.told(service.create_project(ask.errand, organisation_id, wish.name))
 
 
 def _project(ask: Ask) -> Told:
-    return project(service.project_of(ask.errand, ask.id))
+    return PROJECT.told(service.project_of(ask.errand, ask.id))
 
 
 def _change_project(ask: Ask) -> Told:
@@ -135,11 +127,11 @@ def _change_project(ask: Ask) -> Told:
         retention=said(change.retention),
         retention_days=said(change.retention_days),
     )
-    return project(service.change_project(ask.errand, ask.id, wish))
+    return PROJECT.told(service.change_project(ask.errand, ask.id, wish))
 
 
 def _archive(ask: Ask) -> Told:
-    return project(service.archive_project(ask.errand, ask.id))
+    return PROJECT.told(service.archive_project(ask.errand, ask.id))
 
 
 def operations() -> tuple[Operation, ...]:
@@ -150,7 +142,13 @@ def _of_organisations() -> tuple[Operation, ...]:
     some, one = "/organisations", "/organisations/{id}"
     return (
         Operation(
-            "GET", some, "organisation:read", "Organisations.", _list_organisations, query=PAGED
+            "GET",
+            some,
+            "organisation:read",
+            "Organisations.",
+            _list_organisations,
+            ORGANISATION.page,
+            query=PAGED,
         ),
         Operation(
             "POST",
@@ -158,15 +156,19 @@ def _of_organisations() -> tuple[Operation, ...]:
             "organisations:write",
             "Make an organisation.",
             _create_organisation,
+            ORGANISATION.type,
             NewOrganisation,
         ),
-        Operation("GET", one, "organisation:read", "One organisation.", _organisation),
+        Operation(
+            "GET", one, "organisation:read", "One organisation.", _organisation, ORGANISATION.type
+        ),
         Operation(
             "PATCH",
             one,
             "organisation:write",
             "Rename an organisation.",
             _change_organisation,
+            ORGANISATION.type,
             OrganisationChange,
         ),
         Operation(
@@ -175,6 +177,7 @@ def _of_organisations() -> tuple[Operation, ...]:
             "organisations:write",
             "Refuse all its keys, and cut off what they run.",
             _suspend,
+            ORGANISATION.type,
             Suspension,
         ),
         Operation(
@@ -183,6 +186,7 @@ def _of_organisations() -> tuple[Operation, ...]:
             "organisations:write",
             "Take its keys again.",
             _resume,
+            ORGANISATION.type,
         ),
     )
 
@@ -196,14 +200,27 @@ def _of_projects() -> tuple[Operation, ...]:
             "projects:read",
             "Projects.",
             _list_projects,
+            PROJECT.page,
             query=("organisation_id", *PAGED),
         ),
         Operation(
-            "POST", projects, "projects:write", "Make a project.", _create_project, NewProject
+            "POST",
+            projects,
+            "projects:write",
+            "Make a project.",
+            _create_project,
+            PROJECT.type,
+            NewProject,
         ),
-        Operation("GET", its, "projects:read", "One project.", _project),
+        Operation("GET", its, "projects:read", "One project.", _project, PROJECT.type),
         Operation(
-            "PATCH", its, "projects:write", "Change a project.", _change_project, ProjectChange
+            "PATCH",
+            its,
+            "projects:write",
+            "Change a project.",
+            _change_project,
+            PROJECT.type,
+            ProjectChange,
         ),
         Operation(
             "POST",
@@ -211,5 +228,6 @@ def _of_projects() -> tuple[Operation, ...]:
             "projects:write",
             "Close a project: its keys are refused, what was recorded stays.",
             _archive,
+            PROJECT.type,
         ),
     )

@@ -1,13 +1,13 @@
 """How much may be asked in a minute, and at once."""
 
-from dataclasses import asdict
-
 from msgspec import Struct
 
+from portico.accounts.actors.model import unknown
 from portico.accounts.limits import service
 from portico.accounts.limits.model import Limit, Scope
+from portico.admin.answers import Shape
 from portico.admin.operation import Ask, Operation, Told
-from portico.admin.shapes import PAGED, choice_of, page_of_all, plain
+from portico.admin.shapes import PAGED, choice_of, page_of_all
 
 _SCOPES: tuple[Scope, ...] = ("key", "project", "organisation", "installation")
 
@@ -25,9 +25,26 @@ class NewLimit(Struct):
     requests_at_once: int | None = None
 
 
+LIMIT = Shape("limit", Limit)
+
+
 def limit(found: Limit) -> Told:
     parts = (found.scope, found.scope_id, found.model)
-    return {**plain(asdict(found), "limit"), "id": "/".join(each for each in parts if each)}
+    return LIMIT.told(found, id="/".join(each for each in parts if each))
+
+
+def _named(ask: Ask) -> tuple[Scope, str, str]:
+    """Scope, id and model of what `{id}` names.  Raises: Refusal: resource_not_found."""
+    first, _, rest = ask.id.partition("/")
+    scope_id, model = ("", rest) if first == "installation" else rest.partition("/")[::2]
+    for scope in _SCOPES:
+        if scope == first:
+            return scope, scope_id, model
+    raise unknown("limit", ask.id)
+
+
+def _one(ask: Ask) -> Told:
+    return limit(service.limit_of(ask.errand, *_named(ask)))
 
 
 def _list(ask: Ask) -> Told:
@@ -52,9 +69,17 @@ def operations() -> tuple[Operation, ...]:
             "limits:read",
             "Limits, of one scope or all that you see.",
             _list,
+            LIMIT.page,
             query=("scope", "scope_id", *PAGED),
         ),
         Operation(
-            "PUT", "/limits", "limits:write", "Set a limit, or take it away.", _set, NewLimit
+            "PUT",
+            "/limits",
+            "limits:write",
+            "Set a limit, or take it away.",
+            _set,
+            LIMIT.type,
+            NewLimit,
         ),
+        Operation("GET", "/limits/{id}", "limits:read", "One limit.", _one, LIMIT.type),
     )

@@ -7,8 +7,8 @@ token that was used, that is somebody else's, and that never was.
 from msgspec import Struct
 
 from portico.accounts.people.invitations import accept_invitation, guest
-from portico.admin.people import member
-from portico.admin.throttle import Throttle
+from portico.admin.tenants.people import member
+from portico.admin.visitors.throttle import Throttle
 from portico.callers.pepper import Pepper
 from portico.db.writer import Writer
 from portico.dialects.body import checked, json_object, without_bom

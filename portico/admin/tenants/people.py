@@ -1,10 +1,10 @@
 """Members, their roles, invitations and service accounts."""
 
-from dataclasses import asdict
 from typing import Literal
 
 from msgspec import Struct
 
+from portico.accounts.actors.model import unknown
 from portico.accounts.people import invitations, members, roles, service_accounts
 from portico.accounts.people.model import (
     Invitation,
@@ -13,10 +13,11 @@ from portico.accounts.people.model import (
     Role,
     ServiceAccount,
 )
-from portico.accounts.people.rules import INVITATION_MS
+from portico.accounts.people.rules import BUILT_IN, INVITATION_MS
+from portico.admin.answers import Shape
 from portico.admin.operation import Ask, Operation, Told
-from portico.admin.organisations import organisation_id_of
-from portico.admin.shapes import PAGED, given, page, page_of_all, plain, window_of
+from portico.admin.shapes import PAGED, given, page, page_of_all, window_of
+from portico.admin.tenants.organisations import organisation_id_of
 
 _OF, _IN = ("organisation_id",), ("project_id",)
 _LISTED = (*_OF, *PAGED)
@@ -66,24 +67,27 @@ class NewServiceAccount(Struct):
     role: str
 
 
+_OF_SUBJECT = ("subject_id",)
+_TWICE = frozenset(BUILT_IN["organisation"]) & frozenset(BUILT_IN["project"])
+MEMBER = Shape("member", Member, _OF_SUBJECT)
+PROJECT_MEMBER = Shape("project_member", ProjectMember, _OF_SUBJECT)
+ROLE = Shape("role", Role)
+INVITATION = Shape("invitation", Invitation)
+SERVICE_ACCOUNT = Shape("service_account", ServiceAccount)
+
+
 def member(found: Member) -> Told:
-    return {**plain(asdict(found), "member", "subject_id"), "id": found.subject_id}
+    return MEMBER.told(found, id=found.subject_id)
 
 
-def project_member(found: ProjectMember) -> Told:
-    return {**plain(asdict(found), "project_member", "subject_id"), "id": found.subject_id}
+def _project_member(found: ProjectMember) -> Told:
+    return PROJECT_MEMBER.told(found, id=found.subject_id)
 
 
-def role(found: Role) -> Told:
-    return {**plain(asdict(found), "role"), "id": found.name}
-
-
-def invitation(found: Invitation) -> Told:
-    return plain(asdict(found), "invitation")
-
-
-def service_account(found: ServiceAccount) -> Told:
-    return plain(asdict(found), "service_account")
+def _role(found: Role) -> Told:
+    """Every organisation has an `admin` of either level, and ids are of one thing each."""
+    level = "" if found.level == "organisation" or found.name not in _TWICE else "project/"
+    return ROLE.told(found, id=f"{level}{found.name}")
 
 
 def _gone(told: Told) -> Told:
@@ -116,44 +120,56 @@ def _remove_member(ask: Ask) -> Told:
 
 def _list_project_members(ask: Ask) -> Told:
     found = members.list_project_members(ask.errand, given(ask, "project_id"), window_of(ask))
-    return page(ask, found, project_member)
+    return page(ask, found, _project_member)
+
+
+def _one_project_member(ask: Ask) -> Told:
+    return _project_member(members.project_member_of(ask.errand, given(ask, "project_id"), ask.id))
 
 
 def _set_project_role(ask: Ask) -> Told:
     project_id, wanted = given(ask, "project_id"), ask.body.role
-    return project_member(members.set_project_role(ask.errand, project_id, ask.id, wanted))
+    return _project_member(members.set_project_role(ask.errand, project_id, ask.id, wanted))
 
 
 def _remove_project_member(ask: Ask) -> Told:
     project_id = given(ask, "project_id")
     gone = members.remove_project_member(ask.errand, project_id, ask.id)
-    return _gone(project_member(gone))
+    return _gone(_project_member(gone))
 
 
 def _list_roles(ask: Ask) -> Told:
-    return page_of_all(ask, roles.list_roles(ask.errand, organisation_id_of(ask)), role)
+    return page_of_all(ask, roles.list_roles(ask.errand, organisation_id_of(ask)), _role)
+
+
+def _one_role(ask: Ask) -> Told:
+    found = roles.list_roles(ask.errand, organisation_id_of(ask))
+    told = next((each for each in map(_role, found) if each["id"] == ask.id), None)
+    if told is None:
+        raise unknown("role", ask.id)
+    return told
 
 
 def _create_role(ask: Ask) -> Told:
     new: NewRole = ask.body
     organisation_id = organisation_id_of(ask, new.organisation_id)
     scopes = tuple(new.scopes)
-    return role(roles.create_role(ask.errand, organisation_id, new.name, new.level, scopes))
+    return _role(roles.create_role(ask.errand, organisation_id, new.name, new.level, scopes))
 
 
 def _change_role(ask: Ask) -> Told:
     scopes = tuple(ask.body.scopes)
-    return role(roles.change_role(ask.errand, organisation_id_of(ask), ask.id, scopes))
+    return _role(roles.change_role(ask.errand, organisation_id_of(ask), ask.id, scopes))
 
 
 def _delete_role(ask: Ask) -> Told:
-    return _gone(role(roles.delete_role(ask.errand, organisation_id_of(ask), ask.id)))
+    return _gone(_role(roles.delete_role(ask.errand, organisation_id_of(ask), ask.id)))
 
 
 def _list_invitations(ask: Ask) -> Told:
     organisation_id = organisation_id_of(ask)
     found = invitations.list_invitations(ask.errand, organisation_id, window_of(ask))
-    return page(ask, found, invitation)
+    return page(ask, found, INVITATION.told)
 
 
 def _invite(ask: Ask) -> Told:
@@ -166,64 +182,85 @@ def _invite(ask: Ask) -> Told:
         new.role,
         1000 * new.expires_in_s,
     )
-    return {**invitation(made.invitation), _TOKEN: made.token}
+    return {**INVITATION.told(made.invitation), _TOKEN: made.token}
 
 
 def _invitation(ask: Ask) -> Told:
-    return invitation(invitations.invitation_of(ask.errand, ask.id))
+    return INVITATION.told(invitations.invitation_of(ask.errand, ask.id))
 
 
 def _revoke_invitation(ask: Ask) -> Told:
-    return invitation(invitations.revoke_invitation(ask.errand, ask.id))
+    return INVITATION.told(invitations.revoke_invitation(ask.errand, ask.id))
 
 
 def _list_accounts(ask: Ask) -> Told:
     project_id = ask.query.get("project_id") or None
     found = service_accounts.list_service_accounts(ask.errand, project_id, window_of(ask))
-    return page(ask, found, service_account)
+    return page(ask, found, SERVICE_ACCOUNT.told)
 
 
 def _create_account(ask: Ask) -> Told:
     new: NewServiceAccount = ask.body
-    return service_account(
+    return SERVICE_ACCOUNT.told(
         service_accounts.create_service_account(ask.errand, new.project_id, new.name, new.role)
     )
 
 
 def _account(ask: Ask) -> Told:
-    return service_account(service_accounts.service_account_of(ask.errand, ask.id))
+    return SERVICE_ACCOUNT.told(service_accounts.service_account_of(ask.errand, ask.id))
 
 
 def _set_account_role(ask: Ask) -> Told:
-    return service_account(
+    return SERVICE_ACCOUNT.told(
         service_accounts.set_service_account_role(ask.errand, ask.id, ask.body.role)
     )
 
 
 def _disable_account(ask: Ask) -> Told:
-    return service_account(service_accounts.disable_service_account(ask.errand, ask.id))
+    return SERVICE_ACCOUNT.told(service_accounts.disable_service_account(ask.errand, ask.id))
 
 
 def operations() -> tuple[Operation, ...]:
-    return (*_of_members(), *_of_roles(), *_of_invitations(), *_of_accounts())
+    return (
+        *_of_members(),
+        *_of_project_members(),
+        *_of_roles(),
+        *_of_invitations(),
+        *_of_accounts(),
+    )
 
 
 def _of_members() -> tuple[Operation, ...]:
     some, one, read, write = "/members", "/members/{id}", "members:read", "members:write"
-    in_project, its = "/project_members", "/project_members/{id}"
     return (
-        Operation("GET", some, read, "Members of an organisation.", _list_members, query=_LISTED),
+        Operation(
+            "GET",
+            some,
+            read,
+            "Members of an organisation.",
+            _list_members,
+            MEMBER.page,
+            query=_LISTED,
+        ),
         Operation(
             "POST",
             some,
             "organisations:write",
             "Make somebody a member without asking him; the operator only.",
             _add_member,
+            MEMBER.type,
             NewMember,
         ),
-        Operation("GET", one, read, "One member.", _member, query=_OF),
+        Operation("GET", one, read, "One member.", _member, MEMBER.type, query=_OF),
         Operation(
-            "PATCH", one, write, "What a member is from now on.", _set_role, Given, query=_OF
+            "PATCH",
+            one,
+            write,
+            "What a member is from now on.",
+            _set_role,
+            MEMBER.type,
+            Given,
+            query=_OF,
         ),
         Operation(
             "DELETE",
@@ -231,31 +268,51 @@ def _of_members() -> tuple[Operation, ...]:
             write,
             "Remove a member, with his keys and the invitations he made.",
             _remove_member,
+            MEMBER.gone,
             query=_OF,
         ),
+    )
+
+
+def _of_project_members() -> tuple[Operation, ...]:
+    some, one = "/project_members", "/project_members/{id}"
+    read, write = "members:read", "members:write"
+    return (
         Operation(
             "GET",
-            in_project,
+            some,
             read,
             "Members who are something in a project besides.",
             _list_project_members,
+            PROJECT_MEMBER.page,
             query=(*_IN, *PAGED),
         ),
         Operation(
+            "GET",
+            one,
+            read,
+            "What one member is in a project.",
+            _one_project_member,
+            PROJECT_MEMBER.type,
+            query=_IN,
+        ),
+        Operation(
             "PUT",
-            its,
+            one,
             write,
             "What a member is in a project besides.",
             _set_project_role,
+            PROJECT_MEMBER.type,
             Given,
             query=_IN,
         ),
         Operation(
             "DELETE",
-            its,
+            one,
             write,
             "Take away what a member is in a project.",
             _remove_project_member,
+            PROJECT_MEMBER.gone,
             query=_IN,
         ),
     )
@@ -264,18 +321,30 @@ def _of_members() -> tuple[Operation, ...]:
 def _of_roles() -> tuple[Operation, ...]:
     some, one, read, write = "/roles", "/roles/{id}", "roles:read", "roles:write"
     return (
-        Operation("GET", some, read, "Roles of an organisation.", _list_roles, query=_LISTED),
-        Operation("POST", some, write, "Make a role.", _create_role, NewRole),
+        Operation(
+            "GET", some, read, "Roles of an organisation.", _list_roles, ROLE.page, query=_LISTED
+        ),
+        Operation("POST", some, write, "Make a role.", _create_role, ROLE.type, NewRole),
+        Operation("GET", one, read, "One role.", _one_role, ROLE.type, query=_OF),
         Operation(
             "PATCH",
             one,
             write,
             "Change a role, for all who have it.",
             _change_role,
+            ROLE.type,
             RoleChange,
             query=_OF,
         ),
-        Operation("DELETE", one, write, "Forget a role that nobody has.", _delete_role, query=_OF),
+        Operation(
+            "DELETE",
+            one,
+            write,
+            "Forget a role that nobody has.",
+            _delete_role,
+            ROLE.gone,
+            query=_OF,
+        ),
     )
 
 
@@ -283,7 +352,13 @@ def _of_invitations() -> tuple[Operation, ...]:
     some, one, read, write = "/invitations", "/invitations/{id}", "members:read", "members:write"
     return (
         Operation(
-            "GET", some, read, "Invitations of an organisation.", _list_invitations, query=_LISTED
+            "GET",
+            some,
+            read,
+            "Invitations of an organisation.",
+            _list_invitations,
+            INVITATION.page,
+            query=_LISTED,
         ),
         Operation(
             "POST",
@@ -291,11 +366,19 @@ def _of_invitations() -> tuple[Operation, ...]:
             write,
             "Invite somebody; the token is shown once.",
             _invite,
+            INVITATION.with_secret(_TOKEN),
             NewInvitation,
             _TOKEN,
         ),
-        Operation("GET", one, read, "One invitation.", _invitation),
-        Operation("POST", f"{one}/revoke", write, "Take an invitation back.", _revoke_invitation),
+        Operation("GET", one, read, "One invitation.", _invitation, INVITATION.type),
+        Operation(
+            "POST",
+            f"{one}/revoke",
+            write,
+            "Take an invitation back.",
+            _revoke_invitation,
+            INVITATION.type,
+        ),
     )
 
 
@@ -303,13 +386,33 @@ def _of_accounts() -> tuple[Operation, ...]:
     some, one = "/service_accounts", "/service_accounts/{id}"
     read, write = "service_accounts:read", "service_accounts:write"
     return (
-        Operation("GET", some, read, "Service accounts.", _list_accounts, query=(*_IN, *PAGED)),
         Operation(
-            "POST", some, write, "Make a service account.", _create_account, NewServiceAccount
+            "GET",
+            some,
+            read,
+            "Service accounts.",
+            _list_accounts,
+            SERVICE_ACCOUNT.page,
+            query=(*_IN, *PAGED),
         ),
-        Operation("GET", one, read, "One service account.", _account),
         Operation(
-            "PATCH", one, write, "What it is in its project from now on.", _set_account_role, Given
+            "POST",
+            some,
+            write,
+            "Make a service account.",
+            _create_account,
+            SERVICE_ACCOUNT.type,
+            NewServiceAccount,
+        ),
+        Operation("GET", one, read, "One service account.", _account, SERVICE_ACCOUNT.type),
+        Operation(
+            "PATCH",
+            one,
+            write,
+            "What it is in its project from now on.",
+            _set_account_role,
+            SERVICE_ACCOUNT.type,
+            Given,
         ),
         Operation(
             "POST",
@@ -317,5 +420,6 @@ def _of_accounts() -> tuple[Operation, ...]:
             write,
             "End a service account and its keys, for good.",
             _disable_account,
+            SERVICE_ACCOUNT.type,
         ),
     )

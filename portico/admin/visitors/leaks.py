@@ -15,7 +15,7 @@ from portico.accounts.actors.model import Errand, Rights
 from portico.accounts.actors.roles import INSTALLATION_SCOPES
 from portico.accounts.admin_keys import service as admin_keys
 from portico.accounts.keys import service as keys
-from portico.admin.throttle import Throttle
+from portico.admin.visitors.throttle import Throttle
 from portico.audit.model import Actor
 from portico.callers.pepper import Pepper
 from portico.callers.rules import KEY_PATTERN, digest, kind_of

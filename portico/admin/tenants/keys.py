@@ -1,7 +1,5 @@
 """API keys of projects, and keys of this API."""
 
-from dataclasses import asdict
-from datetime import datetime
 from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -11,12 +9,12 @@ from portico.accounts.admin_keys import service as admin_keys
 from portico.accounts.admin_keys.model import AdminKey, AdminKeyWish
 from portico.accounts.keys import service
 from portico.accounts.keys.model import IssuedKey, Key, KeyChange, KeyWish
+from portico.admin.answers import Shape
 from portico.admin.operation import Ask, Operation, Told
-from portico.admin.shapes import PAGED, moment_ms, page, plain, said, window_of
+from portico.admin.shapes import PAGED, Moment, moment_ms, page, said, window_of
 from portico.callers.model import Mode
 from portico.canon.prompt import Compatibility
 
-Moment = Annotated[datetime, Meta(tz=True)]
 AtOnce = Annotated[int, Meta(ge=1, le=1_000_000)]
 _SECRET = "api_key"
 
@@ -73,16 +71,13 @@ class NewAdminKey(Struct):
     owner_id: str | None = None
 
 
-def key(found: Key) -> Told:
-    return plain(asdict(found), "key")
-
-
-def admin_key(found: AdminKey) -> Told:
-    return plain(asdict(found), "admin_key")
+KEY = Shape("key", Key)
+ADMIN_KEY = Shape("admin_key", AdminKey)
+_ISSUED, _ISSUED_ADMIN = KEY.with_secret(_SECRET), ADMIN_KEY.with_secret(_SECRET)
 
 
 def _issued(made: IssuedKey) -> Told:
-    return {**key(made.key), _SECRET: made.secret}
+    return {**KEY.told(made.key), _SECRET: made.secret}
 
 
 def _some(listed: list[str] | None, field: str) -> tuple[str, ...] | None:
@@ -106,7 +101,7 @@ def _restricted(change: list[str] | UnsetType | None, field: str) -> tuple[str, 
 
 def _list(ask: Ask) -> Told:
     project_id = ask.query.get("project_id") or None
-    return page(ask, service.list_keys(ask.errand, project_id, window_of(ask)), key)
+    return page(ask, service.list_keys(ask.errand, project_id, window_of(ask)), KEY.told)
 
 
 def _create(ask: Ask) -> Told:
@@ -126,7 +121,7 @@ def _create(ask: Ask) -> Told:
 
 
 def _one(ask: Ask) -> Told:
-    return key(service.key_of(ask.errand, ask.id))
+    return KEY.told(service.key_of(ask.errand, ask.id))
 
 
 def _change(ask: Ask) -> Told:
@@ -144,11 +139,11 @@ def _change(ask: Ask) -> Told:
     )
     if wish == KeyChange():
         return _one(ask)
-    return key(service.change_key(ask.errand, ask.id, wish))
+    return KEY.told(service.change_key(ask.errand, ask.id, wish))
 
 
 def _revoke(ask: Ask) -> Told:
-    return key(service.revoke_key(ask.errand, ask.id, ask.body.reason))
+    return KEY.told(service.revoke_key(ask.errand, ask.id, ask.body.reason))
 
 
 def _replace(ask: Ask) -> Told:
@@ -157,7 +152,7 @@ def _replace(ask: Ask) -> Told:
 
 
 def _list_admin(ask: Ask) -> Told:
-    return page(ask, admin_keys.list_admin_keys(ask.errand, window_of(ask)), admin_key)
+    return page(ask, admin_keys.list_admin_keys(ask.errand, window_of(ask)), ADMIN_KEY.told)
 
 
 def _create_admin(ask: Ask) -> Told:
@@ -171,31 +166,32 @@ def _create_admin(ask: Ask) -> Told:
         new.owner_id,
     )
     made = admin_keys.create_admin_key(ask.errand, ask.secrets.peppers, wish)
-    return {**admin_key(made.key), _SECRET: made.secret}
+    return {**ADMIN_KEY.told(made.key), _SECRET: made.secret}
 
 
 def _one_admin(ask: Ask) -> Told:
-    return admin_key(admin_keys.admin_key_of(ask.errand, ask.id))
+    return ADMIN_KEY.told(admin_keys.admin_key_of(ask.errand, ask.id))
 
 
 def _revoke_admin(ask: Ask) -> Told:
-    return admin_key(admin_keys.revoke_admin_key(ask.errand, ask.id, ask.body.reason))
+    return ADMIN_KEY.told(admin_keys.revoke_admin_key(ask.errand, ask.id, ask.body.reason))
 
 
 def operations() -> tuple[Operation, ...]:
     read, write = "keys:read", "keys:write"
     one, its = "/keys/{id}", "/admin_keys/{id}"
     return (
-        Operation("GET", "/keys", read, "API keys.", _list, query=("project_id", *PAGED)),
-        Operation("POST", "/keys", write, "Make an API key.", _create, NewKey, _SECRET),
-        Operation("GET", one, read, "One API key.", _one),
-        Operation("PATCH", one, write, "Change an API key.", _change, KeyChanges),
+        Operation("GET", "/keys", read, "API keys.", _list, KEY.page, query=("project_id", *PAGED)),
+        Operation("POST", "/keys", write, "Make an API key.", _create, _ISSUED, NewKey, _SECRET),
+        Operation("GET", one, read, "One API key.", _one, KEY.type),
+        Operation("PATCH", one, write, "Change an API key.", _change, KEY.type, KeyChanges),
         Operation(
             "POST",
             f"{one}/revoke",
             write,
             "Refuse an API key for good, and cut off what it runs.",
             _revoke,
+            KEY.type,
             Revocation,
         ),
         Operation(
@@ -204,11 +200,18 @@ def operations() -> tuple[Operation, ...]:
             write,
             "Make a key like another, which ends after an overlap.",
             _replace,
+            _ISSUED,
             Replacement,
             _SECRET,
         ),
         Operation(
-            "GET", "/admin_keys", "admin_keys:read", "Keys of this API.", _list_admin, query=PAGED
+            "GET",
+            "/admin_keys",
+            "admin_keys:read",
+            "Keys of this API.",
+            _list_admin,
+            ADMIN_KEY.page,
+            query=PAGED,
         ),
         Operation(
             "POST",
@@ -216,16 +219,20 @@ def operations() -> tuple[Operation, ...]:
             "admin_keys:write",
             "Make a key of this API; never with more rights than its maker has.",
             _create_admin,
+            _ISSUED_ADMIN,
             NewAdminKey,
             _SECRET,
         ),
-        Operation("GET", its, "admin_keys:read", "One key of this API.", _one_admin),
+        Operation(
+            "GET", its, "admin_keys:read", "One key of this API.", _one_admin, ADMIN_KEY.type
+        ),
         Operation(
             "POST",
             f"{its}/revoke",
             "admin_keys:write",
             "Refuse a key of this API for good.",
             _revoke_admin,
+            ADMIN_KEY.type,
             Revocation,
         ),
     )

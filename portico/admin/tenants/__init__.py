@@ -1,0 +1,1 @@
+"""Organisations, projects, people, keys and limits over the admin API."""
