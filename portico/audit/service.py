@@ -1,6 +1,6 @@
 """Write down who changed what, sign where the chains end, and walk them again."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from sqlalchemy import Connection
 
@@ -57,9 +57,18 @@ def sign_heads(
     return made
 
 
-def verify_all(connection: Connection, keys: Mapping[str, IsSigned]) -> Verdict:
-    """In one snapshot of the database.  keys: those that heads were signed with, by id."""
-    return verify(store.entries(connection), store.heads(connection), keys)
+def heads(connection: Connection) -> list[Head]:
+    """All that were signed, for copies that are kept elsewhere."""
+    return store.heads(connection)
+
+
+def verify_all(
+    connection: Connection, keys: Mapping[str, IsSigned], kept: Iterable[Head] = ()
+) -> Verdict:
+    """In one snapshot of the database.  keys: those that heads were signed with, by id.
+    kept: copies of heads from elsewhere; whoever can write the database can take its own away."""
+    both = dict.fromkeys((*store.heads(connection), *kept))
+    return verify(store.entries(connection), both, keys)
 
 
 def redact(

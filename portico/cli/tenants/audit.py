@@ -2,8 +2,9 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -12,7 +13,7 @@ from sqlalchemy import Connection
 
 from portico.accounts.actors.model import operator
 from portico.audit import service
-from portico.audit.verify import Entry, IsSigned, Verdict
+from portico.audit.verify import Entry, Head, IsSigned, Verdict
 from portico.billing.proofs.heads import opened_keys
 from portico.billing.proofs.keys import KeysLost, is_signed, read_keys
 from portico.cli.output import Exit, console, say_json, say_table, stop
@@ -28,6 +29,20 @@ Json = Annotated[bool, Parameter(negative="", help="Print JSON.")]
 Organisation = Annotated[
     str, Parameter(help="Whose chain; left out: what belongs to the installation.")
 ]
+
+_HEX = ("hash", "signature")
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A head as `portico audit heads` prints it."""
+
+    organisation_id: str
+    sequence: int
+    key_id: str
+    hash: str
+    signed_at_ms: int
+    signature: str
 
 
 @app.command(name="list")
@@ -60,18 +75,26 @@ def list_newest(
 
 
 @app.command
-def verify(*, data_dir: DataDir = None, json: Json = False) -> None:
+def verify(
+    *,
+    heads: Annotated[
+        Path | None, Parameter(help="What `portico audit heads` printed once, kept elsewhere.")
+    ] = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
     """Walk every chain again, with the signed heads.  Exit code 0 only when all is right.
 
     Works beside a running server.
     """
     database = _database(data_dir)
+    kept = [] if heads is None else _kept(heads)
     try:
         known = read_keys(database.data_dir)
     except KeysLost as error:
         stop(Exit.DATA, str(error))
     keys: dict[str, IsSigned] = {key.id: partial(is_signed, key.public) for key in known}
-    verdict = database.snapshot(lambda connection: service.verify_all(connection, keys))
+    verdict = database.snapshot(lambda connection: service.verify_all(connection, keys, kept))
     if json:
         say_json({"ok": verdict.ok, **asdict(verdict)})
     else:
@@ -93,16 +116,24 @@ def sign(*, data_dir: DataDir = None, json: Json = False) -> None:
     now_ms = SystemClock().wall_ms()
     made = database.write(lambda c: service.sign_heads(c, key.id, key.sign, now_ms))
     if json:
-        say_json(
-            {
-                "heads": [
-                    {**asdict(head), "hash": head.hash.hex(), "signature": head.signature.hex()}
-                    for head in made
-                ]
-            }
-        )
+        say_json({"heads": [_told(head) for head in made]})
         return
     console.print(f"{len(made)} heads signed.", markup=False)
+
+
+@app.command(name="heads")
+def print_heads(*, data_dir: DataDir = None) -> None:
+    """Print every signed head as a line of JSON, to be kept where this database is not.
+
+    With them `portico audit verify --heads` finds an end that was cut off together with its heads.
+    """
+
+    def say(connection: Connection) -> None:
+        for head in service.heads(connection):
+            sys.stdout.write(msgspec.json.encode(_told(head)).decode() + "\n")
+
+    _database(data_dir).snapshot(say)
+    sys.stdout.flush()
 
 
 @app.command
@@ -145,6 +176,21 @@ def redact(
 
 def _database(data_dir: str | None) -> Database:
     return database_of(settings_for(None, server={"data_dir": data_dir}))
+
+
+def _told(head: Head) -> dict[str, Any]:
+    return {**asdict(head), "hash": head.hash.hex(), "signature": head.signature.hex()}
+
+
+def _kept(file: Path) -> list[Head]:
+    try:
+        found = msgspec.json.Decoder(_Kept).decode_lines(file.read_bytes())
+        return [
+            Head(**asdict(each) | {name: bytes.fromhex(getattr(each, name)) for name in _HEX})
+            for each in found
+        ]
+    except (OSError, ValueError) as error:
+        stop(Exit.USAGE, f"{file} has no heads: {error}.")
 
 
 def _lines(entries: Iterator[Entry]) -> Iterator[str]:
