@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from portico.db.database import Database, open_database
-from tests.db.databases import PostgresServer, postgres_server
+from tests.db.databases import PostgresServer, kept_connections, postgres_server
 from tests.warm.commands import warm
 
 # What is compiled is kept, whatever this machine is told: or each of the many processes that tests
@@ -58,5 +58,6 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def database(database_url: str, tmp_path: Path) -> Database:
-    return open_database(tmp_path, database_url)
+def database(database_url: str, tmp_path: Path) -> Iterator[Database]:
+    with kept_connections(open_database(tmp_path, database_url)) as opened:
+        yield opened

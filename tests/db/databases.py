@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from sqlalchemy import make_url
+from sqlalchemy import event, make_url
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import QueuePool
 
-from portico.db.database import connect_database, upgrade
+from portico.db.database import Database, connect_database, upgrade
 from portico.db.tables import metadata
 
 _TEMPLATE = "migrated"
@@ -37,6 +39,42 @@ END LOOP; END $$"""
 _WIPE = "SET session_replication_role = replica; " + "; ".join(
     f"DELETE FROM {name}" for name in metadata.tables
 )
+
+
+_AS_NEW = {
+    "postgresql": ("RESET ALL", "SET lock_timeout = 5000"),
+    "sqlite": ("PRAGMA query_only = OFF", "PRAGMA busy_timeout = 5000"),
+}
+"""What a use of a connection may have changed, as it is after connecting."""
+
+
+@contextmanager
+def kept_connections(database: Database) -> Iterator[Database]:
+    """Connections that were given back are lent again.  Portico opens one for each command, and most
+    of what a test of many commands does would be that: a process of PostgreSQL's, a log of SQLite's
+    that is folded in when the last one is closed."""
+    engine = database.backend.engine
+    opening = engine.pool
+    engine.pool = QueuePool(
+        opening._creator,  # as Portico opens them
+        pool_size=20,
+        max_overflow=-1,
+        use_lifo=True,
+        dialect=engine.dialect,
+        _dispatch=opening.dispatch,
+    )
+    event.listen(engine, "checkout", _as_new)
+    yield database
+    engine.dispose()
+
+
+def _as_new(driver: Any, record: Any, _fairy: object) -> None:
+    postgres = isinstance(driver, psycopg.Connection)
+    try:
+        for statement in _AS_NEW["postgresql" if postgres else "sqlite"]:
+            driver.execute(statement)
+    except psycopg.OperationalError as gone:
+        raise DisconnectionError from gone
 
 
 class PostgresServer:
