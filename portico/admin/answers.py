@@ -5,14 +5,13 @@ come from it, so neither can go its own way.
 """
 
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any, Final, Literal, get_type_hints
 
 import msgspec
 from msgspec import Struct
 
 from portico.admin.operation import Told
-from portico.admin.shapes import rfc3339
+from portico.admin.shapes import Moment, rfc3339
 
 _MOMENTS: Final = ("_at_ms", "_from_ms")
 _DOCUMENT_MODULE: Final = __name__
@@ -97,4 +96,4 @@ def _name(name: str) -> str:
 def _type(name: str, hint: Any) -> Any:
     if not name.endswith(_MOMENTS):
         return hint
-    return datetime if hint is int else datetime | None
+    return Moment if hint is int else Moment | None

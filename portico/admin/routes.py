@@ -22,6 +22,7 @@ class Document(Struct):
 
     openapi: str
     info: dict[str, str]
+    security: list[dict[str, list[str]]]
     paths: dict[str, Any]
     components: dict[str, Any]
 

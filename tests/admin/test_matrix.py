@@ -14,6 +14,7 @@ from portico.door.exchange import Exchange
 from portico.door.routes import Route
 from tests.admin.matrix import RELATIONS, TABLE, Cell, Somebody, Target, World, filled, world
 from tests.admin.office import Office, office, site
+from tests.admin.promises import Promises
 from tests.door.scene import Answer
 
 pytestmark = pytest.mark.anyio
@@ -84,6 +85,43 @@ def differing(all: World, who: Somebody, cell: Cell, answers: dict[str, Answer])
         if about_one and (hidden or foreign) and told(answers[relation], target) != nothing:
             found.append(relation)
     return found
+
+
+async def test_every_answer_is_as_the_document_says(tmp_path: Path) -> None:
+    """Of every route, to the operator about objects that are there; each noun is shown full and empty
+    somewhere."""
+    acme = site(tmp_path)
+    all = world(acme)
+    target, operator = all.target("own"), all.people[0]
+    broken: dict[tuple[str, str], list[str]] = {}
+    async with office(acme, rehearsing=True) as desk:
+        promises = Promises((await desk.ask("GET", "/openapi.json")).json)
+        for way in (*TABLE, ("GET", "/openapi.json")):
+            answer = (
+                await ask(desk, operator, way, target) if way in TABLE else await desk.ask(*way)
+            )
+            assert answer.status == 200, way
+            broken[way] = promises.broken(*way, answer.json)
+    assert {way: wrong for way, wrong in broken.items() if wrong} == {}
+    assert {way for way in broken if way != ("GET", "/openapi.json")} == {
+        (each.method, each.path) for each in operations()
+    }
+
+
+async def test_what_an_answer_may_not_be_is_found(tmp_path: Path) -> None:
+    async with office(site(tmp_path)) as desk:
+        promises = Promises((await desk.ask("GET", "/openapi.json")).json)
+        page = (await desk.ask("GET", "/organisations", desk.site.admin_key())).json
+    assert promises.broken("GET", "/organisations", page) == []
+    (one,) = page["data"]
+    for wrong, says in (
+        ({**one, "new": 1}, "is not in the document"),
+        ({name: one[name] for name in one if name != "name"}, "name"),
+        ({**one, "created_at": "yesterday"}, "date-time"),
+        ({**one, "object": "project"}, "organisation"),
+    ):
+        (told,) = promises.broken("GET", "/organisations", {**page, "data": [wrong]})
+        assert says in told
 
 
 async def test_a_list_shows_only_what_may_be_read(tmp_path: Path) -> None:

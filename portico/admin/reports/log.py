@@ -1,6 +1,5 @@
 """Who changed what: the audit log."""
 
-from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -12,7 +11,7 @@ from portico.accounts.reports import service
 from portico.accounts.reports.service import INSTALLATION
 from portico.admin.answers import page_of
 from portico.admin.operation import Ask, Operation, Told
-from portico.admin.shapes import PAGED, limit_of, page, rfc3339
+from portico.admin.shapes import PAGED, Moment, limit_of, page, rfc3339
 from portico.admin.tenants.organisations import organisation_id_of
 from portico.audit.verify import Entry
 
@@ -35,7 +34,7 @@ class AuditEvent(Struct):
     object: Literal["audit_event"]
     id: str
     organisation_id: str | None
-    at: datetime
+    at: Moment
     actor: EventActor
     action: str
     target: str

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Literal
 
 import msgspec
@@ -14,7 +13,7 @@ from portico.accounts.reports import service
 from portico.accounts.reports.service import Group, Span
 from portico.admin.operation import Ask, Operation, Told
 from portico.admin.reports.buckets import ROWS_MAX, Page, R, cut, page_of_time
-from portico.admin.shapes import PAGED, moment_of, rfc3339
+from portico.admin.shapes import PAGED, Moment, moment_of, rfc3339
 from portico.canon.usage import Meters
 from portico.ledger.costs import Cost
 from portico.metering.sums import Used
@@ -60,8 +59,8 @@ class Bucket(Struct, kw_only=True):
 
     object: Literal["bucket"]
     id: str
-    start: datetime
-    end: datetime
+    start: Moment
+    end: Moment
 
 
 class UsageBucket(Bucket, kw_only=True):
@@ -77,8 +76,8 @@ class Report(Struct, kw_only=True):
 
     organisation_id: str | None
     project_id: str | None
-    since: datetime
-    until: datetime
+    since: Moment
+    until: Moment
     group_by: list[Group]
     bucket_width: Literal["1m", "1h", "1d"] | None
     first_id: str | None

@@ -1,7 +1,5 @@
 """Webhooks of organisations and projects, and what was sent to them."""
 
-from datetime import datetime
-
 from msgspec import UNSET, Struct, UnsetType
 
 from portico import errors
@@ -9,7 +7,7 @@ from portico.accounts.projects.service import project_of
 from portico.accounts.webhooks import service
 from portico.admin.answers import Shape
 from portico.admin.operation import Ask, Operation, Told
-from portico.admin.shapes import PAGED, page_of_all, rfc3339, said
+from portico.admin.shapes import PAGED, Moment, page_of_all, rfc3339, said
 from portico.webhooks.model import Endpoint, EndpointChange, EndpointWish, IssuedEndpoint, Sent
 
 _SECRET = "secret"
@@ -43,12 +41,12 @@ class Attempt(Struct):
     """outcome: in words, of whoever was asked."""
 
     number: int
-    at: datetime
+    at: Moment
     outcome: str
 
 
-WEBHOOK = Shape("webhook", Endpoint, ("former_until_ms",), {"former_secret_until": datetime | None})
-DELIVERY = Shape("webhook_delivery", Sent, ("due_at_ms",), {"due_at": datetime | None})
+WEBHOOK = Shape("webhook", Endpoint, ("former_until_ms",), {"former_secret_until": Moment | None})
+DELIVERY = Shape("webhook_delivery", Sent, ("due_at_ms",), {"due_at": Moment | None})
 _ISSUED = WEBHOOK.with_secret(_SECRET)
 _TRIED = DELIVERY.with_more("Tried", tried=list[Attempt])
 
