@@ -111,8 +111,9 @@ class Site:
         return made.invitation.id
 
     def limit(self, project_id: str) -> str:
-        limit = Limit("project", project_id, requests_per_minute=9)
-        self.does(lambda e: set_limit(e, limit))
+        for model in ("", "vendor/model:1"):
+            limit = Limit("project", project_id, model, requests_per_minute=9)
+            self.does(lambda e, limit=limit: set_limit(e, limit))
         return f"project/{project_id}"
 
     def terms(self, organisation_id: str, number: int) -> str:
