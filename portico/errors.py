@@ -405,6 +405,14 @@ SCHEMA_NOT_FOLLOWED = _entry(
     kind="server_error",
     retryable=True,
 )
+MODERATION_UNAVAILABLE = _entry(
+    "moderation_unavailable",
+    503,
+    "Try again shortly, or name the model `portico-rules-1`, for which nobody else is asked.",
+    fault="upstream",
+    kind="server_error",
+    retryable=True,
+)
 UPSTREAM_REFUSED = _entry(
     "upstream_refused",
     400,

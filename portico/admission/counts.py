@@ -1,5 +1,6 @@
-"""Token counts at once: an engine is asked for them outside its places, so they have a cap of their
-own.  A free question must neither drown an engine nor wait behind what is paid for."""
+"""Free questions at once (token counts, moderations): an engine or a guard is asked for them outside its
+places, so they have a cap of their own.  A free question must neither drown an engine nor wait behind
+what is paid for."""
 
 from dataclasses import dataclass
 
@@ -7,8 +8,6 @@ from portico.admission.line import Line, QueueLimits, Shares
 from portico.callers.model import Caller
 from portico.kit.clock import Clock
 from portico.kit.leaving import Leaving
-
-_SUBJECT = "token counts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +51,20 @@ class Place:
 class Counts:
     """One event loop owns this object."""
 
-    def __init__(self, limits: CountLimits, clock: Clock) -> None:
+    def __init__(self, limits: CountLimits, clock: Clock, subject: str = "token counts") -> None:
+        """subject: what is asked for, in the plural."""
         self._limits = limits
         self._clock = clock
+        self._subject = subject
         self._lines: dict[str, Line] = {}
-        self._shares = Shares(_SUBJECT)
+        self._shares = Shares(subject)
 
     async def enter(self, caller: Caller, model: str, leaving: Leaving) -> Place:
         """Raises: Refusal: concurrency_exceeded (429), overloaded (503); Left."""
         limits = self._limits
         line = self._lines.get(model)
         if line is None:
-            line = self._lines[model] = Line(limits.queue, _SUBJECT)
+            line = self._lines[model] = Line(limits.queue, self._subject)
         self._shares.take(caller.key_id, limits.per_key, line.mean_run_ms)
         desk = _Desk(model, limits.per_model)
         try:

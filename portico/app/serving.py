@@ -27,6 +27,7 @@ from portico.app.engines import (
 from portico.app.failure import CannotStart
 from portico.app.identity import identity
 from portico.app.limiting import limiting
+from portico.app.moderating import moderating
 from portico.app.payments import taking_payments
 from portico.app.storage import Books, locked, opened_accounts, opened_database, recording
 from portico.app.watching import operator_targets, watching
@@ -96,7 +97,11 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
         admin = admin_api(settings, who, books, readers, metrics, clock)
         door = Door(
             *(settings, rooms, books, readers, metrics, clock, who),
-            also=(*administering(who, books, clock), *taking.routes),
+            also=(
+                *administering(who, books, clock),
+                *moderating(settings, rooms, books, transport, metrics, clock),
+                *taking.routes,
+            ),
             admin=admin.routes,
         )
         door.add_gauges(metrics, fleet)

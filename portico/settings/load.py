@@ -20,6 +20,7 @@ from portico.settings.money import (
     Replay,
     Stripe,
 )
+from portico.settings.safety import Moderation
 from portico.settings.serving import (
     Admin,
     Client,
@@ -48,6 +49,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     responses: Responses = Responses()
     queue: Queue = Queue()
     rates: Rates = Rates()
+    moderation: Moderation = Moderation()
     engine: Engine = Engine()
     upstream: Upstream = Upstream()
     database: Database = Database()
@@ -75,6 +77,7 @@ SECRETS = frozenset(
         ("stripe", "webhook_secret"),
         ("observe", "metrics_token"),
         ("client", "api_key"),
+        ("moderation", "guard_api_key"),
     }
 )
 ENVIRONMENT_ONLY = frozenset({("stripe", "secret_key")})

@@ -12,6 +12,7 @@ from portico import errors, journey
 from portico.app.administering import administering
 from portico.app.door import Door
 from portico.app.identity import Identity
+from portico.app.moderating import moderating
 from portico.app.spoken.dialects import spoken
 from portico.callers.model import Caller
 from portico.callers.presence import Presence
@@ -45,6 +46,7 @@ RUN_NOTHING = {
         )
     ),
     ("POST", "/v1/messages/count_tokens"),
+    ("POST", "/v1/moderations"),  # a guard is asked, within a bound of its own
     ("POST", "/v1/responses/compact"),
     ("POST", "/v1/responses/input_tokens"),
     *(
@@ -130,8 +132,10 @@ def door(rooms: Rooms) -> Door:
     salts = Salts(b"s" * 32, "organisation")
     clock = SystemClock()
     who = Identity((), behind, Presence(behind, clock, behind), behind, salts, SEAL)
-    also = administering(who, behind, clock)
-    return Door(load(environment={}), made, behind, behind, Metrics(), clock, who, also)
+    settings, metrics = load(environment={}), Metrics()
+    judged = moderating(settings, made, behind, behind, metrics, clock)
+    also = (*administering(who, behind, clock), *judged)
+    return Door(settings, made, behind, behind, metrics, clock, who, also)
 
 
 def routes() -> list[tuple[str, str]]:
