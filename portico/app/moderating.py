@@ -41,11 +41,19 @@ def moderation_of(
     )
 
 
-def moderating(moderation: Moderation, settings: Settings, rooms: journey.Rooms) -> Iterator[Route]:
+def moderating(
+    settings: Settings,
+    rooms: journey.Rooms,
+    books: Books,
+    transport: Transport,
+    metrics: Metrics,
+    clock: Clock,
+) -> Iterator[Route]:
+    """Raises: CannotStart."""
     endpoint = Moderations(
         OPENAI_CHAT,
         Reception(rooms.callers, rooms.admission),
-        moderation,
+        moderation_of(settings, books, transport, metrics, clock),
         body_bytes_max=settings.edge.body_bytes_max,
         compression=settings.edge.compression,
     )
