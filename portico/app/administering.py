@@ -10,6 +10,6 @@ from portico.kit.clock import Clock
 
 
 def administering(who: Identity, books: Books, clock: Clock) -> list[Route]:
-    minting = Minting(who.callers, who.peppers, books.writer.run, clock)
+    minting = Minting(who.callers, who.peppers, books.writer.run, books.rates, clock)
     joining = Joining(books.writer, who.peppers, clock)
     return [minting.route(), joining.route(), *Leaks(books.writer, who.peppers, clock).routes()]

@@ -115,6 +115,20 @@ class Rates:
             return Allowance(self._counters, needs, counts, self._clock.wall_ms())
         raise self._refused(needs, counts)
 
+    async def take_request(self, caller: Caller) -> None:
+        """One that runs no model and makes something all the same: a request of what may be asked
+        for all models together, and no token.
+
+        Raises: Refusal: requests_per_minute_exceeded (429).
+        """
+        windows, _ = self._known(caller.key_id, caller.project_id, caller.organisation_id, "")
+        needs = [(window, 1) for window in windows if window.meter == "requests"]
+        if not needs:
+            return
+        fits, counts = await self._counters.take(needs)
+        if not fits:
+            raise self._refused(needs, counts)
+
     async def standing(self, caller: Caller) -> Standing | None:
         """What is left of the limits for all models together; None where there is none.  Nothing is
         counted."""

@@ -1,13 +1,20 @@
-"""POST /v1/ephemeral_keys: a key for a browser, made with an ordinary key."""
+"""POST /v1/ephemeral_keys: a key for a browser, made with an ordinary key.
+
+Each is a request of the caller's limits per minute, and besides a key makes so many in a minute and no
+more: making one is a write, which every other customer's settlement waits behind.
+"""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from typing import Protocol
 
 from msgspec import Struct
 from sqlalchemy import Connection
 
-from portico.accounts.keys.ephemeral import EXPIRES_IN_S, EphemeralWish, mint
+from portico.accounts.keys.ephemeral import ALIVE_MAX, EXPIRES_IN_S, EphemeralWish, mint
 from portico.accounts.keys.model import IssuedKey
+from portico.admin.visitors.throttle import Throttle
+from portico.callers.model import Caller
 from portico.callers.pepper import Pepper
 from portico.callers.scopes import MINT
 from portico.dialects.body import checked, json_object
@@ -21,6 +28,14 @@ Write = Callable[[Callable[[Connection], IssuedKey]], Awaitable[IssuedKey]]
 """Run a change in the writer's next transaction."""
 
 _BODY_BYTES_MAX = 65_536
+PER_MINUTE = ALIVE_MAX
+"""Made with one key: as many as it may have alive, so that those of a second are no way around that."""
+
+
+class Limits(Protocol):
+    async def take_request(self, caller: Caller) -> None:
+        """Raises: Refusal."""
+        ...
 
 
 class Wish(Struct):
@@ -33,10 +48,19 @@ class Wish(Struct):
 
 
 class Minting:
+    """One event loop owns this object."""
+
     def __init__(
-        self, callers: Verifier, peppers: tuple[Pepper, ...], write: Write, clock: Clock
+        self,
+        callers: Verifier,
+        peppers: tuple[Pepper, ...],
+        write: Write,
+        limits: Limits,
+        clock: Clock,
     ) -> None:
         self._callers = callers
+        self._limits = limits
+        self._throttle = Throttle(clock, PER_MINUTE, "A key")
         self._peppers = peppers
         self._write = write
         self._clock = clock
@@ -46,7 +70,10 @@ class Minting:
         return Route("POST", "/v1/ephemeral_keys", self.handle, summary, Wish, MINT)
 
     async def handle(self, exchange: Exchange, _: str) -> None:
+        """Raises: Refusal."""
         caller = await identify(self._callers, exchange)
+        self._throttle.admit(caller.key_id)
+        await self._limits.take_request(caller)
         body = await body_of(exchange, _BODY_BYTES_MAX, compression=False)
         asked = checked(json_object(body), Wish)
         wish = EphemeralWish(
