@@ -1,31 +1,24 @@
-"""The admin API as it is served: where, to whom, and whatever it is asked."""
+"""The admin API as it is served: where, and to whom."""
 
 import json
 import socket
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
-import schemathesis
-from requests import Session
-from schemathesis.checks import not_a_server_error
 
 from portico.admin.desk import Desk
 from portico.admin.routes import routes
 from portico.callers.rules import new_key
 from tests.door.test_openapi import DOCUMENT
 from tests.whole.conftest import Served, portico
-from tests.whole.test_openapi import at_every_edge
 
 NOBODY: Any = None
 DESK = Desk(*(NOBODY, NOBODY, NOBODY, NOBODY, NOBODY), keep_ms=1, compression=True)
 NAMES = [(route.method, route.name) for route in routes(DESK, "0")]
-SHARES = 5
-"""One in so many edges of an operation is asked for in the quick run."""
 
 
 def free_port() -> int:
@@ -80,30 +73,12 @@ def test_it_is_nowhere_where_it_is_turned_off(serve: Callable[..., Served]) -> N
         assert status(f"{root}/admin/v1/{path}", key) == 404
 
 
-def test_no_operation_fails_whatever_it_is_asked(serve: Callable[..., Served]) -> None:
-    served = serve()
-    key = served.cli("admin-key", "create")["api_key"]
+def test_it_describes_what_it_serves(served: Served) -> None:
     root = served.base_url.removesuffix("/v1")
     with urllib.request.urlopen(f"{root}/admin/v1/openapi.json", timeout=30) as answer:
         document = json.load(answer)
     told = {(method.upper(), path) for path, ways in document["paths"].items() for method in ways}
     assert told == set(NAMES)
-    schema = schemathesis.openapi.from_dict(document)
-    asked = 0
-    with Session() as session:
-        session.trust_env = False
-        for n, (method, path) in enumerate(sorted(told)):
-            edges = at_every_edge(schema[path][method.lower()])
-            for case in islice(edges, n % SHARES, None, SHARES):
-                answer = case.call(
-                    base_url=root,
-                    headers={"Authorization": f"Bearer {key}"},
-                    session=session,
-                    timeout=30,
-                )
-                case.validate_response(answer, checks=[not_a_server_error])
-                asked += 1
-    assert asked > len(told)
 
 
 def refused(url: str, method: str, key: str) -> tuple[int, str]:
