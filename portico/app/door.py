@@ -12,6 +12,7 @@ from portico.app.failure import CannotStart
 from portico.app.identity import Identity
 from portico.app.media import media_of
 from portico.app.preflight import preflights
+from portico.app.resources import Kept, resources
 from portico.app.spoken.dialects import OPENAI_CHAT, Spoken, spoken
 from portico.app.spoken.gemini import ROOTS
 from portico.app.spoken.responses import keeping
@@ -57,13 +58,14 @@ class Door:
         metrics: Metrics,
         clock: Clock,
         identity: Identity,
+        kept: Kept,
         also: Sequence[Route] = (),
         admin: Sequence[Route] = (),
     ) -> None:
         """also: routes of rooms that are not always open.  admin: those of the admin API, which
         describes itself."""
         self._rooms = rooms
-        self.media = media = media_of(settings, rooms.routing)
+        self.media = media = media_of(settings, rooms.routing, kept.files)
         words = spoken(identity.seal, clock)
         states = States(readers, clock, keeping(settings))
         self._described = [
@@ -71,6 +73,7 @@ class Door:
             *_counting(words, settings, rooms, clock, media),
             _compacting(words, settings, rooms, clock),
             *_telling(words, rooms, books, readers, clock),
+            *resources(words, _reception(words, rooms), kept),
             *self._watching(settings, metrics),
             *also,
         ]

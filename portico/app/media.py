@@ -6,16 +6,18 @@ from ipaddress import ip_network
 from portico.app.failure import CannotStart
 from portico.callers.model import Caller
 from portico.door.intake.files import Files
+from portico.door.intake.kept import KeptFiles
 from portico.door.intake.media import Media
 from portico.kit.fetch import Fetcher, Limits
 from portico.media.model import Limits as Bounds
 from portico.media.service import Decoders
+from portico.resources.files.service import Files as Kept
 from portico.routing.model import Deployment
 from portico.routing.service import Routing
 from portico.settings import Settings
 
 
-def media_of(settings: Settings, routing: Routing) -> Media:
+def media_of(settings: Settings, routing: Routing, kept: Kept) -> Media:
     """Raises: CannotStart: a network that is none."""
 
     def serving(caller: Caller, model: str) -> Sequence[Deployment]:
@@ -30,7 +32,7 @@ def media_of(settings: Settings, routing: Routing) -> Media:
         bytes_max=bytes_max,
         page_images_for=settings.media.pdf_images_for,
     )
-    return Media(_fetcher(settings), files, bytes_max=bytes_max)
+    return Media(_fetcher(settings), files, KeptFiles(kept), bytes_max=bytes_max)
 
 
 def bounds(settings: Settings) -> Bounds:

@@ -29,6 +29,7 @@ from portico.app.identity import identity
 from portico.app.limiting import limiting
 from portico.app.moderating import moderating
 from portico.app.payments import taking_payments
+from portico.app.resources import keeping
 from portico.app.storage import Books, locked, opened_accounts, opened_database, recording
 from portico.app.watching import operator_targets, watching
 from portico.db.database import Database
@@ -80,6 +81,7 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
             taking_payments(settings, database, clock, operator_targets(settings))
         )
         watched = await asyncio.to_thread(watching, settings, database, clock)
+        kept = await stack.enter_async_context(keeping(settings, books, readers, metrics, clock))
         tasks = Tasks(_broken_off)
         stack.push_async_callback(tasks.close)
         transport = transport_of(settings)
@@ -96,7 +98,7 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
         rooms = journey.Rooms(who.callers, routing, books.admission, books.metering, books.counter)
         admin = admin_api(settings, who, books, readers, metrics, clock)
         door = Door(
-            *(settings, rooms, books, readers, metrics, clock, who),
+            *(settings, rooms, books, readers, metrics, clock, who, kept),
             also=(
                 *administering(who, books, clock),
                 *moderating(settings, rooms, books, transport, metrics, clock),
@@ -105,9 +107,9 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
             admin=admin.routes,
         )
         door.add_gauges(metrics, fleet)
-        tasks.start(follow(settings, fleet, registry, Drills(database, clock), clock))
         for work in (
-            *(door.media.run, load, *who.follow, *books.follow),
+            lambda: follow(settings, fleet, registry, Drills(database, clock), clock),
+            *(door.media.run, load, *who.follow, *books.follow, *kept.follow),
             *(*taking.follow, *admin.follow, *watched),
         ):
             tasks.start(work())

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from portico.dialects import stored
+
 _MARKS = (b"image_url", b"file_url", b'"url"', b"fileUri", b"file_uri")
 _PNG, _JPEG, _PDF = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"%PDF-"
 
@@ -27,8 +29,10 @@ class Link:
 
 
 def may_hold(body: bytes) -> bool:
-    """A cheap look: False for nearly all requests, and never for one with a link in it."""
-    return body.find(b"http") >= 0 and any(mark in body for mark in _MARKS)
+    """A cheap look: False for nearly all requests, and never for one with a link in it, or with the
+    id of a file that is kept here."""
+    linked = body.find(b"http") >= 0 and any(mark in body for mark in _MARKS)
+    return linked or stored.may_hold(body)
 
 
 def links_in(document: dict[str, Any]) -> Iterator[Link]:

@@ -11,6 +11,7 @@ Handle = Callable[[Exchange, str], Awaitable[None]]
 
 _REST = "{id}"
 _API = "/v1"
+JSON, FORM = "application/json", "multipart/form-data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +20,8 @@ class Route:
     what a caller typed.
 
     summary: what it is for, in the OpenAPI document; body: the type its body is checked against,
-    None where it takes none; query: the parameters it reads; answer: what it answers when all is
-    well, None where the document does not say.
+    None where it takes none; kind: of that body; query: the parameters it reads; answer: what it
+    answers when all is well, None where the document does not say.
 
     scope: what a caller needs; open: it asks for no key.  It is one or the other: a route that
     says neither cannot be made."""
@@ -34,6 +35,7 @@ class Route:
     open: bool = False
     query: tuple[str, ...] = ()
     answer: type | None = None
+    kind: str = JSON
 
     def __post_init__(self) -> None:
         if bool(self.scope) == self.open:

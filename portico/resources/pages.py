@@ -31,20 +31,22 @@ class Window:
     newest_first: bool = True
 
 
-def openai_window(query: bytes, *, limit_max: int = 100, order: str = "desc") -> Window:
-    """order: where the query names none.  Raises: Refusal: invalid_value, out_of_range."""
+def openai_window(
+    query: bytes, *, limit_max: int = 100, limit: int = _LIMIT, order: str = "desc"
+) -> Window:
+    """limit, order: where the query names none.  Raises: Refusal: invalid_value, out_of_range."""
     said = _said(query)
     order = said.get("order", order)
     if order not in ("asc", "desc"):
         raise not_one_of("order", order, ["asc", "desc"])
-    limit = _limit(said.get("limit", ""), limit_max)
-    return Window(_id(said, "after"), _id(said, "before"), limit, order == "desc")
+    size = _limit(said.get("limit", ""), limit_max, limit)
+    return Window(_id(said, "after"), _id(said, "before"), size, order == "desc")
 
 
 def anthropic_window(query: bytes, *, limit_max: int = 1_000) -> Window:
     """Raises: Refusal: invalid_value, out_of_range."""
     said = _said(query)
-    limit = _limit(said.get("limit", ""), limit_max)
+    limit = _limit(said.get("limit", ""), limit_max, _LIMIT)
     return Window(_id(said, "after_id"), _id(said, "before_id"), limit)
 
 
@@ -101,9 +103,9 @@ def _id(said: dict[str, str], name: str) -> str:
     return said.get(name, "")[:_ID_CHARACTERS_MAX]
 
 
-def _limit(said: str, most: int) -> int:
+def _limit(said: str, most: int, otherwise: int) -> int:
     if not said:
-        return min(_LIMIT, most)
+        return min(otherwise, most)
     if not (said.isascii() and said.isdigit() and len(said) <= 9):
         raise errors.INVALID_VALUE(
             f"'limit' is {shown(said)}; it must be a whole number.",

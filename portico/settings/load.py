@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 import msgspec
 from msgspec import Struct
 
+from portico.settings.files import Files
 from portico.settings.keeping import Responses
 from portico.settings.money import (
     Alerts,
@@ -47,6 +48,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     edge: Edge = Edge()
     media: Media = Media()
     responses: Responses = Responses()
+    files: Files = Files()
     queue: Queue = Queue()
     rates: Rates = Rates()
     moderation: Moderation = Moderation()
@@ -77,6 +79,7 @@ SECRETS = frozenset(
         ("stripe", "webhook_secret"),
         ("observe", "metrics_token"),
         ("client", "api_key"),
+        ("files", "bucket_secret"),
         ("moderation", "guard_api_key"),
     }
 )

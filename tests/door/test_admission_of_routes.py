@@ -12,6 +12,7 @@ from portico import errors, journey
 from portico.app.administering import administering
 from portico.app.door import Door
 from portico.app.identity import Identity
+from portico.app.resources import Kept
 from portico.app.moderating import moderating
 from portico.app.spoken.dialects import spoken
 from portico.callers.model import Caller
@@ -69,6 +70,19 @@ RUN_NOTHING = {
     ("GET", "/metrics"),
     ("GET", "/openapi.json"),
     ("POST", "/v1/ephemeral_keys"),
+    *(
+        (method, path)
+        for path, methods in {
+            "/v1/files": ("GET", "POST"),
+            "/v1/files/{id}": ("GET", "DELETE"),
+            "/v1/files/{id}/content": ("GET",),
+            "/v1/uploads": ("POST",),
+            "/v1/uploads/{id}/parts": ("POST",),
+            "/v1/uploads/{id}/complete": ("POST",),
+            "/v1/uploads/{id}/cancel": ("POST",),
+        }.items()
+        for method in methods
+    ),
     ("POST", "/invitations/accept"),
     ("POST", "/security/leaked-keys"),
     ("GET", "/security/key-pattern"),
@@ -82,7 +96,11 @@ BODIES = {
 }
 
 
+NO_FILES: Any = None
 ABLE = Abilities(frozenset[Feature](get_args(Feature)), None, 10_000)
+
+
+NOTHING: Any = Kept(NO_FILES, NO_FILES)
 
 
 class Rooms:
@@ -135,7 +153,7 @@ def door(rooms: Rooms) -> Door:
     settings, metrics = load(environment={}), Metrics()
     judged = moderating(settings, made, behind, behind, metrics, clock)
     also = (*administering(who, behind, clock), *judged)
-    return Door(settings, made, behind, behind, metrics, clock, who, also)
+    return Door(settings, made, behind, behind, metrics, clock, who, NOTHING, also)
 
 
 def routes() -> list[tuple[str, str]]:

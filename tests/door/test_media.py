@@ -20,7 +20,7 @@ from portico.kit.leaving import Leaving, Left
 from portico.media.model import Limits
 from portico.media.service import Decoders
 from tests.dialects.openai_chat.bodies import PNG
-from tests.door.rooms import NO_KEYS, Books, Scripted, rooms
+from tests.door.rooms import CALLER, NO_KEYS, Books, Scripted, rooms
 from tests.door.scene import Watching, request, serving
 from tests.door.test_chat import CHAT, speaks
 from tests.kit.test_fetch import Net, answer, outside, saying
@@ -33,7 +33,7 @@ DATA = base64.b64encode(PNG).decode()
 
 
 def media(net: Net, bytes_max: int = 100_000, **limits: Any) -> Media:
-    return Media(net.fetcher(**limits), nobody_looks(), bytes_max=bytes_max)
+    return Media(net.fetcher(**limits), nobody_looks(), None, bytes_max=bytes_max)
 
 
 def nobody_looks() -> Files:
@@ -43,7 +43,7 @@ def nobody_looks() -> Files:
 
 async def inlined(document: Any, file: bytes = PNG) -> dict[str, Any]:
     async with outside(saying(answer(file))) as net:
-        body = await media(net).inline(json.dumps(document).encode(), Leaving())
+        body = await media(net).inline(json.dumps(document).encode(), CALLER, Leaving())
         found: dict[str, Any] = json.loads(body)
         return found
 
@@ -127,7 +127,7 @@ async def test_gemini(member: str, inner: str) -> None:
 async def test_what_is_no_file_by_url_is_left_alone(document: Any) -> None:
     async with outside(saying(answer(PNG))) as net:
         body = json.dumps(document).encode()
-        assert await media(net).inline(body, Leaving()) is body
+        assert await media(net).inline(body, CALLER, Leaving()) is body
         assert net.asked == []
 
 
@@ -163,7 +163,7 @@ async def test_what_is_no_image_is_refused() -> None:
 async def test_a_file_that_is_not_there() -> None:
     async with outside(saying(answer(b"", status="404 Not Found"))) as net:
         with pytest.raises(Refusal) as found:
-            await media(net).inline(json.dumps(chat(URL)).encode(), Leaving())
+            await media(net).inline(json.dumps(chat(URL)).encode(), CALLER, Leaving())
     assert (found.value.status, found.value.code) == (400, "media_url_not_fetched")
     assert "404" in found.value.message
 
@@ -201,7 +201,7 @@ async def test_a_client_that_leaves_ends_the_fetch() -> None:
 
 async def _left(found: Media, body: bytes, leaving: Leaving) -> str:
     try:
-        await found.inline(body, leaving)
+        await found.inline(body, CALLER, leaving)
     except Left:
         return leaving.reason
     return ""
@@ -223,7 +223,7 @@ async def test_a_request_without_files_pays_one_look_at_nothing() -> None:
         NO_KEYS,
         body_bytes_max=100_000,
         compression=False,
-        media=Untouched(None, nobody_looks(), bytes_max=0),
+        media=Untouched(None, nobody_looks(), None, bytes_max=0),
     )
     routes = Routes([Route("POST", path, generation.handle, scope="generate")])
     body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "data:"}]}).encode()

@@ -61,6 +61,8 @@ class Counting:
         caller = await identify(self._callers, exchange)
         body = await body_of(exchange, self._body_bytes_max, compression=self._compression)
         hints = {PROJECT: caller.project_id, **({":rest": rest} if rest else {})}
+        if self._media is not None:
+            body = await self._media.inline(body, caller, exchange.leaving)
         prompt = self._parse(body, hints)
         prompt.compatibility = caller.compatibility
         if prompt.media_characters and self._media is not None:

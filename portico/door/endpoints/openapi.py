@@ -69,7 +69,7 @@ def _operation(route: Route, schemas: dict[type, dict[str, Any]]) -> dict[str, A
     if parts:
         operation["parameters"] = parts
     if route.body is not None:
-        content = {"application/json": {"schema": schemas[route.body]}}
+        content = {route.kind: {"schema": schemas[route.body]}}
         operation["requestBody"] = {"required": True, "content": content}
     return operation
 

@@ -112,7 +112,7 @@ class Preflight:
         hints = {PROJECT: caller.project_id}
         if rest:
             hints |= {":rest": rest, ":query": exchange.query.decode("latin-1")}
-        verdict = await self._judge(body, hints, exchange.leaving)
+        verdict = await self._judge(body, caller, hints, exchange.leaving)
         case = _Case(self._endpoint.path.replace("{id}", rest), list(verdict.found), verdict.prompt)
         if case.prompt is not None and case.prompt.media_characters:
             await self._look_into(case, caller, hints, exchange.leaving)
@@ -125,12 +125,14 @@ class Preflight:
         for refusal in (*verdict.found, *case.refusals):
             let_go(refusal)
 
-    async def _judge(self, body: bytes, hints: dict[str, str], leaving: Leaving) -> Verdict:
+    async def _judge(
+        self, body: bytes, caller: Caller, hints: dict[str, str], leaving: Leaving
+    ) -> Verdict:
         """Files named by URL are fetched where a request's own would be, and only there."""
         unfetched: errors.Refusal | None = None
         if self._intake.media is not None:
             try:
-                body = await self._intake.media.inline(body, leaving)
+                body = await self._intake.media.inline(body, caller, leaving)
             except errors.Refusal as refusal:
                 unfetched = refusal
         parse, specimen = self._dialect.parse, self._dialect.specimen

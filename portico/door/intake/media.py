@@ -1,5 +1,6 @@
 """What is done about the files of a request: those named by URL are fetched here before it is read,
-since an engine never fetches anything, and all are looked into before it is routed."""
+since an engine never fetches anything, those named by an id are read, and all are looked into before
+it is routed."""
 
 import asyncio
 from base64 import b64encode
@@ -9,11 +10,12 @@ import msgspec
 from portico import errors
 from portico.callers.model import Caller
 from portico.canon.prompt import Prompt
-from portico.dialects import links
+from portico.dialects import links, stored
 from portico.dialects.body import json_object, without_bom
 from portico.dialects.diagnosis import brief, shown
 from portico.dialects.links import Link
 from portico.door.intake.files import Files, Parse
+from portico.door.intake.kept import KeptFiles
 from portico.kit.egress import Refused
 from portico.kit.fetch import Fetcher, FetchFailed
 from portico.kit.leaving import Leaving, Left
@@ -25,26 +27,30 @@ _AT_ONCE = 16
 
 
 class Media:
-    """fetcher: None: nothing is fetched.
+    """fetcher: None: nothing is fetched.  kept: None: nothing is kept here.
     bytes_max: of a request and its files together, once they stand in it."""
 
-    def __init__(self, fetcher: Fetcher | None, files: Files, *, bytes_max: int) -> None:
+    def __init__(
+        self, fetcher: Fetcher | None, files: Files, kept: KeptFiles | None, *, bytes_max: int
+    ) -> None:
         self._fetcher = fetcher
         self._files = files
+        self._kept = kept
         self._bytes_max = bytes_max
         self._places = asyncio.Semaphore(_AT_ONCE)
 
-    async def inline(self, body: bytes, leaving: Leaving) -> bytes:
-        """`body` with each file in the place of its URL.
+    async def inline(self, body: bytes, caller: Caller, leaving: Leaving) -> bytes:
+        """`body` with each file in the place of its URL or id.
 
-        Raises: Refusal: what is wrong with the body or with a URL; Left, when the client went.
+        Raises: Refusal: what is wrong with the body, a URL or an id; Left, when the client went.
         """
-        fetcher = self._fetcher
-        if fetcher is None or not links.may_hold(body):
+        fetcher, kept = self._fetcher, self._kept
+        if not links.may_hold(body):
             return body
         document = json_object(without_bom(body))
-        found = list(links.links_in(document))
-        if not found:
+        found = [] if fetcher is None else list(links.links_in(document))
+        named = [] if kept is None else list(stored.named_in(document))
+        if not found and not named:
             return body
         if len(found) > LINKS_MAX:
             raise errors.OUT_OF_RANGE(
@@ -56,7 +62,10 @@ class Media:
             )
         room = self._bytes_max - len(body)
         with leaving:
+            if named and kept is not None:
+                room = await kept.put(named, caller, room)
             for link in found:
+                assert fetcher is not None
                 room -= await self._fetch(fetcher, link, room)
             return msgspec.json.encode(document)
         raise Left(leaving.reason)

@@ -141,7 +141,7 @@ class Visit:
             body, self.keeper = turn.body, turn.keeper
             hints[STATE] = "" if turn.keeper is None else KEPT
         if terms.media is not None and may_hold(body):
-            body = await terms.media.inline(body, self.leaving)
+            body = await terms.media.inline(body, caller, self.leaving)
         try:
             prompt = terms.dialect.parse(body, hints)
         except errors.Refusal as refusal:

@@ -100,17 +100,24 @@ class Drafts:
 class Draft:
     """`async with draft:`; what is not kept by its end is gone.  For one task.
 
-    size_bytes: come so far.
+    size_bytes: come so far.  bytes_max: that may come.  field: what refusals call them.
     """
 
     def __init__(
-        self, drafts: Drafts, project_id: str, name: str, bytes_max: int, free_bytes: int
+        self,
+        drafts: Drafts,
+        project_id: str,
+        name: str,
+        bytes_max: int,
+        free_bytes: int,
+        field: str,
     ) -> None:
         self.name = name
+        self.field = field
         self.size_bytes = 0
         self._drafts = drafts
         self._project_id = project_id
-        self._bytes_max = bytes_max
+        self.bytes_max = bytes_max
         self._free_bytes = free_bytes
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
@@ -132,8 +139,8 @@ class Draft:
     async def add(self, data: bytes) -> None:
         """Raises: Refusal: file_too_large, storage_quota_exceeded, storage_unavailable."""
         self.size_bytes += len(data)
-        if self.size_bytes > self._bytes_max:
-            raise too_large("file", self.size_bytes, self._bytes_max)
+        if self.size_bytes > self.bytes_max:
+            raise too_large(self.field, self.size_bytes, self.bytes_max)
         self._drafts.count(self._project_id, len(data))
         self._waiting.append(data)
         self._waiting_bytes += len(data)

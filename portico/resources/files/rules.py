@@ -116,6 +116,12 @@ def too_large(field: str, size_bytes: int, most: int, remedy: str = "") -> Refus
     )
 
 
+def empty(field: str) -> Refusal:
+    return errors.OUT_OF_RANGE(
+        f"{field!r} is empty; it must have at least 1 byte.", field=field, value=0, limit=1
+    )
+
+
 def no_room(room: Room, limits: Limits) -> Refusal | None:
     """room: as it would be.  None where that is allowed."""
     if room.files > limits.project_files_max:

@@ -137,11 +137,16 @@ class Files:
     # -- writing -----------------------------------------------------------------------------
 
     async def draft(
-        self, owner: Owner, bytes_max: int, kind: str = "file", free_bytes: int = 0
+        self,
+        owner: Owner,
+        bytes_max: int,
+        kind: str = "file",
+        free_bytes: int = 0,
+        field: str = "file",
     ) -> Draft:
         """Where the bytes of a new file go: `async with` it, `add`, and then `add_file`.
 
-        kind: of its id.  free_bytes: will be free when it is kept.
+        kind: of its id.  free_bytes: will be free when it is kept.  field: see `Draft`.
         Raises: Refusal: zero_retention, storage_unavailable, concurrency_exceeded."""
         check_kept(owner)
         trouble = self._trouble()
@@ -151,7 +156,8 @@ class Files:
             partial(store.room_of, owner=owner), tenant=owner.organisation_id
         )
         self._drafts.enter(owner.project_id, room, free_bytes)
-        return Draft(self._drafts, owner.project_id, new_id(kind), bytes_max, free_bytes)
+        name = new_id(kind)
+        return Draft(self._drafts, owner.project_id, name, bytes_max, free_bytes, field)
 
     async def add_file(self, draft: Draft, owner: Owner, wish: Wish) -> File:
         """What is in the draft, as a file; on disk when this returns.

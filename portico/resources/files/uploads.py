@@ -56,7 +56,7 @@ class Uploads:
         upload, _ = await self._find(owner, upload_id)
         if upload.state != "pending":
             raise upload_ended(upload_id)
-        return await self._files.draft(owner, self.limits.part_bytes_max, "part")
+        return await self._files.draft(owner, self.limits.part_bytes_max, "part", field="data")
 
     async def add_part(self, draft: Draft, owner: Owner, upload_id: str) -> Part:
         """Raises: Refusal: conflict, storage_quota_exceeded, storage_unavailable."""

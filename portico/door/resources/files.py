@@ -1,0 +1,234 @@
+"""/v1/files: OpenAI's Files API, and Anthropic's on the same paths, told apart by their headers."""
+
+import mimetypes
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import parse_qsl, quote
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from portico import errors
+from portico.dialects.diagnosis import not_one_of
+from portico.door.dialect import Dialect
+from portico.door.endpoints.answering import Verifier, answer_json, identify
+from portico.door.exchange import Exchange
+from portico.door.lines import line
+from portico.door.resources.forms import Begun
+from portico.door.resources.receiving import form_of, receive
+from portico.door.resources.shapes import anthropic_file, openai_file
+from portico.door.speech import Speech, speech_of
+from portico.kit.leaving import Left
+from portico.resources.files.model import File, Owner, Wish
+from portico.resources.files.rules import (
+    ANTHROPIC_KEEP_S,
+    BINARY,
+    OPENAI_KEEP_S,
+    check_purpose,
+    filename_of,
+    keep_ms,
+    media_type_of,
+)
+from portico.resources.files.service import Files
+from portico.resources.pages import Window, anthropic_window, openai_window, page_of, told
+
+QUERY = ("after", "limit", "order", "purpose")
+"""Of a list, in OpenAI's words."""
+_LIST_MAX = 10_000
+_IDS_MAX = 100
+_PAGE = "page_"
+_UNSEEN = b"content-security-policy: default-src 'none'; sandbox\r\ncache-control: no-store\r\n"
+"""Whatever it is, a browser that is led here shows nothing of it."""
+log = structlog.get_logger("portico.door")
+
+
+class FileForm(Struct):
+    """The form of a file, for the OpenAPI document: what counts is read by `forms`."""
+
+    file: str
+    purpose: str | None = None
+    expires_in_seconds: int | None = None
+
+
+class FileEndpoints:
+    def __init__(self, callers: Verifier, files: Files, dialects: Mapping[Speech, Dialect]) -> None:
+        self._callers = callers
+        self._files = files
+        self._dialects = dialects
+
+    async def create(self, exchange: Exchange, _: str) -> None:
+        owner, speech = await self._asked(exchange)
+        most = self._files.limits.file_bytes_max
+        form = form_of(exchange, "file", most)
+        wish_of = _anthropic_wish if speech == "anthropic" else _openai_wish
+        look = _look_for_nothing if speech == "anthropic" else _look_for_purpose
+        async with await self._files.draft(owner, most) as draft:
+            begun = await receive(exchange, form, draft, look)
+            file = await self._files.add_file(draft, owner, wish_of(form.fields, begun))
+        self._show(exchange, file, speech)
+
+    async def all(self, exchange: Exchange, _: str) -> None:
+        owner, speech = await self._asked(exchange)
+        if speech == "anthropic":
+            await self._all_of_anthropic(exchange, owner)
+            return
+        window = openai_window(exchange.query, limit_max=_LIST_MAX, limit=_LIST_MAX)
+        purpose = dict(parse_qsl(exchange.query.decode("latin-1"))).get("purpose", "")
+
+        def shown(found: Sequence[File]) -> msgspec.Raw:
+            return msgspec.Raw(msgspec.json.encode(told(found, window, openai_file)))
+
+        answer_json(exchange, 200, await self._files.page(owner, window, purpose, shown))
+
+    async def one(self, exchange: Exchange, file_id: str) -> None:
+        owner, speech = await self._asked(exchange)
+        self._show(exchange, await self._files.get(owner, file_id), speech)
+
+    async def delete(self, exchange: Exchange, file_id: str) -> None:
+        owner, speech = await self._asked(exchange)
+        await self._files.delete(owner, file_id)
+        if speech == "anthropic":
+            self._answer(exchange, {"id": file_id, "type": "file_deleted"}, speech)
+        else:
+            self._answer(exchange, {"id": file_id, "object": "file", "deleted": True}, speech)
+
+    async def content(self, exchange: Exchange, file_id: str) -> None:
+        """Raises: Left; Refusal, also where the bytes end too early: the answer does, too."""
+        owner, speech = await self._asked(exchange)
+        file = await self._files.get(owner, file_id)
+        async with await self._files.open(file) as reading:
+            exchange.open(200, self._content_lines(exchange, file, speech), file.size_bytes)
+            left_bytes = file.size_bytes if exchange.method != "HEAD" else 0
+            while left_bytes and not exchange.leaving.left:
+                piece = await reading.piece()
+                if not piece:
+                    log.error("bytes of a file are missing", file=file.id, bytes=left_bytes)
+                    raise errors.INTERNAL("Bytes of this file are missing.")
+                left_bytes -= len(piece)
+                await exchange.write(piece)
+        if exchange.leaving.left:
+            raise Left(exchange.leaving.reason)
+        exchange.end()
+
+    async def _asked(self, exchange: Exchange) -> tuple[Owner, Speech]:
+        caller = await identify(self._callers, exchange)
+        return Owner.of(caller), speech_of(exchange.path, exchange.headers, exchange.query)
+
+    async def _all_of_anthropic(self, exchange: Exchange, owner: Owner) -> None:
+        said = parse_qsl(exchange.query.decode("latin-1"))
+        ids = [
+            each for name, value in said if name in ("ids", "ids[]") for each in value.split(",")
+        ]
+        if ids:
+            found = await self._files.some(owner, _some_ids(ids))
+            data = [anthropic_file(found[each]) for each in dict.fromkeys(ids) if each in found]
+            self._answer(exchange, _page(data, more=False), "anthropic")
+            return
+        window = anthropic_window(exchange.query)
+        page = dict(said).get("page", "")
+        if page:
+            window = Window(page.removeprefix(_PAGE), "", window.limit)
+
+        def shown(found: Sequence[File]) -> msgspec.Raw:
+            files, more = page_of(found, window)
+            answer = _page([anthropic_file(file) for file in files], more=more)
+            return msgspec.Raw(msgspec.json.encode(answer))
+
+        self._answer(exchange, await self._files.page(owner, window, "", shown), "anthropic")
+
+    def _show(self, exchange: Exchange, file: File, speech: Speech) -> None:
+        shown = anthropic_file(file) if speech == "anthropic" else openai_file(file)
+        self._answer(exchange, shown, speech)
+
+    def _answer(self, exchange: Exchange, content: Any, speech: Speech) -> None:
+        answer_json(exchange, 200, content, self._dialects.get(speech))
+
+    def _content_lines(self, exchange: Exchange, file: File, speech: Speech) -> bytes:
+        request_id = exchange.request_id.encode("ascii")
+        dialect = self._dialects.get(speech)
+        named = line("x-request-id", exchange.request_id)
+        return b"".join(
+            (
+                line("content-type", file.media_type),
+                line("content-disposition", _disposition(file.filename)),
+                _UNSEEN,
+                named if dialect is None else dialect.named(request_id),
+            )
+        )
+
+
+def _look_for_purpose(fields: Mapping[str, str]) -> None:
+    if "purpose" in fields:
+        check_purpose(fields["purpose"])
+
+
+def _look_for_nothing(_: Mapping[str, str]) -> None:
+    return
+
+
+def _openai_wish(fields: Mapping[str, str], begun: Begun) -> Wish:
+    """Raises: Refusal."""
+    purpose = fields.get("purpose")
+    if purpose is None:
+        raise errors.MISSING_FIELD(
+            "'purpose' is missing: say what the file is for.", field="purpose", limit="required"
+        )
+    check_purpose(purpose)
+    anchor = fields.get("expires_after[anchor]")
+    seconds = fields.get("expires_after[seconds]")
+    if anchor not in (None, "created_at"):
+        raise not_one_of("expires_after.anchor", anchor, ["created_at"])
+    if seconds is None and anchor is not None:
+        raise errors.MISSING_FIELD(
+            "'expires_after.seconds' is missing: 'expires_after' needs it.",
+            field="expires_after.seconds",
+            limit="required",
+        )
+    keep = None
+    if seconds is not None:
+        keep = keep_ms("expires_after.seconds", seconds, OPENAI_KEEP_S)
+    return Wish(
+        purpose, filename_of(begun.filename) or "file", media_type_of(begun.media_type), keep
+    )
+
+
+def _anthropic_wish(fields: Mapping[str, str], begun: Begun) -> Wish:
+    """Raises: Refusal."""
+    media_type = media_type_of(begun.media_type)
+    seconds = fields.get("expires_in_seconds")
+    keep = None
+    if seconds is not None:
+        keep = keep_ms("expires_in_seconds", seconds, ANTHROPIC_KEEP_S)
+    ending = "" if media_type == BINARY else mimetypes.guess_extension(media_type) or ""
+    return Wish("user_data", filename_of(begun.filename) or f"unnamed{ending}", media_type, keep)
+
+
+def _some_ids(ids: Sequence[str]) -> Sequence[str]:
+    """Raises: Refusal: out_of_range."""
+    if len(set(ids)) > _IDS_MAX:
+        raise errors.OUT_OF_RANGE(
+            f"'ids' names {len(set(ids))} files; it must be at most {_IDS_MAX}.",
+            field="ids",
+            value=len(set(ids)),
+            limit=_IDS_MAX,
+        )
+    return ids
+
+
+def _page(data: list[dict[str, Any]], *, more: bool) -> dict[str, Any]:
+    """As the SDK pages now, and as it did."""
+    return {
+        "data": data,
+        "has_more": more,
+        "first_id": data[0]["id"] if data else None,
+        "last_id": data[-1]["id"] if data else None,
+        "next_page": f"{_PAGE}{data[-1]['id']}" if more else None,
+    }
+
+
+def _disposition(filename: str) -> str:
+    """A name of any characters, and one for whoever knows only ASCII (RFC 6266)."""
+    plain = re.sub(r'[^ -~]|["\\%]', "_", filename)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"

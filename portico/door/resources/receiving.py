@@ -1,0 +1,41 @@
+"""A file on its way from a form to the shelf: never whole in memory, and never wanted in vain."""
+
+from collections.abc import Callable, Mapping
+
+from portico.door.exchange import Exchange
+from portico.door.intake.decoding import codings_of
+from portico.door.resources.forms import OVERHEAD_BYTES_MAX, Begun, Form
+from portico.resources.files.drafts import Draft
+from portico.resources.files.rules import empty, too_large
+
+Look = Callable[[Mapping[str, str]], None]
+"""At the fields that came before the file.  Raises: Refusal, so that the file need not come."""
+
+
+def form_of(exchange: Exchange, file: str, bytes_max: int, remedy: str = "") -> Form:
+    """file: what its field is called.  bytes_max: of the file; what says that it has more is refused
+    before a byte of it is read.
+
+    Raises: Refusal: invalid_form, unsupported_encoding, file_too_large."""
+    codings_of(exchange.headers.get(b"content-encoding", b""), allowed=False)
+    form = Form(exchange.headers.get(b"content-type", b""), file)
+    declared_bytes = int(exchange.headers.get(b"content-length", b"0"))
+    if declared_bytes > bytes_max + OVERHEAD_BYTES_MAX:
+        raise too_large(file, declared_bytes, bytes_max, remedy)
+    return form
+
+
+async def receive(exchange: Exchange, form: Form, draft: Draft, look: Look) -> Begun:
+    """The file, into the draft.  Raises: Refusal; Left."""
+    begun = Begun("", "")
+    while data := await exchange.piece(draft.bytes_max + OVERHEAD_BYTES_MAX):
+        for event in form.feed(data):
+            if isinstance(event, Begun):
+                begun = event
+                look(form.fields)
+            else:
+                await draft.add(event)
+    form.end()
+    if not draft.size_bytes:
+        raise empty(draft.field)
+    return begun
