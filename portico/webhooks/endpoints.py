@@ -42,11 +42,13 @@ def failed_for_good(
     endpoint_id: str,
     *,
     gone: bool,
-    operator: tuple[Target, ...],
+    told: tuple[Target, ...],
     now_ms: int,
 ) -> bool:
     """A delivery to it was given up.  Disables it where it is gone, or has taken nothing for days;
-    that stands in the audit log, and the operator and its organisation's other endpoints are told.
+    that stands in the audit log, and its organisation's other endpoints are told.
+
+    told: who is told besides.
     """
     connection = transaction.connection
     found = store.endpoint(connection, organisation_id, endpoint_id)
@@ -75,5 +77,5 @@ def failed_for_good(
         {"organisation_id": found.organisation_id, "id": endpoint_id, **after},
         found.project_id or "",
     )
-    outbox.put(transaction, event, operator, now_ms)
+    outbox.put(transaction, event, told, now_ms)
     return True

@@ -2,6 +2,7 @@
 arrive."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -11,8 +12,12 @@ from portico.db.tables import delivery
 from portico.db.transaction import Row, Transaction
 from portico.kit.ids import new_id
 from portico.webhooks import store
+from portico.webhooks.contact import contact_of
 from portico.webhooks.model import Event, Target
-from portico.webhooks.rules import OF_ACTIONS, wants
+from portico.webhooks.rules import MAILED, MAILED_EVERY_MS, OF_ACTIONS, wants
+
+_TOLD = ("project_id", "reason", "email", "role")
+"""Of what was changed."""
 
 
 def put(transaction: Transaction, event: Event, targets: Collection[Target], now_ms: int) -> bool:
@@ -38,21 +43,26 @@ def happened(
     details: Mapping[str, object],
     now_ms: int,
 ) -> None:
-    """Tell those who want to know of something that stands in the audit log; of most, nobody does."""
+    """Tell those who want to know of something that stands in the audit log; of most, nobody does.
+    Never of a secret: what is told is kept here until it has arrived, and afterwards.
+    """
     known = OF_ACTIONS.get(action)
     if known is None:
         return
     transaction = Transaction(connection)
     kind, says = known
     data: dict[str, object] = {"organisation_id": organisation_id, "id": target}
-    data.update({name: details[name] for name in ("project_id", "reason") if details.get(name)})
+    data.update({name: details[name] for name in _TOLD if details.get(name)})
     project_id = str(data.get("project_id", ""))
-    event = Event(
-        kind, new_id("event"), organisation_id, says.format(target=target), data, project_id
-    )
+    sentence = says.format_map({**details, "target": target})
+    event = Event(kind, new_id("event"), organisation_id, sentence, data, project_id)
     targets = _endpoints(transaction, event)
     if targets:
         _put(transaction, event, targets, now_ms)
+    contact = contact_of(transaction, organisation_id) if kind in MAILED else ""
+    if contact:
+        once = f"{kind}:{organisation_id}:{now_ms // MAILED_EVERY_MS}"
+        _put(transaction, replace(event, subject=once), [Target("mail", contact)], now_ms)
 
 
 def _put(transaction: Transaction, event: Event, targets: Collection[Target], now_ms: int) -> bool:

@@ -19,6 +19,7 @@ KINDS = {
     "organisation.suspended": "its keys are refused",
     "organisation.restored": "its keys are admitted again",
     "key.revoked": "a key is refused from now on",
+    "member.invited": "somebody is asked to join",
     "webhook.disabled": "an endpoint is told nothing any more",
     "webhook.test": "somebody asked for a test",
 }
@@ -31,8 +32,14 @@ OF_ACTIONS = {
         "organisation.restored",
         "The organisation {target} is suspended no more.",
     ),
+    "invitation.create": ("member.invited", "{email} is invited as {role}."),
 }
 """Of what stands in the audit log: which event it is, and the sentence for people."""
+
+MAILED = frozenset({"member.invited"})
+"""Of these the organisation's contact is told by mail, too: whoever comes in can do harm.  The first of
+an hour only, or whoever invites could fill a mailbox."""
+MAILED_EVERY_MS = 3_600_000
 
 ATTEMPTS_MAX = 24
 """About three days of them; a replay begins another round of as many."""

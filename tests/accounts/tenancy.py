@@ -15,8 +15,11 @@ from portico.accounts.people.model import Member
 from portico.accounts.projects.service import create_project
 from portico.accounts.service import establish
 from portico.audit.model import Actor, ActorKind
+from portico.billing.invoices.customers import STANDARD, set_customer
+from portico.billing.invoices.model import Customer, Party
 from portico.callers.pepper import make_pepper, read_peppers
 from portico.db.database import Database
+from portico.db.transaction import Transaction
 from portico.errors import Refusal
 from tests.db.storage import HandClock
 
@@ -29,6 +32,26 @@ def narrowed(rights: Rights, scopes: frozenset[str]) -> Rights:
     in_projects = {id: each & scopes for id, each in rights.in_projects.items()}
     kept = rights.scopes & scopes
     return replace(rights, scopes=kept, in_projects=in_projects, narrowed=True)
+
+
+def noted(tenancy: "Tenancy", contact: str) -> None:
+    """A mail address of the organisation, as the operator notes it."""
+    customer = Customer(
+        tenancy.organisation_id,
+        Party(name="Acme", address=(), country="", vat_id=""),
+        STANDARD,
+        contact,
+    )
+    tenancy.database.write(lambda c: set_customer(Transaction(c), customer, tenancy.clock.now_ms))
+
+
+def mailed(tenancy: "Tenancy") -> list[tuple[str, str]]:
+    """Who is written to, and of what kind of event; oldest first."""
+    query = (
+        "SELECT target, kind FROM delivery JOIN alert ON alert.id = delivery.alert_id "
+        "WHERE channel = 'mail' ORDER BY delivery.id"
+    )
+    return tenancy.database.read(lambda c: [(r[0], r[1]) for r in c.exec_driver_sql(query)])
 
 
 class OneTransaction(Database):

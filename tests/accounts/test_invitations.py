@@ -24,8 +24,11 @@ from portico.accounts.people.members import (
 )
 from portico.accounts.people.model import IssuedInvitation, Member
 from portico.accounts.service import establish
+from portico.accounts.webhooks import service as webhooks
 from portico.errors import Refusal
-from tests.accounts.tenancy import Tenancy
+from portico.routing.keys import seal_of
+from portico.webhooks.model import EndpointWish
+from tests.accounts.tenancy import Tenancy, mailed, noted
 
 BOB = "bob@example.org"
 _DAY_S = 86_400
@@ -231,3 +234,29 @@ def test_a_guest_can_do_nothing_but_accept(tenancy: Tenancy) -> None:
     for organisation_id in (tenancy.organisation_id, ""):
         with pytest.raises(Refusal, match="no organisation"):
             act(organisation_id)
+
+
+def test_the_organisation_hears_who_is_asked_to_join_and_nobody_reads_the_token_there(
+    tenancy: Tenancy,
+) -> None:
+    """By mail once an hour, or whoever invites could fill a mailbox."""
+    wish = EndpointWish(tenancy.organisation_id, "https://hooks.example/")
+    seal = seal_of(tenancy.peppers)
+    tenancy.invited("zero@example.org", "member", tenancy.ada)
+    assert tenancy.rows("SELECT id FROM alert") == [], "nobody listens"
+    id = tenancy.do(
+        lambda e: webhooks.create_endpoint(e, seal, wish, private_allowed=False)
+    ).endpoint.id
+    noted(tenancy, "boss@acme.example")
+    tokens = [
+        tenancy.invited(f"{name}@example.org", "admin", tenancy.ada) for name in ("one", "two")
+    ]
+    assert mailed(tenancy) == [("boss@acme.example", "member.invited")]
+    tenancy.clock.pass_s(3_600)
+    tenancy.invited("three@example.org", "admin", tenancy.ada)
+    assert mailed(tenancy) == [("boss@acme.example", "member.invited")] * 2
+    told = tenancy.do(lambda e: webhooks.list_sent(e, id))
+    assert [each.kind for each in told] == ["member.invited"] * 3
+    bodies = tenancy.rows("SELECT body FROM alert ORDER BY id")
+    assert "one@example.org is invited as admin." in bodies[0]
+    assert not any(token in body for token in tokens for body in bodies)

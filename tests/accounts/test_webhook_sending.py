@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from portico.accounts.webhooks import service
-from portico.billing.alerts.model import Delivery
+from portico.billing.alerts.model import Delivery, Outcome
 from portico.billing.alerts.service import Alerts
 from portico.billing.alerts.store import LEASE_MS
 from portico.billing.alerts.webhook import NO_ENDPOINT, Webhooks
@@ -25,9 +25,9 @@ from portico.kit.clock import SystemClock
 from portico.kit.sealing import Seal
 from portico.routing.keys import seal_of
 from portico.webhooks.endpoints import FAILING, GONE, destination
-from portico.webhooks.model import Destination, EndpointChange, EndpointWish, Sent
+from portico.webhooks.model import Destination, EndpointChange, EndpointWish, Sent, Target
 from portico.webhooks.rules import ATTEMPTS_MAX
-from tests.accounts.tenancy import Tenancy
+from tests.accounts.tenancy import Tenancy, mailed, noted
 from tests.billing.alerts.inbox import Clock, Post, hook
 
 DAY_MS = 86_400_000
@@ -35,7 +35,12 @@ pytestmark = pytest.mark.anyio
 
 
 def sender(
-    database: Database, clock: Clock, seal: Seal, timeout_s: float = 5.0, every_s: float = 0.02
+    database: Database,
+    clock: Clock,
+    seal: Seal,
+    timeout_s: float = 5.0,
+    every_s: float = 0.02,
+    operator: tuple[Target, ...] = (),
 ) -> Alerts:
     async def find(delivery: Delivery) -> Destination | None:
         def look(connection: Connection) -> Destination | None:
@@ -47,7 +52,14 @@ def sender(
         return await asyncio.to_thread(database.snapshot, look)
 
     webhooks = Webhooks(None, clock, find=find, private_allowed=True, timeout_s=timeout_s)
-    return Alerts(database, clock, {"webhook": webhooks}, (), every_s)
+    return Alerts(database, clock, {"webhook": webhooks, "mail": Mailbox()}, operator, every_s)
+
+
+class Mailbox:
+    """Takes every mail."""
+
+    async def send(self, delivery: Delivery) -> Outcome:
+        return Outcome(True, "taken")
 
 
 class Scene:
@@ -185,6 +197,26 @@ async def test_an_endpoint_that_is_gone_is_disabled(scene: Scene) -> None:
     assert scene.tenancy.actions()[-1] == "webhook.disable"
     assert [each.kind for each in scene.sent(other_id)] == ["webhook.disabled"]
     assert b"webhook.disabled" in friend.posts[0].body
+
+
+@pytest.mark.parametrize("contact", ["", "accounts@customer.example"])
+async def test_whoever_a_disabled_one_belongs_to_is_told_by_mail(
+    scene: Scene, contact: str
+) -> None:
+    """The operator only where nobody noted an address: it is the customer's program that is deaf."""
+    operator = (Target("mail", "operator@example.org"),)
+    scene.alerts = sender(scene.tenancy.database, scene.clock, scene.seal, operator=operator)
+    if contact:
+        noted(scene.tenancy, contact)
+    async with hook() as there:
+        there.answers = [b"HTTP/1.1 410 Gone\r\n\r\n"]
+        id, _ = scene.made(there.url)
+        scene.test(id)
+        await scene.alerts.deliver()
+    assert mailed(scene.tenancy) == [(contact or "operator@example.org", "webhook.disabled")]
+    await scene.alerts.deliver()
+    states = scene.tenancy.rows("SELECT state FROM delivery WHERE channel = 'mail'")
+    assert states == ["delivered"]
 
 
 async def test_one_that_fails_for_days_is_disabled_and_one_that_took_something_is_not(

@@ -9,10 +9,12 @@ from sqlalchemy import Connection
 
 from portico.billing.alerts import outbox, store
 from portico.billing.alerts.model import Channel, Delivery, Outcome, Target
+from portico.billing.alerts.rules import customer_and
 from portico.billing.alerts.thresholds import crossings
 from portico.db.database import Database
 from portico.db.transaction import Transaction
 from portico.kit.clock import Clock
+from portico.webhooks.contact import contact_of
 from portico.webhooks.endpoints import failed_for_good
 from portico.webhooks.model import ENDPOINT
 
@@ -113,7 +115,7 @@ class Alerts:
                 tried.organisation_id,
                 tried.target,
                 gone=outcome.gone,
-                operator=self._operator,
+                told=customer_and(self._operator, contact_of(transaction, tried.organisation_id)),
                 now_ms=now_ms,
             )
 
