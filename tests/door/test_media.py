@@ -51,7 +51,7 @@ async def inlined(document: Any, file: bytes = PNG) -> dict[str, Any]:
 async def refused(document: Any, file: bytes = PNG, **how: Any) -> tuple[Refusal, Net]:
     async with outside(saying(answer(file))) as net:
         with pytest.raises(Refusal) as found:
-            await media(net, **how).inline(json.dumps(document).encode(), Leaving())
+            await media(net, **how).inline(json.dumps(document).encode(), CALLER, Leaving())
         return found.value, net
 
 
