@@ -17,8 +17,10 @@ REACH_CHARACTERS = 512
 """No rule matches more than this, so as much of a piece is read again with the next one."""
 _MEMORY_BYTES = 64 << 20
 """Of one set of patterns.  A set that runs out of memory says that nothing matched."""
-_END = " ."
-"""Behind a text: rules that ask for the end of a sentence find one."""
+_WHITE = re2.compile(r"[ \n]")
+_START, _END = "\n", " ."
+"""Around a text: rules that ask where a sentence begins or ends find it.  `^` and `$` would be true of
+any piece."""
 
 
 class Pack:
@@ -64,7 +66,7 @@ class Reading:
 
     def __init__(self, pack: Pack) -> None:
         self._pack = pack
-        self._held = ""
+        self._held = _START
         self._new = 0
         self._found: dict[str, Rule] = {}
         self._steps = 0
@@ -93,19 +95,20 @@ class Reading:
         for rule in self._pack.matching(piece):
             self._found.setdefault(rule.id, rule)
         kept = max(upto - REACH_CHARACTERS, 0)
-        gap = self._held.find(" ", kept, upto)
-        self._held = self._held[gap if gap >= 0 else kept :]
+        gap = _WHITE.search(self._held, kept, upto)
+        self._held = self._held[gap.start() if gap else kept :]
         self._new = 0
 
 
 def _last_gap(text: str) -> int:
     """Where to cut, so that no word is cut in two: one without end is, all the same."""
-    gap = text.rfind(" ", max(len(text) - REACH_CHARACTERS, 0))
+    within = max(len(text) - REACH_CHARACTERS, 0)
+    gap = max(text.rfind(" ", within), text.rfind("\n", within))
     return gap if gap > 0 else len(text)
 
 
 class _Patterns:
-    """Patterns read in one pass."""
+    """Patterns read in one pass.  A space in one stands for a line break, too."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self._rules = tuple(rules)
@@ -116,8 +119,9 @@ class _Patterns:
         self._one = []
         for rule in self._rules:
             try:
-                self._set.Add(rule.pattern)
-                self._one.append(re2.compile(rule.pattern, options) if rule.check else None)
+                pattern = rule.pattern.replace(" ", r"\s")
+                self._set.Add(pattern)
+                self._one.append(re2.compile(pattern, options) if rule.check else None)
             except re2.error as error:
                 raise ValueError(f"{rule.id}: RE2 does not take its pattern: {error}") from None
         if self._rules:
@@ -149,7 +153,7 @@ class _Terms:
     def matching(self, text: str) -> Iterator[Rule]:
         if not len(self._automaton):
             return
-        for last, meant in self._automaton.iter(text):
+        for last, meant in self._automaton.iter(text.replace("\n", " ")):
             for length, rule in meant:
                 if _whole(text, last - length + 1, last + 1):
                     yield rule

@@ -1,7 +1,7 @@
 """A text as rules read it: what hides words without changing them for a reader is taken away.  Pure.
 
 `plain`: compatibility forms as their ordinary letters (NFKD), without marks, controls and characters of
-no width, every run of white space one space.  `folded`: that without case, letters of other scripts
+no width; every run of white space one space or line break.  `folded`: that without case, letters of other scripts
 that look like Latin ones as those, letters that are held apart (k.i.l.l) together again, digits in the
 place of letters (k1ll) as those.
 """
@@ -18,6 +18,8 @@ _FILLERS = (0x115F, 0x1160, 0x3164, 0xFFA0)
 """Hangul letters that show nothing."""
 _SHOWS_NOTHING = frozenset({"Mn", "Me", "Cf", "Cc"})
 _WHITE = " \t\n\r\v\f\x1c\x1d\x1e\x1f\x85"
+
+_BREAKS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 
 _LOOKS_LIKE = str.maketrans(
     "авекмнорстухіїјѕԁһӏԛԝ" + "αβγεζηικμνορτυχω" + "ıɑɡƚøłđħ" + "’‘ʼ`",
@@ -53,11 +55,20 @@ def plain(text: str) -> str:
 
 
 def squeezed(text: str) -> str:
-    """Every run of white space one space; none is lost at either end."""
-    inner = " ".join(text.split())
-    if not inner:
-        return " " if text else ""
-    return f"{' ' * text[0].isspace()}{inner}{' ' * text[-1].isspace()}"
+    """Every run of white space one space, or one line break where it holds one; none is lost at
+    either end."""
+    if not text or text.isspace():
+        return _gap(text)
+    lines = (" ".join(line.split()) for line in text.splitlines())
+    inner = "\n".join(line for line in lines if line)
+    before, after = len(text) - len(text.lstrip()), len(text.rstrip())
+    return _gap(text[:before]) + inner + _gap(text[after:])
+
+
+def _gap(white: str) -> str:
+    if any(sign in white for sign in _BREAKS):
+        return "\n"
+    return " " if white else ""
 
 
 def folded(text: str) -> str:

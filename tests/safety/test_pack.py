@@ -56,6 +56,7 @@ def test_a_rule_says_what_it_is(rule: Rule) -> None:
     assert rule.id.startswith(f"{area}/")
     assert rule.version >= 1
     assert bool(rule.pattern) != bool(rule.terms)
+    assert not {"^", "$"} & set(rule.pattern.replace("[^", "[")), "true of any piece"
     assert len(rule.matches) >= 2 or rule.id == "secrets/portico-key"  # a real one is made above
     assert len(rule.passes) >= 2
     assert bool(rule.languages) == (rule.category in CATEGORIES)
@@ -150,6 +151,12 @@ def test_case_and_composed_marks_hide_nothing(example: tuple[Rule, str]) -> None
     rule, text = example
     assert rule.id in found(text.upper())
     assert rule.id in found(unicodedata.normalize("NFD", text))
+
+
+def test_a_line_begins_a_sentence() -> None:
+    assert found("Hello\nkill yourself\nBye") == {"harassment/wished-dead"}
+    assert found("They said to\u2028 kill all women") == {"hate/called-for"}
+    assert found("They said to kill all women") == set()
 
 
 def test_digits_and_dots_in_words_hide_nothing() -> None:

@@ -167,6 +167,19 @@ def test_what_must_pass_does_wherever_a_piece_ends_in_it(rule: Rule, example: st
         assert rule.id not in found(before + example + ". " + "word " * 100)
 
 
+IMPERATIVES = [(rule, example) for rule, example in PASSES if r"[.!?,;:\"\n]" in rule.pattern]
+
+
+@pytest.mark.parametrize(
+    ("rule", "example"), IMPERATIVES, ids=lambda value: getattr(value, "id", "")
+)
+def test_where_a_piece_begins_no_sentence_does(rule: Rule, example: str) -> None:
+    for shift in range(-len(example) - 1, 2):
+        at = BLOCK_CHARACTERS - REACH_CHARACTERS + shift
+        before = ("word " * (BLOCK_CHARACTERS // 5))[: at - 2] + ". "
+        assert rule.id not in found(before + example + ". " + "word " * REACH_CHARACTERS)
+
+
 def test_white_space_hides_nothing_deep_in_a_text() -> None:
     around = "word " * BLOCK_CHARACTERS
     assert found(f"{around}I  \n will\n\nkill \t you. {around}") == {"harassment/threat"}

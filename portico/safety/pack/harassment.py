@@ -18,7 +18,7 @@ _INSULT = (
     r"(?:idiot|moron|imbecile|scumbag|dumbass|asshole|piece of (?:shit|crap|garbage|trash)|"
     r"waste of (?:space|oxygen|skin)|cunt|bitch|bastard|loser|nobody|pig)"
 )
-_BEGINS = r"(?:^|[.!?,;:\"] ?|\b(?:go|just|please|should|and|why don't you|so) )"
+_BEGINS = r"(?:[.!?,;:\"\n] ?|\b(?:go|just|please|should|and|why don't you|so) )"
 
 RULES = (
     Rule(
@@ -83,7 +83,7 @@ RULES = (
         1,
         "harassment",
         "clear",
-        pattern=r"(?:^|[.!?,;:\"] ?|\b(?:los|und|dann|also|bitte|doch|einfach) )"
+        pattern=r"(?:[.!?,;:\"\n] ?|\b(?:los|und|dann|also|bitte|doch|einfach) )"
         r"(?:bring dich (?:doch |einfach |endlich ){0,2}um|bringt euch um|erhang dich|geh sterben) ?[.!?,;]",
         languages=("de",),
         matches=(

@@ -14,7 +14,7 @@ _GRUPPE = (
 )
 _ALL = r"(?:all (?:the |of the |those |these )?|the |those |these |every last one of the )"
 _WANTED = (
-    r"(?:^|[.!?,;:\"] ?|\b(?:let's|lets|we should|we must|we need to|we have to|we will|"
+    r"(?:[.!?,;:\"\n] ?|\b(?:let's|lets|we should|we must|we need to|we have to|we will|"
     r"someone should|somebody should|time to|i want to|i will|i'm going to|they should) )"
 )
 
