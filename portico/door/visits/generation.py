@@ -1,7 +1,9 @@
 """One request to generate: what the journey knows as its Arrival and its Client."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 import structlog
 
@@ -27,11 +29,11 @@ from portico.replay.claim import Claim
 from portico.replay.claims import Claims
 from portico.replay.model import Replayed, Stored
 from portico.resources.responses.keeper import Keeper, Teller
-from portico.resources.responses.states import States
+from portico.resources.responses.states import Turn
 
 log = structlog.get_logger("portico.door")
 
-_STREAM = (
+STREAM = (
     b"content-type: text/event-stream; charset=utf-8\r\n"
     b"cache-control: no-cache\r\n"
     b"x-accel-buffering: no\r\n"
@@ -41,6 +43,32 @@ _COST_LINE = b"portico-cost-nano-usd: %d\r\n"
 _COST_COMMENT = b": portico-cost-nano-usd %d\n\n"
 """In a stream: known only at its end, when no header can follow, and no client trips over it."""
 _ARRAY = JSON + b"x-accel-buffering: no\r\n"
+
+
+class Knowing(Protocol):
+    async def open(self, body: bytes, caller: Caller, answer_id: str) -> Turn:
+        """Raises: Refusal."""
+        ...
+
+
+class Deferred(Exception):
+    """It was read and found right, and is to be answered when nobody waits any more.
+
+    body: as it was sent, decoded.
+    """
+
+    def __init__(
+        self, caller: Caller, prompt: Prompt, keeper: Keeper, writer: Writer, body: bytes
+    ) -> None:
+        super().__init__()
+        self.caller = caller
+        self.prompt = prompt
+        self.keeper = keeper
+        self.writer = writer
+        self.body = body
+
+
+Defer = Callable[[Carrier, Deferred], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +86,8 @@ class Terms:
     """Keep callers apart in an engine's prefix cache; None: nothing does."""
     presence: Presence | None = None
     """Cuts off whose key ends; None: nobody does."""
-    states: States | None = None
-    """Know what a request follows, and keep what it is answered; None where nothing is."""
+    states: Knowing | None = None
+    """Knows what a request follows, and who keeps what it is answered; None where nobody does."""
 
 
 class Visit:
@@ -74,6 +102,7 @@ class Visit:
         "_prompt",
         "_rest",
         "_terms",
+        "_turn",
         "_writer",
         "address",
         "arrived_s",
@@ -102,6 +131,7 @@ class Visit:
         """Who asks, until the head says what is left of his limits."""
         self.keeper: Keeper | None = None
         self._prompt: Prompt | None = None
+        self._turn: Turn | None = None
         self._writer: Writer | None = None
         self._end = b""
 
@@ -119,15 +149,16 @@ class Visit:
         if self._rest:
             hints |= {":rest": self._rest, ":query": exchange.query.decode("latin-1")}
         self._prompt = prompt = await self._parsed(body, caller, hints)
+        prompt.named = exchange.answer_id is not self.request_id
         if terms.salts is not None:
             prompt.cache_salt = terms.salts.of(caller, prompt.model)
         if prompt.compatibility == "strict":
             dialect.strict(prompt)
-        self._writer = writer = dialect.writer(
-            prompt, exchange.answer_id, terms.clock.wall_ms() // 1000
-        )
+        self._writer = writer = dialect.writer(prompt, exchange.answer_id, self._created_s())
         if self.keeper is not None and isinstance(writer, Teller):
             self.keeper.follow(writer, prompt.model)
+            if self._turn is not None and self._turn.background:
+                raise Deferred(caller, prompt, self.keeper, writer, body)
         key = exchange.headers.get(b"idempotency-key")
         if key is not None:
             self.claim = await self._claimed(key, caller, prompt, body)
@@ -138,6 +169,7 @@ class Visit:
         terms, turn = self._terms, None
         if terms.states is not None:
             turn = await terms.states.open(body, caller, self._exchange.answer_id)
+            self._turn = turn
             body, self.keeper = turn.body, turn.keeper
             hints[STATE] = "" if turn.keeper is None else KEPT
         if terms.media is not None and may_hold(body):
@@ -152,6 +184,12 @@ class Visit:
         if prompt.media_characters and terms.media is not None:
             prompt = await self._fitted(terms.media, prompt, caller, hints)
         return prompt
+
+    def _created_s(self) -> int:
+        """When it was asked for, Unix time."""
+        if self._turn is not None and self._turn.created_s is not None:
+            return self._turn.created_s
+        return self._terms.clock.wall_ms() // 1000
 
     async def _claimed(self, key: bytes, caller: Caller, prompt: Prompt, body: bytes) -> Claim:
         terms, exchange = self._terms, self._exchange
@@ -286,7 +324,7 @@ def _head(prompt: Prompt) -> bytes:
     """Header lines about the answer, whoever gets it."""
     kind = JSON
     if prompt.stream:
-        kind = _STREAM if prompt.framing == "events" else _ARRAY
+        kind = STREAM if prompt.framing == "events" else _ARRAY
     if prompt.warnings:
         kind += line("portico-warnings", header(prompt.warnings))
     return kind
@@ -323,9 +361,12 @@ class Generation:
         media: Media | None = None,
         salts: Salts | None = None,
         presence: Presence | None = None,
-        states: States | None = None,
+        states: Knowing | None = None,
+        defer: Defer | None = None,
     ) -> None:
+        """defer: takes what is to be answered later."""
         self._rooms = rooms
+        self._defer = defer
         self._terms = Terms(
             dialect, clock, claims, body_bytes_max, compression, media, salts, presence, states
         )
@@ -337,6 +378,9 @@ class Generation:
             await journey.serve(visit, visit, self._rooms)
         except Replayed as answered:
             visit.repeat(answered.stored)
+        except Deferred as deferred:
+            assert self._defer is not None
+            await self._defer(exchange, deferred)
         except Left:
             why = _cut_off(exchange.leaving.reason)
             if why is None:

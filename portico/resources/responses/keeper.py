@@ -25,6 +25,10 @@ class Teller(Protocol):
         """As far as it came.  status: failed or cancelled."""
         ...
 
+    def queued(self) -> bytes:
+        """Before it was begun."""
+        ...
+
 
 class _Ended(msgspec.Struct):
     """Of a response object: what its row says, too."""
@@ -65,7 +69,7 @@ class Keeper:
         self._created_at_ms = created_at_ms
         self._keep_ms = keep_ms
         self._bytes_max = bytes_max
-        self._request_id = request_id
+        self.request_id = request_id
         self._teller: Teller | None = None
         self._model = ""
         self._whole = b""
@@ -78,10 +82,16 @@ class Keeper:
         if self._teller is not None:
             self._whole = self._teller.whole()
 
+    def waiting(self) -> KeptResponse | None:
+        """As it is kept before anything is made of it; None where that is too large."""
+        return None if self._teller is None else self._kept(self._teller.queued())
+
     def end(self, outcome: str) -> KeptResponse | None:
-        if outcome == _AGAIN and self._request_id is not None:
+        if outcome == _AGAIN and self.request_id is not None:
             return None
-        body = self._body(outcome)
+        return self._kept(self._body(outcome))
+
+    def _kept(self, body: bytes) -> KeptResponse | None:
         given = msgspec.json.encode(self._items)
         if not body or len(body) + len(given) > self._bytes_max:
             return None
@@ -101,7 +111,7 @@ class Keeper:
             body,
             self._created_at_ms,
             self._keep_ms,
-            self._request_id,
+            self.request_id,
         )
 
     def _body(self, outcome: str) -> bytes:

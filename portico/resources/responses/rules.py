@@ -60,6 +60,13 @@ def check_store(document: dict[str, Any], caller: Caller) -> None:
                 remedy="Send the earlier turns in 'input', and wait for the answer; or use a project "
                 "that keeps content.",
             )
+    if document.get("background") is True and document.get("store") is False:
+        raise errors.INVALID_VALUE(
+            "'background' is true and 'store' is false; what nobody waits for has to be kept.",
+            field="store",
+            value=False,
+            limit=True,
+        )
     if (
         document.get("previous_response_id") is not None
         and document.get("conversation") is not None

@@ -29,12 +29,16 @@ class Turn:
     """
     body: the request, with all that came before in its input.  before: how many items that are.
     keeper: None where nothing is kept.  warnings: what is not done of what was asked.
+    background: it is to be answered later, and nobody waits.
+    created_s: Unix time, of one that was asked for before; None: now.
     """
 
     body: bytes
     keeper: Keeper | None
     before: int = 0
     warnings: tuple[str, ...] = ()
+    background: bool = False
+    created_s: int | None = None
 
     def as_sent(self, refusal: Refusal) -> Refusal:
         """`refusal`, about the request as its caller sent it."""
@@ -79,7 +83,8 @@ class States:
                 keep_ms=self._keep_ms(caller),
                 bytes_max=self._keeping.response_bytes_max,
             )
-        return Turn(body, keeper, len(before), warnings)
+        background = document.get("background") is True
+        return Turn(body, keeper, len(before), warnings, background)
 
     def _keep_ms(self, caller: Caller) -> int:
         """Of what it was asked, or the project lets, the shorter."""

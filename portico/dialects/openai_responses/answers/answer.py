@@ -35,6 +35,7 @@ _INCOMPLETE = {
     "context": "max_output_tokens",
     "content_filter": "content_filter",
 }
+_BROKE_OFF = "The answer broke off before its end."
 SUPPRESSED = 'call_suppressed; field="tool_choice"; action=dropped'
 """The warning for a call of a tool that must not be called."""
 
@@ -188,8 +189,8 @@ class Answer:
 
     # -- the response object -------------------------------------------------------------------
 
-    def under_way(self) -> Wire:
-        return self._response("in_progress")
+    def under_way(self, status: str = "in_progress") -> Wire:
+        return self._response(status)
 
     def complete(self, completed_s: int) -> Wire:
         """After `end`; status is completed or incomplete."""
@@ -212,12 +213,14 @@ class Answer:
     def failed(self, refusal: Refusal) -> Wire:
         """What is there so far, the open item as it stands."""
         response = self.broken("failed")
-        response["error"] = {"code": _error_code(refusal), "message": refusal.told}
+        response["error"] = {"code": error_code(refusal), "message": refusal.told}
         return response
 
     def broken(self, status: str) -> Wire:
         """The same, of one whose end nobody is told."""
         response = self._response(status, usage=usage_of(self._running.total()))
+        if status == "failed":
+            response["error"] = {"code": "server_error", "message": _BROKE_OFF}
         opened = [self._item.body("incomplete")] if self._item else []
         response["output"] = [*self._output, *opened]
         return response
@@ -237,7 +240,7 @@ class Answer:
         }
 
 
-def _error_code(refusal: Refusal) -> str:
+def error_code(refusal: Refusal) -> str:
     """The few codes that the response object knows; the `error` event says more."""
     if refusal.status == 429:
         return "rate_limit_exceeded"

@@ -82,6 +82,10 @@ class StreamWriter:
         """The same of an answer that has no end; of an engine's own nothing is known."""
         return b"" if self._raw else encode(self._answer.broken(status))
 
+    def queued(self) -> bytes:
+        """The same before anything was made."""
+        return encode(self._answer.under_way("queued"))
+
     def _begun(self) -> bytes:
         if self._next:
             return b""
@@ -123,6 +127,9 @@ class WholeWriter:
 
     def broken(self, status: str) -> bytes:
         return b"" if self._whole else encode(self._answer.broken(status))
+
+    def queued(self) -> bytes:
+        return encode(self._answer.under_way("queued"))
 
     def ping(self) -> bytes:
         return b""

@@ -1,0 +1,211 @@
+"""Responses that are made while nobody waits: asked for, looked in on, cancelled."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+from sqlalchemy import Connection
+
+from portico import errors
+from portico.callers.model import Caller
+from portico.db.readers import Readers
+from portico.db.within import within
+from portico.db.writer import Writer
+from portico.dialects.writing import PING
+from portico.door.endpoints.answering import Verifier, identify
+from portico.door.exchange import Exchange
+from portico.door.lines import JSON
+from portico.door.visits.carrier import Carrier
+from portico.door.visits.generation import STREAM, Deferred
+from portico.kit.clock import Clock
+from portico.kit.leaving import Left
+from portico.replay.claims import fingerprint
+from portico.replay.model import Wish
+from portico.replay.once import Done, once
+from portico.replay.rules import key_of
+from portico.resources.background import rules, store
+from portico.resources.background.lives import Live, Lives
+from portico.resources.background.model import Limits, Wanted
+from portico.resources.responses import service as responses
+from portico.resources.responses.model import ENDED, Response
+
+CANCELLED = "cancelled"
+_LOOK_S = 0.5
+"""How often what is made by another server is looked at."""
+_DONE = b"data: [DONE]\n\n"
+
+
+class Background:
+    """One event loop owns this object."""
+
+    def __init__(
+        self,
+        callers: Verifier,
+        readers: Readers,
+        writer: Writer,
+        lives: Lives,
+        clock: Clock,
+        limits: Limits,
+        *,
+        keep_ms: Callable[[Caller], int],
+        replay_ms: int,
+        ping_s: float,
+    ) -> None:
+        """keep_ms: how long what has ended is kept for a caller.  replay_ms: how long an answer is
+        kept under an `Idempotency-Key`."""
+        self._callers = callers
+        self._readers = readers
+        self._writer = writer
+        self._lives = lives
+        self._clock = clock
+        self._limits = limits
+        self._keep_ms = keep_ms
+        self._replay_ms = replay_ms
+        self._ping_s = ping_s
+
+    async def defer(self, exchange: Carrier, deferred: Deferred) -> None:
+        """It is on disk before its caller hears of it.
+
+        Raises: Refusal: background_full, body_too_large; those of `Idempotency-Key`; Left.
+        """
+        kept = deferred.keeper.waiting()
+        if kept is None:
+            raise errors.BODY_TOO_LARGE(
+                "The request is larger than what is kept of one.", field="input"
+            )
+        stream = deferred.prompt.stream
+        events = deferred.writer.ping() if stream else b""
+        change = partial(self._put, Wanted(kept, deferred.body, events))
+        key = exchange.headers.get(b"idempotency-key")
+        if key is not None:
+            wish = Wish(
+                kept.project_id,
+                key_of(key),
+                await fingerprint(exchange.raw_path, deferred.body),
+                exchange.request_id,
+            )
+            change = partial(self._once, wish, change)
+        done = await self._writer.run(change)
+        self._lives.news.set()
+        if stream:
+            response_id = responses.id_in(done.body)
+            await self._follow(exchange, deferred.caller, response_id, 0)
+            return
+        replayed = b"idempotent-replayed: true\r\n" if done.again else b""
+        exchange.reply(200, JSON + replayed + _named(exchange), done.body)
+
+    async def follow(
+        self, exchange: Exchange, caller: Caller, response: Response, after: int
+    ) -> None:
+        """The events of a stream behind the one numbered `after`; -1: all of them.
+
+        Raises: Refusal: conflict, of one that does not stream; Left.
+        """
+        if not (response.background and response.stream):
+            raise errors.CONFLICT(
+                f"The response {response.id!r} was not made as a stream in the background; it can "
+                "only be read whole.",
+                field="stream",
+                value=True,
+            )
+        await self._follow(exchange, caller, response.id, after + 1)
+
+    async def cancel(self, exchange: Exchange, response_id: str) -> None:
+        """POST /v1/responses/{id}/cancel.  One that has ended stays as it is, and is told."""
+        caller = await identify(self._callers, exchange)
+        found = await responses.find(self._readers, caller, response_id, self._clock.wall_ms())
+        if not found.background:
+            raise rules.not_synchronous(response_id)
+        if found.state not in ENDED:
+            await self._writer.run(partial(self._cancel, caller, found))
+            live = self._lives.get(found.id)
+            if live is not None:
+                live.leaving.leave(CANCELLED)
+            now_ms = self._clock.wall_ms()
+            found = await responses.find(self._readers, caller, response_id, now_ms)
+        exchange.reply(200, JSON + _named(exchange), found.body)
+
+    def _put(self, wanted: Wanted, connection: Connection) -> Done:
+        """Raises: Refusal: background_full."""
+        kept = wanted.response
+        with within(connection, kept.organisation_id):
+            count = store.open_count(connection, kept.project_id)
+            if count >= self._limits.per_project_max:
+                raise rules.too_many(count, self._limits.per_project_max)
+            store.put(connection, wanted)
+        return Done(200, kept.body, again=False)
+
+    def _once(
+        self, wish: Wish, change: Callable[[Connection], Done], connection: Connection
+    ) -> Done:
+        def made() -> tuple[int, bytes]:
+            done = change(connection)
+            return done.status, done.body
+
+        return once(connection, wish, self._clock.wall_ms(), self._replay_ms, made)
+
+    def _cancel(self, caller: Caller, found: Response, connection: Connection) -> None:
+        now_ms = self._clock.wall_ms()
+        times = (now_ms, now_ms + self._keep_ms(caller))
+        with within(connection, caller.organisation_id):
+            body = rules.cancelled(found.body)
+            store.cancel(connection, caller.project_id, found.id, body, times)
+
+    async def _follow(
+        self, exchange: Carrier, caller: Caller, response_id: str, start: int
+    ) -> None:
+        """Raises: Left."""
+        exchange.open(200, STREAM + _named(exchange))
+        with exchange.leaving:
+            while True:
+                live = self._lives.get(response_id)
+                if live is None:
+                    sent = await self._from_disk(exchange, caller, response_id, start)
+                    if sent is None:
+                        return
+                    start = sent
+                    continue
+                start = await self._from_here(exchange, live, start)
+                if live.said_its_end and start >= len(live.events):
+                    exchange.end(_DONE)
+                    return
+        raise Left(exchange.leaving.reason)
+
+    async def _from_here(self, exchange: Carrier, live: Live, start: int) -> int:
+        """Gives the number of the next event."""
+        if start < len(live.events):
+            more = live.events[start:]
+            await exchange.write(b"".join(more))
+            return start + len(more)
+        if not await live.change(self._ping_s):
+            await exchange.write(PING)
+        return start
+
+    async def _from_disk(
+        self, exchange: Carrier, caller: Caller, response_id: str, start: int
+    ) -> int | None:
+        """The same; None where all has been said."""
+        found, events = await self._readers.run(
+            partial(self._read, caller, response_id, start), tenant=caller.organisation_id
+        )
+        if events:
+            await exchange.write(b"".join(events))
+        start += len(events)
+        over = bool(events) and rules.ends(events[-1])
+        if found is None or found.state in ENDED:
+            if found is not None and not over:
+                await exchange.write(rules.last_event(found.body, found.state, start))
+            exchange.end(_DONE)
+            return None
+        await asyncio.sleep(_LOOK_S)
+        return start
+
+    def _read(
+        self, caller: Caller, response_id: str, start: int, connection: Connection
+    ) -> tuple[Response | None, list[bytes]]:
+        found = responses.one(connection, caller, response_id, self._clock.wall_ms())
+        return found, store.events(connection, caller.organisation_id, response_id, start)
+
+
+def _named(exchange: Carrier) -> bytes:
+    return b"x-request-id: %b\r\n" % exchange.request_id.encode("ascii")

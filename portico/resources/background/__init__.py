@@ -1,0 +1,1 @@
+"""Responses that nobody waits for: in line, under way, and what they have said so far."""

@@ -1,0 +1,191 @@
+"""Rows of responses in the line, and of what their streams have said."""
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+from sqlalchemy import Connection, and_, exists, func, insert, select, update
+
+from portico.db.tables import hold, instance, response, response_event
+from portico.resources.background.model import Task, Wanted
+from portico.resources.background.rules import events_in
+
+_OPEN = ("queued", "in_progress")
+_c = response.c
+
+
+def open_count(connection: Connection, project_id: str) -> int:
+    query = select(func.count()).where(_c.state.in_(_OPEN), _c.project_id == project_id)
+    return int(connection.execute(query).scalar_one())
+
+
+def put(connection: Connection, wanted: Wanted) -> None:
+    kept = wanted.response
+    names = ("id", "organisation_id", "project_id", "key_id", "credential_id", "model", "input")
+    values = {name: getattr(kept, name) for name in (*names, "previous_id", "conversation_id")}
+    values |= {"body": kept.body, "created_at_ms": kept.created_at_ms, "state": "queued"}
+    values |= {"stream": int(kept.stream), "background": 1, "attempts": 0}
+    connection.execute(insert(response).values(values, request=wanted.request))
+    if wanted.events:
+        append(connection, kept.id, kept.organisation_id, 0, wanted.events)
+
+
+def append(
+    connection: Connection, response_id: str, organisation_id: str, sequence: int, events: bytes
+) -> None:
+    """sequence: of the first of `events`."""
+    connection.execute(
+        insert(response_event).values(
+            response_id=response_id,
+            organisation_id=organisation_id,
+            sequence=sequence,
+            events=events,
+        )
+    )
+
+
+def take(
+    connection: Connection, owner: str, most: int, asleep: Collection[str], draw: Callable[[], str]
+) -> list[Task]:
+    """Those whose turn it is: of each project its oldest, before any project's second.
+
+    asleep: not yet.  draw: gives an id for the request that is to work on one.
+    """
+    place = func.row_number().over(partition_by=_c.project_id, order_by=_c.id).label("place")
+    waiting = select(_c.id, place).where(_c.state == "queued", _c.id.not_in(asleep)).subquery()
+    query = select(waiting.c.id).order_by(waiting.c.place, waiting.c.id).limit(most)
+    tasks = []
+    for response_id in list(connection.execute(query).scalars()):
+        changed = connection.execute(
+            update(response)
+            .where(_c.id == response_id, _c.state == "queued")
+            .values(
+                state="in_progress",
+                request_id=draw(),
+                owner=owner,
+                attempts=_c.attempts + 1,
+            )
+        )
+        if changed.rowcount:
+            tasks.append(_task(connection, response_id))
+    return tasks
+
+
+def _task(connection: Connection, response_id: str) -> Task:
+    names = [name for name in Task.__dataclass_fields__ if name != "said"]
+    query = select(*(_c[name] for name in names)).where(_c.id == response_id)
+    facts: dict[str, Any] = dict(connection.execute(query).one()._mapping)
+    facts["stream"] = bool(facts["stream"])
+    said = len(events(connection, facts["organisation_id"], response_id, 0))
+    return Task(**facts, said=said)
+
+
+def events(
+    connection: Connection, organisation_id: str, response_id: str, start: int
+) -> list[bytes]:
+    """What its stream has said, from the event with the number `start` on."""
+    c = response_event.c
+    query = (
+        select(c.sequence, c.events)
+        .where(c.response_id == response_id, c.organisation_id == organisation_id)
+        .order_by(c.sequence)
+    )
+    found: list[bytes] = []
+    for sequence, data in connection.execute(query):
+        for number, event in enumerate(events_in(data), sequence):
+            if number >= start:
+                found.append(event)
+    return found
+
+
+def requeue(connection: Connection, request_ids: Collection[str]) -> int:
+    """These were not answered, and nothing of them was charged: they are in line again."""
+    again = {"state": "queued", "request_id": None, "owner": None}
+    changed = connection.execute(
+        update(response)
+        .where(_c.request_id.in_(request_ids), _c.state == "in_progress")
+        .values(again)
+    )
+    return changed.rowcount
+
+
+def recover(connection: Connection) -> int:
+    """What dead processes were working on is in line again; how many.  Not before the sweeper has
+    seen to what was set aside for them: it looks at who works on what."""
+    alive = exists().where(instance.c.id == _c.owner)
+    money = exists().where(and_(hold.c.id == _c.request_id, hold.c.state == "open"))
+    changed = connection.execute(
+        update(response)
+        .where(_c.state == "in_progress", ~alive, ~money)
+        .values(state="queued", request_id=None, owner=None)
+    )
+    return changed.rowcount
+
+
+def still(connection: Connection, request_ids: Collection[str]) -> set[str]:
+    """Which of these requests still have something to answer."""
+    query = select(_c.request_id).where(_c.request_id.in_(request_ids), _c.state == "in_progress")
+    return set(connection.execute(query).scalars())
+
+
+def end(
+    connection: Connection,
+    task: Task,
+    state: str,
+    body: bytes,
+    times: tuple[int, int | None],
+) -> bool:
+    """Without an answer.  times: now, and when it expires.  False where it has ended, or works on
+    as another request."""
+    changed = connection.execute(
+        update(response)
+        .where(
+            _c.id == task.id,
+            _c.organisation_id == task.organisation_id,
+            _c.request_id == task.request_id,
+            _c.state == "in_progress",
+        )
+        .values(_ending(state, body, times))
+    )
+    return changed.rowcount == 1
+
+
+def explain(connection: Connection, task: Task, body: bytes) -> None:
+    """Why it failed: known a moment after it was written that it did."""
+    connection.execute(
+        update(response)
+        .where(
+            _c.id == task.id,
+            _c.organisation_id == task.organisation_id,
+            _c.state == "failed",
+        )
+        .values(body=body)
+    )
+
+
+def cancel(
+    connection: Connection,
+    project_id: str,
+    response_id: str,
+    body: bytes,
+    times: tuple[int, int | None],
+) -> bool:
+    """Whether it waits or is worked on.  False where it has ended."""
+    changed = connection.execute(
+        update(response)
+        .where(_c.id == response_id, _c.project_id == project_id, _c.state.in_(_OPEN))
+        .values(_ending("cancelled", body, times))
+    )
+    return changed.rowcount == 1
+
+
+def _ending(state: str, body: bytes, times: tuple[int, int | None]) -> dict[str, Any]:
+    now_ms, expires_at_ms = times
+    return {
+        "state": state,
+        "body": body,
+        "request": None,
+        "ended_at_ms": now_ms,
+        "expires_at_ms": expires_at_ms,
+        "request_id": None,
+        "owner": None,
+    }
