@@ -16,7 +16,6 @@ from portico import errors
 from portico.admission.holds import OutOfFunds
 from portico.admission.service import Admission, Permit
 from portico.callers.model import Caller
-from portico.callers.service import Callers
 from portico.canon.delta import Delta, Finished
 from portico.canon.prompt import Prompt
 from portico.engines.base import UpstreamFailed
@@ -26,6 +25,15 @@ from portico.metering.service import Keeper, Metering, OpenRecord
 from portico.pricing.counter import Counter
 from portico.replay.claim import Claim
 from portico.routing.service import Routes, Routing
+
+
+class Verifier(Protocol):
+    async def verify(self, credential: str, scope: str, address: str) -> Caller:
+        """Who asks with `credential`, from `address`, for what `scope` stands for.
+
+        Raises: Refusal.
+        """
+        ...
 
 
 class Arrival(Protocol):
@@ -75,7 +83,7 @@ class Client(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rooms:
-    callers: Callers
+    callers: Verifier
     routing: Routing
     admission: Admission
     metering: Metering

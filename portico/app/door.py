@@ -8,6 +8,7 @@ from typing import Any
 
 from portico import journey
 from portico.admission.counts import CountLimits, Counts
+from portico.app.backstage import Backstage, backstage
 from portico.app.failure import CannotStart
 from portico.app.identity import Identity
 from portico.app.media import media_of
@@ -68,8 +69,14 @@ class Door:
         self.media = media = media_of(settings, rooms.routing, kept.files)
         words = spoken(identity.seal, clock)
         states = States(readers, clock, keeping(settings))
+        stage = backstage(
+            *(settings, words.generating["/v1/responses"], rooms, books, readers, clock),
+            *(identity, media, states, _reception(words, rooms)),
+        )
+        self.follow = stage.follow
         self._described = [
-            *_generating(words, settings, rooms, books, clock, identity, media, states),
+            *_generating(words, settings, rooms, books, clock, identity, media, states, stage),
+            *stage.routes,
             *_counting(words, settings, rooms, clock, media),
             _compacting(words, settings, rooms, clock),
             *_telling(words, rooms, books, readers, clock),
@@ -143,6 +150,7 @@ def _generating(
     identity: Identity,
     media: Media,
     states: States,
+    stage: Backstage,
 ) -> list[Route]:
     """What runs a model, by admission only, and what says how that would go."""
     size, compression = settings.edge.body_bytes_max, settings.edge.compression
@@ -161,6 +169,7 @@ def _generating(
                 salts=identity.salts,
                 presence=identity.presence,
                 states=states if path == "/v1/responses" else None,
+                defer=stage.background.defer if path == "/v1/responses" else None,
             ).handle,
             dialect.summary,
             dialect.body,

@@ -109,7 +109,7 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
         door.add_gauges(metrics, fleet)
         for work in (
             lambda: follow(settings, fleet, registry, Drills(database, clock), clock),
-            *(door.media.run, load, *who.follow, *books.follow, *kept.follow),
+            *(door.media.run, load, *who.follow, *books.follow, *kept.follow, *door.follow),
             *(*taking.follow, *admin.follow, *watched),
         ):
             tasks.start(work())

@@ -120,6 +120,8 @@ class Books:
     standings: Standings
     writer: Writer
     rates: Rates
+    owner: str
+    """This process, as what it has under way names it."""
     follow: tuple[Callable[[], Coroutine[Any, Any, None]], ...]
     """Work beside the road, to be started once the door opens."""
 
@@ -176,6 +178,7 @@ async def recording(
             Standings(readers, budgets, clock),
             writer,
             rates,
+            owner,
             follow,
         )
         await sweeper.leave()

@@ -29,6 +29,11 @@ class Tasks:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
+    async def finish(self) -> None:
+        """Wait for what runs to end by itself."""
+        while self._running:
+            await asyncio.gather(*self._running, return_exceptions=True)
+
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._running.discard(task)
         if not task.cancelled() and (failure := task.exception()) is not None:

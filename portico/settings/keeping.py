@@ -27,3 +27,15 @@ class Responses(Struct, frozen=True, forbid_unknown_fields=True):
     response_bytes_max: Annotated[
         int, Meta(ge=1_024, description="Of one, its own input included; a larger one is not kept.")
     ] = 16_777_216
+
+
+class Background(Struct, frozen=True, forbid_unknown_fields=True):
+    """Responses that are made while nobody waits."""
+
+    at_once: Annotated[int, Meta(ge=1, le=10_000, description="Made at once by one server.")] = 32
+    per_project_max: Annotated[
+        int, Meta(ge=1, description="Of one project, in line or under way.")
+    ] = 10_000
+    patience_s: Annotated[
+        float, Meta(gt=0, description="What could not be begun by then fails.")
+    ] = 86_400.0

@@ -92,6 +92,14 @@ UNSCOPED = {
     },
     "portico/callers/store.py": {"_KEYS": CREDENTIAL, "_ENDED": SNAPSHOT, "note_use": OURS},
     "portico/cli/doctor/facts.py": {"_keys": OPERATOR},
+    "portico/resources/background/store.py": {
+        "still": OURS,
+        "_task": OURS,
+        "waits": ROUNDS,
+        "recover": ROUNDS,
+        "take": ROUNDS,
+        "requeue": OURS,
+    },
     "portico/keeping/store.py": {
         "under_zero_retention": OURS,
         "unlock": OURS,
@@ -132,6 +140,7 @@ UNSCOPED = {
 
 SYSTEM_READS = {
     "portico/callers/service.py": CREDENTIAL,
+    "portico/background/responses.py": ROUNDS,
     "portico/callers/deputies.py": OURS,
     "portico/callers/presence.py": SNAPSHOT,
     "portico/rates/service.py": SNAPSHOT,

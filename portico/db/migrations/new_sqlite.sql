@@ -710,7 +710,8 @@ CREATE TABLE response_event (
 	sequence INTEGER NOT NULL, 
 	organisation_id TEXT NOT NULL, 
 	events BLOB NOT NULL, 
-	PRIMARY KEY (response_id, sequence)
+	PRIMARY KEY (response_id, sequence), 
+	FOREIGN KEY(response_id) REFERENCES response (id) ON DELETE CASCADE
 )
  STRICT
 

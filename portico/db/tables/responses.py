@@ -70,7 +70,13 @@ response = Table(
 response_event = Table(
     "response_event",
     metadata,
-    Column("response_id", Text, primary_key=True, nullable=False),
+    Column(
+        "response_id",
+        Text,
+        ForeignKey("response.id", ondelete="CASCADE"),
+        primary_key=True,
+        nullable=False,
+    ),
     # Of the first of them; they are numbered without gaps.
     Column("sequence", Int64, primary_key=True, nullable=False, autoincrement=False),
     Column("organisation_id", Text, nullable=False),

@@ -156,27 +156,26 @@ class Background:
     ) -> None:
         """Raises: Left."""
         exchange.open(200, STREAM + _named(exchange))
+        at: int | None = start
         with exchange.leaving:
-            while True:
+            while at is not None:
                 live = self._lives.get(response_id)
                 if live is None:
-                    sent = await self._from_disk(exchange, caller, response_id, start)
-                    if sent is None:
-                        return
-                    start = sent
-                    continue
-                start = await self._from_here(exchange, live, start)
-                if live.said_its_end and start >= len(live.events):
-                    exchange.end(_DONE)
-                    return
+                    at = await self._from_disk(exchange, caller, response_id, at)
+                else:
+                    at = await self._from_here(exchange, live, at)
+            exchange.end(_DONE)
+            return
         raise Left(exchange.leaving.reason)
 
-    async def _from_here(self, exchange: Carrier, live: Live, start: int) -> int:
-        """Gives the number of the next event."""
+    async def _from_here(self, exchange: Carrier, live: Live, start: int) -> int | None:
+        """Gives the number of the next event; None where all has been said."""
         if start < len(live.events):
             more = live.events[start:]
             await exchange.write(b"".join(more))
             return start + len(more)
+        if live.said_its_end:
+            return None
         if not await live.change(self._ping_s):
             await exchange.write(PING)
         return start
@@ -184,7 +183,7 @@ class Background:
     async def _from_disk(
         self, exchange: Carrier, caller: Caller, response_id: str, start: int
     ) -> int | None:
-        """The same; None where all has been said."""
+        """The same."""
         found, events = await self._readers.run(
             partial(self._read, caller, response_id, start), tenant=caller.organisation_id
         )
@@ -195,7 +194,6 @@ class Background:
         if found is None or found.state in ENDED:
             if found is not None and not over:
                 await exchange.write(rules.last_event(found.body, found.state, start))
-            exchange.end(_DONE)
             return None
         await asyncio.sleep(_LOOK_S)
         return start

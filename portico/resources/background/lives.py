@@ -4,7 +4,7 @@ import asyncio
 
 from portico.kit.leaving import Leaving
 from portico.resources.background.model import Task
-from portico.resources.background.rules import ends, events_in
+from portico.resources.background.rules import FIRST_EVENTS, ends, events_in
 
 
 class Live:
@@ -35,6 +35,11 @@ class Live:
         """Nothing comes any more."""
         self.over = True
         self._stir()
+
+    @property
+    def begun(self) -> bool:
+        """Has this try said anything?"""
+        return self._number > FIRST_EVENTS
 
     @property
     def said_its_end(self) -> bool:

@@ -18,7 +18,7 @@ class Wanted:
 @dataclass(frozen=True, slots=True)
 class Task:
     """One that was taken from the line.  request_id: of the request that works on it now.
-    said: events of its stream that were given out before."""
+    body: as it stood in line."""
 
     id: str
     organisation_id: str
@@ -30,7 +30,6 @@ class Task:
     request_id: str
     attempts: int
     created_at_ms: int
-    said: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,17 @@ def not_synchronous(response_id: str) -> Refusal:
     )
 
 
+FIRST_EVENTS = 2
+"""Of a stream: what is said of a response before anything of it is made."""
+
+
+def lost() -> Refusal:
+    """It ended, and nothing was kept."""
+    return errors.UPSTREAM_FAILED(
+        "Its answer is larger than what is kept of one, or the key it was asked with has ended."
+    )
+
+
 def tired(attempts: int) -> Refusal:
     return errors.UPSTREAM_FAILED(
         f"It was begun {attempts} times, and each time the server that worked on it was stopped."

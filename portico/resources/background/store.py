@@ -24,7 +24,7 @@ def put(connection: Connection, wanted: Wanted) -> None:
     values = {name: getattr(kept, name) for name in (*names, "previous_id", "conversation_id")}
     values |= {"body": kept.body, "created_at_ms": kept.created_at_ms, "state": "queued"}
     values |= {"stream": int(kept.stream), "background": 1, "attempts": 0}
-    connection.execute(insert(response).values(values, request=wanted.request))
+    connection.execute(insert(response).values(**values, request=wanted.request))
     if wanted.events:
         append(connection, kept.id, kept.organisation_id, 0, wanted.events)
 
@@ -45,8 +45,9 @@ def append(
 
 def take(
     connection: Connection, owner: str, most: int, asleep: Collection[str], draw: Callable[[], str]
-) -> list[Task]:
-    """Those whose turn it is: of each project its oldest, before any project's second.
+) -> list[tuple[Task, list[bytes]]]:
+    """Those whose turn it is, and what their streams have said: of each project its oldest, before
+    any project's second.
 
     asleep: not yet.  draw: gives an id for the request that is to work on one.
     """
@@ -70,13 +71,18 @@ def take(
     return tasks
 
 
-def _task(connection: Connection, response_id: str) -> Task:
-    names = [name for name in Task.__dataclass_fields__ if name != "said"]
-    query = select(*(_c[name] for name in names)).where(_c.id == response_id)
+def waits(connection: Connection, asleep: Collection[str]) -> bool:
+    """Is there anything to take?  A read, which costs the writer nothing."""
+    query = select(_c.id).where(_c.state == "queued", _c.id.not_in(asleep)).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def _task(connection: Connection, response_id: str) -> tuple[Task, list[bytes]]:
+    query = select(*(_c[name] for name in Task.__dataclass_fields__)).where(_c.id == response_id)
     facts: dict[str, Any] = dict(connection.execute(query).one()._mapping)
     facts["stream"] = bool(facts["stream"])
-    said = len(events(connection, facts["organisation_id"], response_id, 0))
-    return Task(**facts, said=said)
+    task = Task(**facts)
+    return task, events(connection, task.organisation_id, response_id, 0)
 
 
 def events(

@@ -46,7 +46,7 @@ def _responses() -> None:
     _partial("response_unannounced", "response", "ended_at_ms", only=unannounced)
     op.create_table(
         "response_event",
-        sa.Column("response_id", sa.Text, primary_key=True, nullable=False),
+        _parent("response_id", "response.id"),
         sa.Column("sequence", Int64, primary_key=True, nullable=False, autoincrement=False),
         text("organisation_id"),
         sa.Column("events", sa.LargeBinary, nullable=False),

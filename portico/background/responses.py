@@ -1,0 +1,231 @@
+"""Works on responses that nobody waits for: each is a journey of its own, at the same door."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+
+from sqlalchemy import Connection
+
+from portico import errors
+from portico.callers.scopes import GENERATE
+from portico.db.readers import Readers
+from portico.db.writer import Writer
+from portico.door.visits.carrier import Unattended
+from portico.errors import Refusal
+from portico.kit.clock import Clock
+from portico.kit.ids import new_id
+from portico.kit.leaving import DRAINED, Leaving, Left
+from portico.kit.tasks import Tasks
+from portico.resources.background import rules, store
+from portico.resources.background.lives import Live, Lives
+from portico.resources.background.model import Limits, Task
+
+_LOOK_S = 1.0
+_RECOVER_S = 10.0
+_SAVE_S = 0.25
+_AGAIN_S = 2.0
+"""How soon one is tried again that could not be taken in, where nobody says."""
+_CANCELLED = "cancelled"
+log = logging.getLogger(__name__)
+
+Handle = Callable[[Unattended, str], Awaitable[None]]
+
+
+class Runner:
+    """One event loop owns this object.
+
+    handle: the door's way to answer a request of this dialect, for callers who are not there.
+    owner: this serving process.  closed: takes nothing new any more.
+    """
+
+    def __init__(
+        self,
+        handle: Handle,
+        lives: Lives,
+        writer: Writer,
+        readers: Readers,
+        clock: Clock,
+        limits: Limits,
+        *,
+        owner: str,
+        keep_ms: int,
+        closed: Callable[[], bool],
+    ) -> None:
+        self._handle = handle
+        self._lives = lives
+        self._writer = writer
+        self._readers = readers
+        self._clock = clock
+        self._limits = limits
+        self._owner = owner
+        self._keep_ms = keep_ms
+        self._closed = closed
+        self._asleep: dict[str, float] = {}
+        """Responses that could not be taken in, and until when they are left alone."""
+        self._recover_s = 0.0
+        """When the line is next looked through for what dead processes left."""
+        self._saving = asyncio.Lock()
+        self._tasks = Tasks(lambda failure: log.critical("in the background", exc_info=failure))
+
+    async def run(self) -> None:
+        """For as long as this server runs.  Cancelled, it leaves what it has not answered in line."""
+        try:
+            while True:
+                with suppress(Refusal):  # no room: there is another round
+                    await self._round(self._clock.monotonic_s())
+                await self._news()
+        finally:
+            await self._leave()
+
+    async def save(self) -> None:
+        """What streams have said goes to disk, again and again.  Ends when cancelled."""
+        while True:
+            await asyncio.sleep(_SAVE_S)
+            with suppress(Refusal):
+                await self._save(self._lives.all())
+
+    async def watch(self) -> None:
+        """Who was cancelled through another server is cut off here.  Ends when cancelled."""
+        while True:
+            await asyncio.sleep(_AGAIN_S)
+            lives = self._lives.all()
+            ids = [live.task.request_id for live in lives]
+            if not ids:
+                continue
+            still = await self._readers.run(partial(store.still, request_ids=ids))
+            for live in lives:
+                if live.task.request_id not in still:
+                    live.leaving.leave(_CANCELLED)
+
+    async def _news(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_S):
+                await self._lives.news.wait()
+        self._lives.news.clear()
+
+    async def _round(self, now_s: float) -> None:
+        """Raises: Refusal: storage_unavailable."""
+        if now_s >= self._recover_s:
+            self._recover_s = now_s + _RECOVER_S
+            await self._writer.run(store.recover)
+        self._asleep = {each: until for each, until in self._asleep.items() if until > now_s}
+        free = self._limits.at_once - len(self._lives.all())
+        if free <= 0 or self._closed():
+            return
+        asleep = tuple(self._asleep)
+        if not await self._readers.run(partial(store.waits, asleep=asleep)):
+            return
+        taken = await self._writer.run(
+            partial(
+                store.take,
+                owner=self._owner,
+                most=free,
+                asleep=asleep,
+                draw=lambda: new_id("req"),
+            )
+        )
+        for task, before in taken:
+            live = Live(task, before, Leaving())
+            self._lives.add(live)
+            self._tasks.start(self._make(live))
+
+    async def _make(self, live: Live) -> None:
+        """One try.  Whatever comes of it, it is in line again, or has ended."""
+        task, again_s = live.task, 0.0
+        try:
+            self._check(live)
+            await self._handle(self._carrier(live), "")
+            await self._ended(live)
+        except Left:
+            await self._ended(live)
+        except Refusal as refusal:
+            waited_ms = self._clock.wall_ms() - task.created_at_ms
+            if refusal.entry.retryable and waited_ms < self._limits.age_ms_max and not live.begun:
+                again_s = (refusal.retry_after_ms or 0) / 1000 or _AGAIN_S
+            else:
+                await self._close(live, refusal)
+        except Exception:
+            log.exception("a response in the background failed", extra={"id": task.id})
+            await self._close(live, errors.INTERNAL("Something went wrong here; it was logged."))
+        finally:
+            self._lives.remove(live)
+            with suppress(Refusal):  # else whoever comes back for it misses the end of a stream
+                await self._save([live])
+            if again_s:
+                self._asleep[task.id] = self._clock.monotonic_s() + again_s
+            if again_s or live.leaving.reason == DRAINED:
+                await self._requeue(task)
+            live.end()
+            self._lives.news.set()
+
+    def _check(self, live: Live) -> None:
+        """Raises: Refusal, of one that must not be begun again."""
+        if live.task.attempts > self._limits.attempts_max:
+            raise rules.tired(live.task.attempts - 1)
+        if live.saved > rules.FIRST_EVENTS:
+            raise rules.interrupted()
+
+    def _carrier(self, live: Live) -> Unattended:
+        task = live.task
+        return Unattended(
+            task.request_id,
+            f"req_{task.id.removeprefix('resp_')}",
+            ("POST", b"/v1/responses"),
+            {b"authorization": b"Bearer " + task.key_id.encode("ascii")},
+            task.request,
+            live.leaving,
+            scope=GENERATE,
+            arrived_s=self._clock.monotonic_s(),
+            take=live.take if task.stream else None,
+        )
+
+    async def _ended(self, live: Live) -> None:
+        """By the commit that settled it, nearly always."""
+        ids = [live.task.request_id]
+        if await self._readers.run(partial(store.still, request_ids=ids)):
+            await self._close(live, rules.lost())
+
+    async def _close(self, live: Live, refusal: Refusal) -> None:
+        """It has no answer, and this is why."""
+        if live.leaving.reason == DRAINED:
+            return
+        task = live.task
+        await self._writer.run(partial(self._end, task, rules.failed(task.body, refusal)))
+
+    def _end(self, task: Task, body: bytes, connection: Connection) -> None:
+        now_ms = self._clock.wall_ms()
+        if not store.end(connection, task, "failed", body, (now_ms, now_ms + self._keep_ms)):
+            store.explain(connection, task, body)
+
+    async def _requeue(self, task: Task) -> None:
+        with suppress(Refusal):  # else it is, once this process is gone
+            await self._writer.run(partial(store.requeue, request_ids=[task.request_id]))
+
+    async def _save(self, lives: list[Live]) -> None:
+        """Raises: Refusal: storage_unavailable."""
+        async with self._saving:  # nothing is written twice
+            pieces = [
+                (live, live.saved, live.events[live.saved :])
+                for live in lives
+                if live.saved < len(live.events)
+            ]
+            if pieces:
+                await self._write(pieces)
+
+    async def _write(self, pieces: list[tuple[Live, int, list[bytes]]]) -> None:
+
+        def write(connection: Connection) -> None:
+            for live, first, events in pieces:
+                task = live.task
+                store.append(connection, task.id, task.organisation_id, first, b"".join(events))
+
+        await self._writer.run(write)
+        for live, first, events in pieces:
+            live.saved = first + len(events)
+
+    async def _leave(self) -> None:
+        for live in self._lives.all():
+            live.leaving.leave(DRAINED)
+        await self._tasks.finish()
