@@ -49,6 +49,7 @@ RUN_NOTHING = {
     ("POST", "/v1/messages/count_tokens"),
     ("POST", "/v1/moderations"),  # a guard is asked, within a bound of its own
     ("POST", "/v1/responses/compact"),
+    ("POST", "/v1/responses/{id}/cancel"),
     ("POST", "/v1/responses/input_tokens"),
     *(
         way
