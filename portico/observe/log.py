@@ -13,7 +13,7 @@ _KEY_SHAPED = re.compile(
     r"[-_]?(?=[A-Za-z0-9_\-]{12})"  # providers', payment's, and what else is in a prompt
     r"|\bgithub_pat_"
     r"|\bwhsec_"
-    r"|\beyJ(?=[A-Za-z0-9_\-]{8,}\.)"  # signed tokens
+    r"|\beyJ(?=[A-Za-z0-9_\-]{8})"  # signed tokens, and whatever else is JSON in base64
     r"|\b(?:Bearer|Basic)\s+"
     r"|(?:api[-_]?key|access[-_]?token|client[-_]?secret|password|passwd|secret)[\"']{0,2}\s{0,2}[=:]\s{0,2}[\"']{0,2}"
     r"|[?&](?:key|token|sig|signature)="

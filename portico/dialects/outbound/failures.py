@@ -18,7 +18,7 @@ _TOO_LONG = re.compile(
     r"|maximum (?:number of )?(?:context|tokens)|too many (?:input )?tokens",
     re.IGNORECASE,
 )
-_NUMBERS = re.compile(r"\d{3,}")
+_NUMBERS = re.compile(r"(?<!\d)\d{3,12}(?!\d)")
 _OPERATORS = re.compile(
     r"api[_ ]key|credit balance|billing|quota|permission|not been used in project", re.IGNORECASE
 )

@@ -29,7 +29,8 @@ _TOO_LONG = re.compile(
     r"|maximum context length|longer than the model's context|context_length_exceeded",
     re.IGNORECASE,
 )
-_TOKENS = re.compile(r"(\d+) (?:input )?tokens")
+# From the first digit of a number only, and no longer than one is: an engine may quote its caller.
+_TOKENS = re.compile(r"(?<!\d)(\d{1,12}) (?:input )?tokens")
 _BAD_SCHEMA = re.compile(
     r"json schema|response_format schema|invalid schema|failed to parse grammar|grammar error"
     r"|unsupported schema",

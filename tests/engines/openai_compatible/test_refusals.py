@@ -91,6 +91,15 @@ def test_a_prompt_too_long_is_told_with_both_numbers(body):
     assert "8192" in refusal.message
 
 
+def test_a_number_that_is_none_is_none():
+    """No count of tokens has so many digits, and the interpreter reads none of more than 4,300."""
+    body = {
+        "error": {"message": f"{'9' * 60_000} tokens exceed the available context: 8192 tokens"}
+    }
+    _, refusal = mean(400, body)
+    assert (refusal.code, refusal.value, refusal.limit) == ("context_length_exceeded", None, 8192)
+
+
 def test_too_long_without_numbers_is_still_too_long():
     _, refusal = mean(400, {"error": {"message": "maximum context length exceeded"}})
     assert refusal.code == "context_length_exceeded"

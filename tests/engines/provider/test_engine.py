@@ -292,6 +292,7 @@ async def test_gemini_says_when_to_come_back_in_the_body(bench: Bench) -> None:
         ),
         ("Your input exceeds the context window of this model.", (None, None)),
         ("max_tokens is 4096, more than the context window of 4096", (None, None)),
+        (f"prompt is too long: {'9' * 60_000} tokens > 200000 maximum", (None, None)),
     ],
 )
 async def test_too_long_is_the_callers_fault_with_the_numbers(
