@@ -154,7 +154,8 @@ def counted() -> Iterator[tuple[str, str, tuple[str, ...], str]]:
 
 def gauges() -> Iterator[tuple[str, str]]:
     """Name and meaning of every `metrics.gauge(name, says, ...)` of the composition root."""
-    for call in ast.walk(ast.parse((ROOT / "portico" / "app" / "door.py").read_text())):
+    files = sorted((ROOT / "portico" / "app").glob("*.py"))
+    for call in (call for file in files for call in ast.walk(ast.parse(file.read_text()))):
         match call:
             case ast.Call(
                 func=ast.Attribute(attr="gauge"),

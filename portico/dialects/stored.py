@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from portico import errors
+from portico.dialects.diagnosis import brief, shown
+
 _OF_GEMINI = re.compile(r"(?:files/)?(file_[0-9a-f]{32})")
 Kind = Literal["image", "file", "document"]
 
@@ -43,6 +46,19 @@ def may_hold(body: bytes) -> bool:
     spells the word out of its own way; whoever parses it refuses that."""
     return body.find(b"file_") >= 0 and (
         b"file_id" in body or b"ileUri" in body or b"file_uri" in body
+    )
+
+
+def unread(path: str, file_id: str) -> errors.Refusal:
+    """For whoever parses a request in which an id is left: it must not reach an engine, whose
+    provider might know a file of that name."""
+    return errors.UNSUPPORTED_FEATURE(
+        f"{path!r} is {shown(file_id)}, which was not read: the word 'file_id' has to be spelled "
+        "without escapes.",
+        field=path,
+        value=brief(file_id),
+        limit="base64",
+        remedy="Send the file inline, in base64.",
     )
 
 

@@ -8,6 +8,7 @@ from portico.canon.prompt import Feature
 from portico.dialects import diagnosis, media
 from portico.dialects.anthropic_messages import request as wire
 from portico.dialects.openai_chat.schema import check_schema
+from portico.dialects.stored import unread
 from portico.errors import Refusal
 
 _RESULT = "_tool_result"
@@ -88,7 +89,7 @@ def _check_media(path: str, block: Any, found: Counted) -> None:
         case wire.ImageBlock(source=source) | wire.DocumentBlock(source=source):
             _check_elsewhere(f"{path}.source", source)
         case wire.ContainerUploadBlock():
-            raise _no_files(f"{path}.file_id", block.file_id)
+            raise _no_container(f"{path}.file_id", block.file_id)
 
 
 def _check_elsewhere(path: str, source: Any) -> None:
@@ -101,16 +102,16 @@ def _check_elsewhere(path: str, source: Any) -> None:
             remedy=_INLINE,
         )
     if isinstance(source, wire.FileSource):
-        raise _no_files(f"{path}.file_id", source.file_id)
+        raise unread(f"{path}.file_id", source.file_id)
 
 
-def _no_files(path: str, file_id: str) -> Refusal:
+def _no_container(path: str, file_id: str) -> Refusal:
     return errors.UNSUPPORTED_FEATURE(
-        f"{path!r} is {diagnosis.shown(file_id)}; there are no stored files here.",
+        f"{path!r} is {diagnosis.shown(file_id)}; there are no containers here to put it into.",
         field=path,
         value=diagnosis.brief(file_id),
-        limit="base64",
-        remedy=_INLINE,
+        limit="document, image",
+        remedy="Send it as a document or an image: {type: file, file_id: ...}.",
     )
 
 

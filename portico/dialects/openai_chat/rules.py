@@ -21,6 +21,7 @@ from portico.dialects.openai_chat.request import (
     ToolChoice,
 )
 from portico.dialects.openai_chat.schema import check_schema
+from portico.dialects.stored import unread
 from portico.errors import Refusal
 
 _METADATA_PAIRS_MAX = 16
@@ -56,11 +57,11 @@ def _check_parts(path: str, parts: list[Any]) -> Iterator[tuple[Feature, int]]:
 
 
 def _check_file(path: str, file_id: str | None, file_data: str | None) -> int:
+    if file_id is not None:
+        raise unread(f"{path}.file_id", file_id)
     if file_data is not None:
         return media.check_file(f"{path}.file_data", file_data)
-    if file_id is None:
-        raise _missing(f"{path}.file_data", "a file needs 'file_data' or 'file_id'")
-    return 0
+    raise _missing(f"{path}.file_data", "a file needs 'file_data' or 'file_id'")
 
 
 def _check_call(path: str, call: ToolCall) -> None:

@@ -22,6 +22,7 @@ from portico.dialects.openai_responses.request import (
     ResponsesRequest,
     Tool,
 )
+from portico.dialects.stored import unread
 from portico.errors import Refusal
 
 _STATE = {
@@ -121,12 +122,7 @@ def _check_file(path: str, part: wire.InputFile) -> int:
 
 def _check_no_id(path: str, file_id: str | None) -> None:
     if file_id is not None:
-        raise errors.UNSUPPORTED_FEATURE(
-            f"'{path}.file_id' is {diagnosis.shown(file_id)}, but this server keeps no files.",
-            field=f"{path}.file_id",
-            value=diagnosis.brief(file_id),
-            remedy="Send the file inline as a base64 `data:` URL.",
-        )
+        raise unread(f"{path}.file_id", file_id)
 
 
 def check_pairs(items: list[wire.Item]) -> None:

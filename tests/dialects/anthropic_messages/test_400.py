@@ -98,7 +98,7 @@ CASES: list[tuple[dict[str, Any], str, str, Any]] = [
         asked({"type": "container_upload", "file_id": "file_1"}),
         "unsupported_feature",
         f"{AT}.file_id",
-        "base64",
+        "document, image",
     ),
     (
         asked(document(type="base64", media_type="application/pdf", data="?")),

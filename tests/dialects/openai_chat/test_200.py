@@ -110,10 +110,9 @@ def test_messages(message: dict[str, Any]) -> None:
             {"type": "file", "file": {"file_data": data_url(b"%PDF-1.7", "application/pdf")}},
             {"file"},
         ),
-        ({"type": "file", "file": {"file_id": "file_1"}}, {"file"}),
         ({"type": "text", "text": "x"}, set()),
     ],
-    ids=["png", "jpeg", "gif", "webp", "wav", "id3", "mp3", "pdf", "file_id", "text"],
+    ids=["png", "jpeg", "gif", "webp", "wav", "id3", "mp3", "pdf", "text"],
 )
 def test_parts_say_what_they_need(part: dict[str, Any], needs: set[str]) -> None:
     assert parsed(messages=user(part)).needs == needs

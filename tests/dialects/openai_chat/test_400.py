@@ -62,6 +62,7 @@ CASES: list[tuple[dict[str, Any], str, str | None, Any]] = [
     ({"messages": user({"type": "video"})}, "invalid_value", "messages[0].content[0].type", ...),
     ({"messages": user(TEXT, {"type": "text"})}, "missing_field", "messages[0].content[1].text", ...),
     ({"messages": user({"type": "file", "file": {}})}, "missing_field", "messages[0].content[0].file.file_data", ...),
+    ({"messages": user({"type": "file", "file": {"file_id": "file_1"}})}, "unsupported_feature", "messages[0].content[0].file.file_id", ...),
     ({"n": 0}, "out_of_range", "n", 1),
     ({"n": 129}, "out_of_range", "n", 128),
     ({"n": "2"}, "invalid_type", "n", "an integer or null"),
