@@ -26,6 +26,7 @@ from portico.dialects.gemini.contents.schema import json_schema
             {"type": "ARRAY", "items": {"type": "STRING"}, "minItems": "1", "maxItems": 5},
             {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 5},
         ),
+        ({"minItems": "9" * 6_000}, {"minItems": "9" * 6_000}),
         (
             {"defs": {"N": {"type": "OBJECT"}}, "ref": "#/defs/N"},
             {"$defs": {"N": {"type": "object"}}, "$ref": "#/$defs/N"},

@@ -12,6 +12,7 @@ _COUNTS = frozenset(
     {"minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"}
 )
 """64-bit integers, which JSON of protocol buffers writes as strings."""
+_DIGITS_MAX = 19
 _LEFT_OUT = frozenset({"nullable", "propertyOrdering"})
 
 
@@ -38,13 +39,19 @@ def _translated(name: str, value: Any) -> Any:
         return _type(value)
     if name == "$ref" and isinstance(value, str):
         return value.replace("#/defs/", "#/$defs/")
-    if name in _COUNTS and isinstance(value, str) and value.isdecimal():
+    if name in _COUNTS and _is_count(value):
         return int(value)
     if name in _SCHEMAS and isinstance(value, dict):
         return {inner: json_schema(schema) for inner, schema in value.items()}
     if name in _LISTS and isinstance(value, list):
         return [json_schema(schema) for schema in value]
     return json_schema(value) if name in ("items", "additionalProperties") else value
+
+
+def _is_count(value: Any) -> bool:
+    """As text.  What is longer than any stays text, and is no schema: the interpreter would not read
+    it either."""
+    return isinstance(value, str) and value.isdecimal() and len(value) <= _DIGITS_MAX
 
 
 def _type(value: Any) -> Any:
