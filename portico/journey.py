@@ -19,7 +19,7 @@ from portico.callers.model import Caller
 from portico.canon.delta import Delta, Finished
 from portico.canon.prompt import Prompt
 from portico.engines.base import UpstreamFailed
-from portico.kit.leaving import DRAINED, REVOKED, Leaving, Left
+from portico.kit.leaving import DRAINED, PREEMPTED, REVOKED, Leaving, Left
 from portico.metering.model import Outcome
 from portico.metering.service import Keeper, Metering, OpenRecord
 from portico.pricing.counter import Counter
@@ -90,7 +90,11 @@ class Rooms:
     counter: Counter
 
 
-_CUT: dict[str, Outcome] = {DRAINED: "drained", REVOKED: "revoked"}
+_CUT: dict[str, Outcome] = {
+    DRAINED: "drained",
+    REVOKED: "revoked",
+    PREEMPTED: "preempted",
+}
 """How what was not ended by the client itself is recorded."""
 
 

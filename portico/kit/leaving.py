@@ -16,6 +16,10 @@ REVOKED = "revoked"
 """The reason when their key has ended while they were served."""
 
 
+PREEMPTED = "preempted"
+"""The reason when what can wait makes room for what cannot."""
+
+
 class Left(Exception):
     """They had left before the scope was entered."""
 

@@ -16,6 +16,7 @@ Outcome = Literal[
     "client_gone",  # hung up, or stopped reading
     "drained",  # cut off by our own shutdown
     "revoked",  # cut off because its key has ended
+    "preempted",  # of a batch: cut off to make room, and made again later
     "out_of_funds",  # the next window of a stream could not be set aside
     "refused",  # the engine found the request wrong: nothing generated
     "off_schema",  # a whole answer, not in the shape that was promised

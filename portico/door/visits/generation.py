@@ -28,7 +28,7 @@ from portico.kit.leaving import DRAINED, REVOKED, Left
 from portico.replay.claim import Claim
 from portico.replay.claims import Claims
 from portico.replay.model import Replayed, Stored
-from portico.resources.responses.keeper import Keeper, Teller
+from portico.resources.responses.keeper import Collecting, Keeper, Teller
 from portico.resources.responses.states import Turn
 
 log = structlog.get_logger("portico.door")
@@ -129,7 +129,7 @@ class Visit:
         self.claim: Claim | None = None
         self.entering: Caller | None = None
         """Who asks, until the head says what is left of his limits."""
-        self.keeper: Keeper | None = None
+        self.keeper: Collecting | None = None
         self._prompt: Prompt | None = None
         self._turn: Turn | None = None
         self._writer: Writer | None = None
@@ -157,7 +157,8 @@ class Visit:
         self._writer = writer = dialect.writer(prompt, exchange.answer_id, self._created_s())
         if self.keeper is not None and isinstance(writer, Teller):
             self.keeper.follow(writer, prompt.model)
-            if self._turn is not None and self._turn.background:
+            background = self._turn is not None and self._turn.background
+            if background and isinstance(self.keeper, Keeper):
                 raise Deferred(caller, prompt, self.keeper, writer, body)
         key = exchange.headers.get(b"idempotency-key")
         if key is not None:
@@ -171,7 +172,7 @@ class Visit:
             turn = await terms.states.open(body, caller, self._exchange.answer_id)
             self._turn = turn
             body, self.keeper = turn.body, turn.keeper
-            hints[STATE] = "" if turn.keeper is None else KEPT
+            hints[STATE] = KEPT if turn.kept else ""
         if terms.media is not None and may_hold(body):
             body = await terms.media.inline(body, caller, self.leaving)
         try:
@@ -181,6 +182,7 @@ class Visit:
         prompt.compatibility = caller.compatibility
         if turn is not None:
             prompt.warnings += turn.warnings
+            prompt.service_tier = turn.tier or prompt.service_tier
         if prompt.media_characters and terms.media is not None:
             prompt = await self._fitted(terms.media, prompt, caller, hints)
         return prompt
@@ -247,7 +249,7 @@ class Visit:
         assert writer is not None
         self._end = end = writer.write(final)
         if self.keeper is not None:
-            self.keeper.compose()
+            self.keeper.compose(end)
         if self.claim is not None:
             cost = _COST_COMMENT if self._may_comment(prompt) else b""
             self.claim.complete(_head(prompt), end, stream=prompt.stream, cost=cost)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from portico import errors
 from portico.callers.model import Caller
 from portico.resources.background.lives import Lives
+from portico.resources.responses.keeper import Keeper
 from portico.resources.responses.states import States, Turn
 
 
@@ -19,7 +20,7 @@ class Resumed:
         """Raises: Refusal, as `States.open`; zero_retention."""
         turn = await self._states.open(body, caller, answer_id)
         live = self._lives.get(f"resp_{answer_id.removeprefix('req_')}")
-        if live is None or turn.keeper is None:
+        if live is None or not isinstance(turn.keeper, Keeper):
             raise errors.ZERO_RETENTION(
                 "Nothing is kept of the requests of this project any more (zero retention)."
             )

@@ -5,7 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 import msgspec
 
 from portico.callers.model import Caller
-from portico.keeping.model import KeptResponse
+from portico.keeping.model import Kept, KeptResponse
 
 _WHOLE = frozenset({"completed", "out_of_funds"})
 _CANCELLED = frozenset({"client_gone", "revoked"})
@@ -27,6 +27,22 @@ class Teller(Protocol):
 
     def queued(self) -> bytes:
         """Before it was begun."""
+        ...
+
+
+class Collecting(Protocol):
+    """Collects what is kept of one request."""
+
+    def follow(self, teller: Teller, model: str) -> None:
+        """teller: writes the answer, and can tell it."""
+        ...
+
+    def compose(self, end: bytes) -> None:
+        """The answer is whole.  end: the last bytes of it, or all of one that is no stream."""
+        ...
+
+    def end(self, outcome: str) -> Kept | None:
+        """See `metering.service.Keeper`."""
         ...
 
 
@@ -77,8 +93,7 @@ class Keeper:
     def follow(self, teller: Teller, model: str) -> None:
         self._teller, self._model = teller, model
 
-    def compose(self) -> None:
-        """The answer is whole."""
+    def compose(self, end: bytes) -> None:
         if self._teller is not None:
             self._whole = self._teller.whole()
 

@@ -12,7 +12,7 @@ from portico.dialects.body import json_object, without_bom
 from portico.errors import Refusal
 from portico.kit.clock import Clock
 from portico.resources.responses import store
-from portico.resources.responses.keeper import Keeper
+from portico.resources.responses.keeper import Collecting, Keeper
 from portico.resources.responses.model import Keeping, Link
 from portico.resources.responses.rules import (
     NOT_KEPT,
@@ -31,14 +31,21 @@ class Turn:
     keeper: None where nothing is kept.  warnings: what is not done of what was asked.
     background: it is to be answered later, and nobody waits.
     created_s: Unix time, of one that was asked for before; None: now.
+    tier: what it is priced as, whatever it says; "" where it says so itself.
     """
 
     body: bytes
-    keeper: Keeper | None
+    keeper: Collecting | None
     before: int = 0
     warnings: tuple[str, ...] = ()
     background: bool = False
     created_s: int | None = None
+    tier: str = ""
+
+    @property
+    def kept(self) -> bool:
+        """Can it be followed by others?"""
+        return isinstance(self.keeper, Keeper)
 
     def as_sent(self, refusal: Refusal) -> Refusal:
         """`refusal`, about the request as its caller sent it."""
@@ -68,6 +75,8 @@ class States:
             before = list(context_of(await self._chain(caller, previous_id)))
             body = msgspec.json.encode({**document, "input": [*before, *items]})
         store_it = self._keeping.by_default if document.get("store") is None else document["store"]
+        background = document.get("background") is True
+        store_it = store_it or background  # `check_store` has refused what says otherwise
         warnings: tuple[str, ...] = ()
         if store_it and caller.content_ms_max == 0:
             store_it, warnings = False, (NOT_KEPT,) if document.get("store") else ()
@@ -83,7 +92,6 @@ class States:
                 keep_ms=self._keep_ms(caller),
                 bytes_max=self._keeping.response_bytes_max,
             )
-        background = document.get("background") is True
         return Turn(body, keeper, len(before), warnings, background)
 
     def _keep_ms(self, caller: Caller) -> int:
