@@ -23,11 +23,17 @@ _STRANGE = re.compile(r"[^A-Za-z0-9_.\[\]:-]")
 
 
 class Losses:
-    """Of one translation.  `warnings`: what was changed, in the words of `portico-warnings`."""
+    """Of one translation."""
 
     def __init__(self, compatibility: Compatibility) -> None:
         self.compatibility = compatibility
-        self.warnings: list[str] = []
+        # In order, each once, and found without a walk: a request may have tens of thousands.
+        self._said: dict[str, None] = {}
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was changed, in the words of `portico-warnings`."""
+        return list(self._said)
 
     def drop(self, field: str, why: str, value: Any = None) -> None:
         """A soft loss.  Raises: Refusal: unsupported_feature, where the key is strict."""
@@ -69,12 +75,11 @@ class Losses:
 
     def tell(self, prompt: Prompt) -> None:
         """Add what was lost to the warnings of `prompt`."""
-        prompt.warnings += [each for each in self.warnings if each not in prompt.warnings]
+        known = set(prompt.warnings)
+        prompt.warnings += [each for each in self._said if each not in known]
 
     def _say(self, code: str, field: str, action: Action) -> None:
-        warning = f'{code}; field="{_named(field)}"; action={action}'
-        if warning not in self.warnings:
-            self.warnings.append(warning)
+        self._said[f'{code}; field="{_named(field)}"; action={action}'] = None
 
 
 def unknown(document: dict[str, Any], shape: type[msgspec.Struct]) -> Iterator[str]:
