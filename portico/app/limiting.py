@@ -9,7 +9,7 @@ from portico.db.readers import Readers
 from portico.kit.clock import Clock
 from portico.kit.tasks import Tasks
 from portico.rates.counters import Alone
-from portico.rates.service import Rates
+from portico.rates.service import Rates, counting
 from portico.settings import Settings
 
 
@@ -39,8 +39,9 @@ async def limiting(
     except ValueError as error:
         raise CannotStart("settings", f"rates.valkey_url: {error}.") from error
     tasks = Tasks(on_failure)
+    count = counting(readers, clock)
     counters = shared.Shared(
-        client, server, clock, tasks, timeout_s=wanted.valkey_timeout_ms / 1000
+        client, server, clock, tasks, count, timeout_s=wanted.valkey_timeout_ms / 1000
     )
     try:
         yield Rates(readers, counters, clock)

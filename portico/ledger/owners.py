@@ -25,6 +25,12 @@ def forget(transaction: Transaction, owner: str) -> None:
     transaction.run("DELETE FROM instance WHERE id = ?", (owner,))
 
 
+def alive(transaction: Transaction, now_ms: int) -> int:
+    """How many there are, or were a minute ago."""
+    query = "SELECT count(*) FROM instance WHERE beat_at_ms >= ?"
+    return int(transaction.rows(query, (now_ms - DEAD_AFTER_MS,))[0][0])
+
+
 def forget_others(transaction: Transaction, owner: str) -> None:
     """Where a lock lets only one process serve, every other one is dead."""
     transaction.run("DELETE FROM instance WHERE id <> ?", (owner,))

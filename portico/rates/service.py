@@ -7,6 +7,7 @@ known: a request is let in while some are left.
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from functools import lru_cache
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -14,7 +15,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from portico.callers.model import Caller
 from portico.canon.usage import Meters
 from portico.db.readers import Readers
+from portico.db.transaction import Transaction
 from portico.kit.clock import Clock
+from portico.ledger import owners
 from portico.rates import store
 from portico.rates.counters import Counters
 from portico.rates.model import AtOnce, Count, Rule, Standing, Window
@@ -173,6 +176,18 @@ class Rates:
         windows = [each for each, _ in needs]
         told.standing = standing(windows, counts, self._clock.wall_ms())
         return told
+
+
+def counting(readers: Readers, clock: Clock) -> Callable[[], Awaitable[int]]:
+    """How many servers the database knows of; 0 while it cannot be asked."""
+
+    async def count() -> int:
+        try:
+            return await readers.run(lambda c: owners.alive(Transaction(c), clock.wall_ms()))
+        except SQLAlchemyError:
+            return 0
+
+    return count
 
 
 def _need(window: Window, input_tokens: int) -> int:

@@ -10,7 +10,7 @@ whether Valkey is back, so that one that hangs makes nobody wait again.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -25,10 +25,8 @@ from portico.rates.window import SLOT_S, SLOTS, WINDOW_S, slot_of
 
 _PREFIX = "portico:rate:"
 _SERVERS = "portico:servers"
-_HEARTBEAT_S = 2.0
+_HEARTBEAT_S = 1.0
 _DEAD_AFTER_S = 10.0
-_AWAY_S = 1.0
-"""So often it is asked whether it is back."""
 _SERVERS_MAX = 1_000
 _SILENT_S = 60.0
 _UNTOLD_MAX = 100_000
@@ -110,13 +108,22 @@ class Shared:
     """One event loop owns this object."""
 
     def __init__(
-        self, valkey: Valkey, server: str, clock: Clock, tasks: Tasks, *, timeout_s: float
+        self,
+        valkey: Valkey,
+        server: str,
+        clock: Clock,
+        tasks: Tasks,
+        count: Callable[[], Awaitable[int]],
+        *,
+        timeout_s: float,
     ) -> None:
-        """server: what this process is called among the others."""
+        """server: what this process is called among the others.  count: how many servers there are,
+        by the word of somebody else than Valkey; never raises."""
         self._valkey = valkey
         self._server = server
         self._clock = clock
         self._tasks = tasks
+        self._count = count
         self._timeout_s = timeout_s
         self._take = valkey.register_script(_TAKE)
         self._correct = valkey.register_script(_CORRECT)
@@ -197,8 +204,10 @@ class Shared:
         """Tell the others that this server is there, and hear how many they are; for ever."""
         while True:
             await self._beat()
+            if self._away:
+                await self._ask_around()
             self._tell_soon()
-            await asyncio.sleep(_AWAY_S if self._away else _HEARTBEAT_S)
+            await asyncio.sleep(_HEARTBEAT_S)
 
     async def close(self) -> None:
         """Also of connections that nobody answers on any more."""
@@ -225,6 +234,12 @@ class Shared:
         self.servers = min(max(1, int(known)), _SERVERS_MAX)
         if self._away:
             await self._come_back()
+
+    async def _ask_around(self) -> None:
+        """Whoever started while Valkey is away has never heard how many there are, and those that
+        were there before have not heard of him.  Never fewer than Valkey said: not all who share it
+        need to share a database."""
+        self.servers = min(max(self.servers, await self._count()), _SERVERS_MAX)
 
     async def _come_back(self) -> None:
         """Before anybody asks Valkey again it hears what was let through without it; not more of it

@@ -1,7 +1,7 @@
 """A real Valkey, and servers that share it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 
 import pytest
@@ -27,10 +27,11 @@ async def shared(server: ValkeyServer) -> AsyncIterator[Callable[[str], Shared]]
     clock = HandClock()
     async with AsyncExitStack() as stack:
 
-        def make(name: str, url: str = "") -> Shared:
+        def make(name: str, url: str = "", known: int = 0) -> Shared:
+            """known: servers that somebody else knows of."""
             tasks = Tasks(_fail)
             client = Valkey.from_url(url or server.connection_url)
-            counters = Shared(client, name, clock, tasks, timeout_s=5.0)
+            counters = Shared(client, name, clock, tasks, counting(known), timeout_s=5.0)
             stack.push_async_callback(counters.close)
             stack.push_async_callback(tasks.close)
             return counters
@@ -40,6 +41,13 @@ async def shared(server: ValkeyServer) -> AsyncIterator[Callable[[str], Shared]]
         await client.aclose()
         yield make
         await asyncio.sleep(0)
+
+
+def counting(known: int) -> Callable[[], Awaitable[int]]:
+    async def count() -> int:
+        return known
+
+    return count
 
 
 def _fail(error: BaseException) -> None:

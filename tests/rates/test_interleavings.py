@@ -20,6 +20,7 @@ from portico.rates.rules import refusal
 from portico.rates.shared import Shared
 from portico.rates.window import SLOTS, slot_of
 from tests.db.storage import HandClock
+from tests.rates.conftest import counting
 from tests.rates.test_shared import drained, window
 
 pytestmark = pytest.mark.anyio
@@ -225,7 +226,8 @@ async def _bring(client: Valkey, trouble: str) -> None:
 
 
 def _impatient(url: str) -> Shared:
-    return Shared(Valkey.from_url(url), "a", HandClock(), Tasks(lambda _: None), timeout_s=0.1)
+    tasks = Tasks(lambda _: None)
+    return Shared(Valkey.from_url(url), "a", HandClock(), tasks, counting(0), timeout_s=0.1)
 
 
 async def test_an_answer_that_came_too_late_is_not_taken_for_another(server: ValkeyServer) -> None:

@@ -1,6 +1,7 @@
 """Several servers share every limit through a real Valkey, and keep to their share without it."""
 
 import asyncio
+import socket
 from collections.abc import Callable
 
 import pytest
@@ -13,6 +14,7 @@ from portico.rates.model import Rule, Window
 from portico.rates.rules import refusal, standing
 from portico.rates.shared import Shared
 from tests.db.storage import HandClock
+from tests.rates.conftest import counting
 
 pytestmark = pytest.mark.anyio
 
@@ -178,10 +180,8 @@ async def test_who_hung_once_is_waited_for_once(shared: Make) -> None:
     ended: list[asyncio.StreamWriter] = []
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    ours = Shared(
-        Valkey.from_url(f"valkey://127.0.0.1:{port}"), "a", HandClock(), Tasks(_no), timeout_s=0.05
-    )
-    clock: HandClock = ours._clock  # type: ignore[assignment]  # made here
+    client, clock = Valkey.from_url(f"valkey://127.0.0.1:{port}"), HandClock()
+    ours = Shared(client, "a", clock, Tasks(_no), counting(0), timeout_s=0.05)
     for _ in range(20):
         assert (await ours.take([(window(90), 1)]))[0]
         clock.pass_s(2)
@@ -224,6 +224,48 @@ async def test_a_valkey_that_cannot_be_written_is_not_back(shared: Make, trouble
         assert ours.fallbacks == 3
     finally:
         mortal.terminate()
+
+
+async def test_who_starts_without_valkey_hears_of_the_others_from_the_database(
+    shared: Make,
+) -> None:
+    ours = shared("a", NOWHERE, 3)
+    asked, count = asyncio.Event(), ours._count
+
+    async def counted() -> int:
+        asked.set()
+        return await count()
+
+    ours._count = counted
+    running = asyncio.get_running_loop().create_task(ours.run())
+    await asked.wait()
+    await asyncio.sleep(0)
+    running.cancel()
+    assert await let_through([ours], [(window(90), 1)], 90) == 30
+    ours._count = counting(1)
+    await ours._ask_around()
+    assert ours.servers == 3
+
+
+async def test_a_valkey_that_was_started_anew_is_not_away_any_more(shared: Make) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    first = ValkeyServer(port=port)
+    first.start()
+    ours, needs = shared("a", f"valkey://127.0.0.1:{port}"), [(window(90), 1)]
+    assert await let_through([ours], needs, 20) == 20  # on connections that will be dead
+    first.stop()
+    assert await let_through([ours], needs, 5) == 5
+    again = ValkeyServer(port=port)
+    again.start()
+    try:
+        await ours._beat()
+        away = ours.fallbacks
+        assert await let_through([ours], needs, 20) == 20
+        assert (ours.fallbacks, ours._away) == (away, False)
+    finally:
+        again.terminate()
 
 
 def _no(error: BaseException) -> None:
