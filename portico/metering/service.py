@@ -27,12 +27,17 @@ from portico.kit.clock import Clock
 from portico.ledger.model import Settled
 from portico.metering.bill import settlement_of
 from portico.metering.model import Closing, Outcome
+from portico.metering.rounds import Rounds
 from portico.metering.rules import finish_word, storable
 from portico.metering.store import UsageLane, close_abandoned
 from portico.replay.claim import Claim
 
-_TICK_S = 0.25
-_CHECKPOINT_S = 2.0
+_TICK_S = 1 / 32
+_IDLE_TICK_S = 0.25
+"""While nothing is open."""
+_FIRST_S = 0.25 - _TICK_S
+_ROUND_S = 1.75
+"""A checkpoint goes with anybody's commit, of which there is one in 0.25 s: 2 s in all."""
 _SETTLE_S_MAX = 10.0
 
 
@@ -235,7 +240,7 @@ class Metering:
         self._writer = writer
         self._observer = observer
         self._clock = clock
-        self._open: dict[str, OpenRecord] = {}
+        self._open = Rounds[OpenRecord](first_s=_FIRST_S, round_s=_ROUND_S, tick_s=_TICK_S)
         self._settling: deque[tuple[float, asyncio.Future[Settled | None]]] = deque()
         self._lane = UsageLane(clock)
         self._owed: list[OpenRecord] = []
@@ -253,10 +258,12 @@ class Metering:
         Raises: Refusal: storage_unavailable, and there is no record.
         """
         record = OpenRecord(arrival, caller, prompt, permit, self._clock)
+        now_s = self._clock.monotonic_s()
         if prompt.stream:
             self._writer.put_later(self._lane, record)
-            record.checkpoint_due_s += _CHECKPOINT_S
-        self._open[record.id] = record
+            self._open.written(record, now_s)
+        else:
+            self._open.enter(record, now_s)
         self._observer.admitted(prompt.model)
         return record
 
@@ -270,7 +277,7 @@ class Metering:
         now_s = self._clock.monotonic_s()
         if record.ending is None:
             record.end(outcome, now_s)
-            self._open.pop(record.id, None)
+            self._open.leave(record)
             meters = record.usage.meters()
             self._observer.settled(
                 record.model, outcome, meters.input_tokens, meters.output_tokens, record.ttft_ms
@@ -298,7 +305,7 @@ class Metering:
     async def run(self) -> None:
         """Checkpoint open records, and let no settlement wait for ever.  Ends when cancelled."""
         while True:
-            await asyncio.sleep(_TICK_S)
+            await asyncio.sleep(_TICK_S if self._open else _IDLE_TICK_S)
             now_s = self._clock.monotonic_s()
             with suppress(errors.Refusal):  # no room: there is another tick
                 self.checkpoint(now_s)
@@ -309,10 +316,12 @@ class Metering:
         while self._owed:
             self._writer.put(self._lane, self._owed[-1])
             self._owed.pop()
-        for record in self._open.values():
-            if record.checkpoint_due_s <= now_s:
-                self._writer.put(self._lane, record)
-                record.checkpoint_due_s = now_s + _CHECKPOINT_S
+        for record in self._open.first(now_s):
+            self._writer.put(self._lane, record)
+            self._open.written(record, now_s)
+        for record in self._open.turn(now_s):
+            self._writer.put_later(self._lane, record)
+            self._open.written(record, now_s)
 
     def _release_overdue(self, now_s: float) -> None:
         while self._settling:
