@@ -1,7 +1,6 @@
 """Starting and stopping, in order."""
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -38,6 +37,7 @@ from portico.door.edge import Edge
 from portico.door.server import Server, bind
 from portico.engines.transport.base import Transport
 from portico.kit.clock import Clock, SystemClock
+from portico.kit.cycles import Collector
 from portico.kit.ids import new_id
 from portico.kit.tasks import Tasks
 from portico.observe.metrics import Metrics
@@ -49,8 +49,6 @@ from portico.settings import Settings
 
 _UPSTREAM_PATIENCE_S = 2.0
 """How long the start waits for upstreams; slower ones are served once they have answered."""
-_YOUNG_OBJECTS = 10_000
-"""New objects, less those gone, before the collector looks at them."""
 log = logging.getLogger(__name__)
 
 
@@ -110,7 +108,7 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
         for work in (
             lambda: follow(settings, fleet, registry, Drills(database, clock), clock),
             *(door.media.run, load, *who.follow, *books.follow, *kept.follow, *door.follow),
-            *(*taking.follow, *admin.follow, *watched),
+            *(*taking.follow, *admin.follow, *watched, Collector(clock).run),
         ):
             tasks.start(work())
         base_url = _base_url(listening)
@@ -207,12 +205,6 @@ async def _serve(
         for server, listening in servers:
             group.create_task(server.serve([listening]))
             await server.listening()
-        # What exists now lives as long as the process; the collector need not look at it again.
-        gc.collect()
-        gc.freeze()
-        # A request leaves no cycles behind.  At the usual 700 the collector ran whenever a few dozen
-        # were under way, and found them all alive.
-        gc.set_threshold(_YOUNG_OBJECTS)
         ready()
 
 
