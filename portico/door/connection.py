@@ -111,6 +111,7 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.edge.leave(self)
         self._left("hung up")
+        self._receiving = None  # it knows us: we would be left to the collector
         super().connection_lost(exc)
 
     def eof_received(self) -> None:
@@ -268,6 +269,8 @@ class Connection(HttpToolsProtocol):
         self._current = None
         self.server_state.total_requests += 1
         self.edge.finished(exchange)
+        if not exchange.received_whole:
+            exchange.forget()
         if self.gone:
             return
         if not exchange.ended:

@@ -118,6 +118,7 @@ class Edge:
         self._connections.discard(connection)
         if not self._connections:
             self.empty.set()
+            self._round = iter(())  # there may be no tick any more that ends it
         left = self._per_address[connection.address] - 1
         if left:
             self._per_address[connection.address] = left

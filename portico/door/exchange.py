@@ -313,6 +313,11 @@ class Exchange:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(fault)
 
+    def forget(self) -> None:
+        """Let go of why the body never came: once raised, it knows this exchange by its traceback,
+        and both would be left to the collector."""
+        self._fault = None
+
     def leave(self, reason: str) -> None:
         """Nobody waits for this answer any more."""
         self.fail(Left(reason))

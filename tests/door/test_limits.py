@@ -1,6 +1,8 @@
 """Whatever a client does, it costs a bounded amount of time and memory."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -391,3 +393,19 @@ async def test_a_hang_up_is_told_once_at_every_phase(phase: str) -> None:
                 "answer": ["left: hung up"],
             }[phase]
         )
+
+
+async def test_a_connection_cut_off_within_a_body_leaves_nothing_to_the_collector() -> None:
+    async with serving(Echo(), limits(body_read_s=SOON_S)) as scene:
+        wire = await scene.connect()
+        await wire.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nhalf")
+        gc.disable()
+        try:
+            assert (await wire.answer()).status == 408
+            gone = weakref.ref(next(iter(scene.server.server_state.connections)))
+            wire.hang_up()
+            await scene.everybody_gone()
+            await asyncio.sleep(0)
+            assert gone() is None
+        finally:
+            gc.enable()
