@@ -7,10 +7,10 @@ import re2  # type: ignore[import-untyped]  # ships no types
 
 from portico.canon.moderation import CATEGORIES, DATA_KINDS
 from portico.safety.model import Found, Rule
-from portico.safety.text import folded, plain, squeezed
+from portico.safety.text import folded, plain, spelt, squeezed
 
 BLOCK_CHARACTERS = 4_096
-"""What is read at once: between two blocks others may run."""
+"""What is read at once, as it came."""
 PIECE_CHARACTERS = 8_192
 """The same of what one becomes in ordinary letters, which may be more."""
 REACH_CHARACTERS = 512
@@ -49,16 +49,24 @@ class Pack:
     def read(self, text: str) -> Found:
         """All at once, for whoever has no one to wait for."""
         reading = Reading(self)
-        for at in range(0, len(text), BLOCK_CHARACTERS):
-            reading.feed(text[at : at + BLOCK_CHARACTERS])
+        for block in blocks(text):
+            reading.feed(block)
         return reading.end()
 
     def matching(self, piece: str) -> Iterator[Rule]:
         """piece: plain and squeezed.  A rule may come twice."""
         yield from self._data.matching(piece)
         words = folded(piece)
-        yield from self._words.matching(words)
-        yield from self._terms.matching(words)
+        for view in (words, spelt(words)):
+            yield from self._words.matching(view)
+            yield from self._terms.matching(view)
+
+
+def blocks(text: str) -> Iterator[str]:
+    """Small ones where a character may stand for many: between two of them others may run."""
+    size = BLOCK_CHARACTERS if text.isascii() else BLOCK_CHARACTERS // 8
+    for at in range(0, len(text), size):
+        yield text[at : at + size]
 
 
 class Reading:
@@ -69,11 +77,12 @@ class Reading:
         self._held = _START
         self._new = 0
         self._found: dict[str, Rule] = {}
-        self._steps = 0
+        self.steps = 0
+        """So far; see `Found`."""
 
     def feed(self, block: str) -> None:
         text = plain(block)
-        self._steps += len(text)
+        self.steps += len(text)
         for at in range(0, len(text), PIECE_CHARACTERS):
             fed = text[at : at + PIECE_CHARACTERS]
             self._new += len(fed)
@@ -86,12 +95,12 @@ class Reading:
         self._read(len(self._held))
         order = {rule.id: at for at, rule in enumerate(self._pack.rules)}
         rules = sorted(self._found.values(), key=lambda rule: order[rule.id])
-        return Found(tuple(rule.finding() for rule in rules), self._steps)
+        return Found(tuple(rule.finding() for rule in rules), self.steps)
 
     def _read(self, upto: int) -> None:
         """The first `upto` characters of what is held; their end is kept for the next piece."""
         piece = self._held[:upto]
-        self._steps += len(piece)
+        self.steps += len(piece)
         for rule in self._pack.matching(piece):
             self._found.setdefault(rule.id, rule)
         kept = max(upto - REACH_CHARACTERS, 0)
@@ -128,7 +137,7 @@ class _Patterns:
             self._set.Compile()
 
     def matching(self, text: str) -> Iterator[Rule]:
-        if not self._rules:
+        if not self._rules or not text:
             return
         encoded = text.encode("utf-8", "replace")  # bytes: else each pass encodes it anew
         for at in self._set.Match(encoded) or ():

@@ -25,7 +25,7 @@ from portico.rates.service import Allowance
 from portico.safety.guard.guard import Guard, GuardAway
 from portico.safety.judging import by_rules, together
 from portico.safety.model import Found
-from portico.safety.rules import BLOCK_CHARACTERS, Pack, Reading
+from portico.safety.rules import PIECE_CHARACTERS, Pack, Reading, blocks
 
 _RETRY_AFTER_MS = 1_000
 _WITHOUT_GUARD = 'guard_unavailable; field="input"; action=dropped'
@@ -142,20 +142,18 @@ class Moderation:
         return [together(*both) for both in zip(rules, theirs, strict=True)], self.models[-1]
 
     async def _read(self, items: Sequence[Item]) -> list[Found]:
-        """Others have their turn after every block, so a long text holds up nobody."""
+        """Others have their turn in between, so that a long text holds up nobody."""
         found: list[Found] = []
-        since = 0
+        rested = 0
         for item in items:
-            text = item.text or ""
             reading = Reading(self._pack)
-            for at in range(0, len(text), BLOCK_CHARACTERS):
-                block = text[at : at + BLOCK_CHARACTERS]
-                since += len(block)
-                if since > BLOCK_CHARACTERS:
-                    since = len(block)
+            for block in blocks(item.text or ""):
+                if rested + reading.steps >= PIECE_CHARACTERS:
+                    rested = -reading.steps
                     await asyncio.sleep(0)
                 reading.feed(block)
             found.append(reading.end())
+            rested += found[-1].steps
         return found
 
 

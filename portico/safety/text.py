@@ -2,8 +2,8 @@
 
 `plain`: compatibility forms as their ordinary letters (NFKD), without marks, controls and characters of
 no width; every run of white space one space or line break.  `folded`: that without case, letters of other scripts
-that look like Latin ones as those, letters that are held apart (k.i.l.l) together again, digits in the
-place of letters (k1ll) as those.
+that look like Latin ones as those, letters that are held apart (k.i.l.l) together again.  `spelt`: that
+with letters for the digits that stand for some (k1ll).
 """
 
 import unicodedata
@@ -29,7 +29,7 @@ _LOOKS_LIKE = str.maketrans(
 marks are gone by then.)"""
 _DIGITS = str.maketrans("013457@$", "oieastas")
 _APART = re2.compile(r"\b(?:[a-z][.\-_*·]){2,30}[a-z]\b")
-_STANDING_IN = re2.compile(r"[a-z]{1,16}[013457@$][a-z0-9@$]{0,16}")
+_STANDING_IN = re2.compile(r"[a-z][013457@$]|[013457@$][a-z]")
 _NO_SIGNS = str.maketrans("", "", ".-_*·")
 
 
@@ -77,13 +77,13 @@ def folded(text: str) -> str:
     if not text.isascii():
         text = text.translate(_LOOKS_LIKE)
     joined: str = _APART.sub(_joined, text)
-    spelt: str = _STANDING_IN.sub(_spelt, joined)
-    return spelt
+    return joined
+
+
+def spelt(text: str) -> str:
+    """text: folded.  With letters in the place of digits, where some may stand for them; else ""."""
+    return text.translate(_DIGITS) if _STANDING_IN.search(text) else ""
 
 
 def _joined(found: re2._Match) -> str:
     return str(found.group(0)).translate(_NO_SIGNS)
-
-
-def _spelt(found: re2._Match) -> str:
-    return str(found.group(0)).translate(_DIGITS)

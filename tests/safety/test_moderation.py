@@ -23,7 +23,7 @@ from portico.rates.model import Left as LeftOf
 from portico.rates.model import Standing
 from portico.safety.guard.guard import Guard
 from portico.safety.pack import NAME, pack
-from portico.safety.rules import BLOCK_CHARACTERS
+from portico.safety.rules import PIECE_CHARACTERS
 from portico.safety.service import Answered, InputLimits, Moderation
 from tests.engines.transport.upstream import answering, sized
 from tests.safety.guards import (
@@ -362,7 +362,8 @@ async def test_a_request_is_counted_and_no_tokens() -> None:
     assert b"x-ratelimit-remaining-requests: 59\r\n" in answered.lines
 
 
-async def test_a_long_text_lets_others_run_after_every_block() -> None:
+@pytest.mark.parametrize("text", ["word " * 10_000, "\ufdfa" * 10_000, ["word " * 900] * 10])
+async def test_a_long_text_lets_others_run(text: Any) -> None:
     desk, turns = Desk(), 0
 
     async def others() -> None:
@@ -372,6 +373,9 @@ async def test_a_long_text_lets_others_run_after_every_block() -> None:
             await asyncio.sleep(0)
 
     beside = asyncio.create_task(others())
-    await desk.answer(input="word " * 10_000)
+    await desk.answer(input=text)
     beside.cancel()
-    assert turns >= 50_000 // BLOCK_CHARACTERS
+    texts = [text] if isinstance(text, str) else text
+    steps = sum(pack().read(one).steps for one in texts)
+    assert steps > 4 * PIECE_CHARACTERS
+    assert turns >= steps // (3 * PIECE_CHARACTERS)

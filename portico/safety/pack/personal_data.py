@@ -9,7 +9,7 @@ RULES = (
         1,
         "personal_data",
         "clear",
-        pattern=r"\b[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,4}[A-Za-z]{2,24}\b",
+        pattern=r"[A-Za-z0-9_%+-]@[A-Za-z0-9][A-Za-z0-9-]{0,62}\.[A-Za-z][A-Za-z0-9]",
         languages=(),
         matches=("Write to ada@example.com.", "ADA.lovelace+x@mail.example.co.uk"),
         passes=("Meet me @example at noon.", "a@b", "ada at example.com"),
