@@ -39,8 +39,10 @@ def left_alone() -> Iterator[None]:
     gc.enable()
 
 
-def all_looks(collector: Collector, clock: HandClock, bites: int) -> int:
-    """How many of so many bites, one a second, looked at everything."""
+def all_looks(collector: Collector, clock: HandClock, bites: int, leave: int = 0) -> int:
+    """How many of so many bites, one a second, looked at everything.
+
+    leave: so many knots, there at one bite and out of reach at the next."""
     found = []
 
     def seen(phase: str, info: dict[str, int]) -> None:
@@ -48,12 +50,16 @@ def all_looks(collector: Collector, clock: HandClock, bites: int) -> int:
             found.append(info)
 
     gc.callbacks.append(seen)
+    knots: list[Knot] = []
     try:
         for _ in range(bites):
             clock.now_s += 1.0
             collector.bite()
+            knots = [Knot() for _ in range(leave)]
+            gc.collect(0)
     finally:
         gc.callbacks.remove(seen)
+    del knots
     return len(found)
 
 
@@ -75,12 +81,28 @@ def test_a_young_cycle_is_gone_with_the_next_bite_an_old_one_within_a_minute() -
 
 
 @pytest.mark.usefixtures("left_alone")
+def test_everything_is_looked_at_every_minute_while_that_finds_something() -> None:
+    clock = HandClock()
+    assert all_looks(Collector(clock), clock, 600, leave=50) in (9, 10)
+
+
+@pytest.mark.usefixtures("left_alone")
+def test_who_finds_nothing_looks_at_everything_ever_more_seldom() -> None:
+    clock = HandClock()
+    collector = Collector(clock)
+    assert all_looks(collector, clock, 60 + 120 + 240 + 10) == 3
+    for _ in range(10):
+        clock.now_s += 10_000.0
+        collector.bite()
+    assert all_looks(collector, clock, 3_600) == 1, "every hour at least"
+
+
+@pytest.mark.usefixtures("left_alone")
 def test_looking_at_everything_takes_a_thousandth_of_the_time_at_most() -> None:
-    quick, slow = HandClock(), HandClock()
-    assert all_looks(Collector(quick), quick, 600) in (9, 10)
-    slow.step_s = 0.3
-    collector = Collector(slow)
-    assert all_looks(collector, slow, 600) in (2, 3), "0.3 s of work: once in 300 s"
+    clock = HandClock()
+    clock.step_s = 0.3
+    collector = Collector(clock)
+    assert all_looks(collector, clock, 600, leave=50) in (2, 3), "0.3 s of work: once in 300 s"
 
 
 @pytest.mark.usefixtures("left_alone")
