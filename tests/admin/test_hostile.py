@@ -49,6 +49,8 @@ ASKED: list[tuple[str, str, Any]] = [
     ("POST", "/keys/<key>/revoke", {"reason": "x" * 501}),
     ("POST", "/admin_keys", {"name": "x", "networks": ["everywhere"]}),
     ("POST", "/admin_keys", {"name": "x", "scopes": ["keys:read audit:read"]}),
+    ("POST", "/admin_keys", {"name": "x", "scopes": ["keys:read"] * 101}),
+    ("POST", "/admin_keys", {"name": "x", "networks": ["10.0.0.0/8"] * 101}),
     ("POST", "/admin_keys", {"name": "x", "owner_id": "user_0"}),
     ("POST", "/admin_keys", {"name": "x", "organisation_id": ORG}),
     ("POST", "/admin_keys", {"name": "x", "expires_at": EARLIEST}),

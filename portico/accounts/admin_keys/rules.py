@@ -7,7 +7,7 @@ from portico import errors
 from portico.accounts.actors.names import check_name
 from portico.accounts.actors.roles import INSTALLATION_SCOPES
 from portico.accounts.admin_keys.model import AdminKeyWish, KnownAdminKey
-from portico.accounts.keys.rules import check_end, check_inside, check_networks
+from portico.accounts.keys.rules import check_end, check_inside, check_length, check_networks
 from portico.callers.rules import within
 
 
@@ -43,6 +43,7 @@ def check(wish: AdminKeyWish, now_ms: int) -> None:
     """Raises: Refusal: out_of_range, invalid_value."""
     check_name(wish.name)
     check_end(wish.expires_at_ms, now_ms)
+    check_length("scopes", wish.scopes)
     for scope in wish.scopes or ():
         if scope not in INSTALLATION_SCOPES:
             known = sorted(INSTALLATION_SCOPES)

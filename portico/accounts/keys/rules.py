@@ -47,13 +47,13 @@ def check_end(expires_at_ms: int | None, now_ms: int) -> None:
 
 
 def check_models(models: tuple[str, ...] | None) -> None:
-    _check_length("models", models)
+    check_length("models", models)
     for model in models or ():
         check_name(model, "models")
 
 
 def check_scopes(scopes: tuple[str, ...] | None) -> None:
-    _check_length("scopes", scopes)
+    check_length("scopes", scopes)
     for scope in scopes or ():
         if scope not in KEY_SCOPES:
             raise errors.INVALID_VALUE(
@@ -65,7 +65,7 @@ def check_scopes(scopes: tuple[str, ...] | None) -> None:
 
 
 def check_networks(networks: tuple[str, ...] | None) -> None:
-    _check_length("networks", networks)
+    check_length("networks", networks)
     for text in networks or ():
         try:
             if "%" in text:  # a zone, which may hold blanks, and those stand between networks
@@ -138,7 +138,8 @@ def _inside(wanted: str, networks: Collection[str]) -> bool:
     )
 
 
-def _check_length(field: str, items: tuple[str, ...] | None) -> None:
+def check_length(field: str, items: tuple[str, ...] | None) -> None:
+    """Of a list that is kept as it is said.  Raises: Refusal: out_of_range."""
     if items is not None and len(items) > LISTED_MAX:
         raise errors.OUT_OF_RANGE(
             f"{field!r} names {len(items)}; it may name {LISTED_MAX}.",
