@@ -56,6 +56,14 @@ class Site:
         status, _, body = get(self.served, path, key)
         return status, json.loads(body)
 
+    def does(self, key: str, path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        wire = Wire(replace(self.served, api_key=key))
+        try:
+            status, _, answer = wire.post(path, json.dumps(body).encode()).answer()
+        finally:
+            wire.hang_up()
+        return status, json.loads(answer)
+
     def count(self, table: str, where: str = "1 = 1") -> int:
         sql = f"SELECT count(*) FROM {table} WHERE {where}"
         return int(self.database.read(lambda c: c.exec_driver_sql(sql).scalar_one()))
@@ -197,6 +205,49 @@ def test_the_admin_api_shows_what_is_not_theirs_as_what_is_not_there(site: Site)
         assert site.a.organisation in listed or site.a.project in listed
         for foreign in (site.b.organisation, site.b.project, site.b.key_id):
             assert foreign not in listed
+
+
+def test_what_happens_to_one_is_sent_to_nobody_else(site: Site) -> None:
+    """Endpoints of both organisations, and one of a's that is for another project."""
+    made = {}
+    for name, who, of in (
+        ("a", site.a, {"organisation_id": site.a.organisation}),
+        ("more", site.a, {"project_id": site.more.project}),
+        ("b", site.b, {"organisation_id": site.b.organisation}),
+    ):
+        wish = {"url": "https://hooks.example/same", **of}
+        status, made[name] = site.does(who.admin, "/admin/v1/webhooks", wish)
+        assert status == 200
+    assert len({each["secret"] for each in made.values()}) == 3
+    wish = {"project_id": site.a.project, "name": "short-lived"}
+    _, key = site.does(site.a.admin, "/admin/v1/keys", wish)
+    assert site.does(site.a.admin, f"/admin/v1/keys/{key['id']}/revoke", {})[0] == 200
+
+    def sent(who: Customer, name: str) -> list[dict[str, Any]]:
+        path = f"/admin/v1/webhooks/{made[name]['id']}/deliveries"
+        return list(site.told(who.admin, path)[1]["data"])
+
+    (delivery,) = sent(site.a, "a")
+    assert delivery["kind"] == "key.revoked"
+    assert sent(site.a, "more") == sent(site.b, "b") == []
+    one, nobodys = f"/admin/v1/webhook_deliveries/{delivery['id']}", "msg_" + "0" * 32
+    assert site.told(site.a.admin, one)[0] == 200
+    for theirs, none in (
+        (
+            site.told(site.b.admin, one),
+            site.told(site.b.admin, one.replace(delivery["id"], nobodys)),
+        ),
+        (
+            site.does(site.b.admin, f"{one}/replay", {}),
+            site.does(site.b.admin, f"/admin/v1/webhook_deliveries/{nobodys}/replay", {}),
+        ),
+        (
+            site.does(site.b.admin, f"/admin/v1/webhooks/{made['a']['id']}/rotate", {}),
+            site.does(site.b.admin, "/admin/v1/webhooks/whk_" + "0" * 32 + "/rotate", {}),
+        ),
+    ):
+        assert theirs[0] == none[0] == 404
+        assert shape(theirs[1]) == shape(none[1])
 
 
 def shape(body: dict[str, Any]) -> dict[str, Any]:
