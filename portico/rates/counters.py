@@ -58,11 +58,13 @@ class Local:
         kept = [self._of(window.name) for window, _ in needs]
         found, fits = [], True
         for counts, (window, need) in zip(kept, needs, strict=True):
-            limit, used = share_of(window.limit, share), _part(counts.used(slot), share)
-            wanted = max(need, 1)
-            over = used + wanted > limit
-            fits = fits and not over
-            wait_s = counts.wait_s(slot, wanted * share, limit * share) if over else 0.0
+            limit, used = window.limit, counts.used(slot)
+            if share > 1:
+                limit, used = share_of(limit, share), _part(used, share)
+            wanted, wait_s = need or 1, 0.0
+            if used + wanted > limit:
+                fits = False
+                wait_s = counts.wait_s(slot, wanted * share, limit * share)
             found.append(Count(used, slot, slot, wait_s, share))
         if fits:
             for counts, (_, need) in zip(kept, needs, strict=True):

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
+
 Meter = Literal["requests", "input_tokens", "output_tokens"]
 METERS: tuple[Meter, ...] = ("requests", "input_tokens", "output_tokens")
 
@@ -45,9 +47,9 @@ class AtOnce:
     most: int
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
-    """Where a window stands after a request was counted, or refused.
+class Count(msgspec.Struct, frozen=True):
+    """Where a window stands after a request was counted, or refused.  (A msgspec struct, as all
+    that is made once per request.)
 
     slot: in which slice of time it was counted, by whoever counted; here: by this process.
     wait_s: until a refused request would fit; 0 for one that fitted.
@@ -62,8 +64,7 @@ class Count:
     share: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
+class Left(msgspec.Struct, frozen=True):
     """Of the limit of a meter that is nearest to its end; `limit` is what counted, so this server's
     share while it keeps to one.  reset_s: until nothing is used; of one that a request did not fit
     into, until it does."""
@@ -73,8 +74,7 @@ class Left:
     reset_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True):
     """What is left of each meter's limits, as headers tell it; None: no limit.
     at_ms: when that was, wall clock."""
 

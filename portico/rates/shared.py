@@ -12,8 +12,8 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 
+from msgspec.structs import replace
 from valkey.asyncio import Valkey
 from valkey.exceptions import ValkeyError
 
