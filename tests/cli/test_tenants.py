@@ -44,6 +44,13 @@ def test_an_organisation_that_was_made_has_terms(run: Run) -> None:
     made = run("organisation", "create", "Acme")
     terms = run("terms", "show", made["id"])["terms"]
     assert [each["kind"] for each in terms] == ["prepaid"]
+    later = run("terms", "set", made["id"], "--kind", "postpaid", "--from", "2099-01-01")
+    assert run("terms", "set", made["id"], "--kind", "free", "--from", "2099-01-01") == 2
+    events = run("audit", "list", "--organisation", made["id"])["events"]
+    assert [each["target"] for each in events if each["action"] == "terms.set"] == [
+        later["id"],
+        terms[0]["id"],
+    ]
     assert run("organisation", "rename", made["id"], "Acme Ltd")["name"] == "Acme Ltd"
     assert run("organisation", "rename", "org_none", "x") == 1
     suspended = run("organisation", "suspend", made["id"], "--reason", "unpaid")
