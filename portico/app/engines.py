@@ -70,19 +70,14 @@ async def own_engines(
     now_s = clock.wall_ms() // 1000
     notes: list[str] = []
     if settings.engine.enabled:
-        wheel = await probe_wheel()
-        if not wheel.usable and settings.engine.model:
-            raise CannotStart("engine", wheel.problem, wheel.remedy)
-        if not wheel.usable:
-            notes.append(f"no embedded engine: {wheel.problem} {wheel.remedy}")
-        else:
-            model = _model_to_serve(settings)
-            engine = await _start_embedded(model, transport, clock, deadlines(settings))
+        model = _model_to_serve(settings)
+        engine, note = await _start_embedded(settings, model, transport, clock)
+        if engine is not None:
             stack.push_async_callback(engine.close)
             tasks.start(engine.run())
             own = Deployment(f"embedded/{model.alias}", model.alias, engine, "portico", now_s)
             fleet.add_own([own])
-            notes += [_TINY] if model.path == DEMO_MODEL else []
+        notes += [note] if note else []
     if simulated:
         fleet.add_own(
             Deployment(f"simulated/{name}", name, engine, "portico", now_s)
@@ -107,16 +102,27 @@ def _model_to_serve(settings: Settings) -> ModelToServe:
 
 
 async def _start_embedded(
-    model: ModelToServe, transport: Transport, clock: Clock, deadlines: Deadlines
-) -> EmbeddedEngine:
+    settings: Settings, model: ModelToServe, transport: Transport, clock: Clock
+) -> tuple[EmbeddedEngine | None, str]:
+    """And what the banner should note, "" for nothing.  No engine where this machine cannot run one
+    and nobody named a model.  Raises: CannotStart.
+
+    Whether the machine can is asked when it did not: asking loads the engine once more.
+    """
     try:
-        return await start_embedded(model, transport, clock, deadlines)
+        engine = await start_embedded(model, transport, clock, deadlines(settings))
     except StartFailed as error:
-        raise CannotStart(
-            "engine",
-            f"the model {model.path} cannot be served: {error.detail}",
-            "Check the file with --model, or serve another server with --upstream URL.",
-        ) from error
+        wheel = await probe_wheel()
+        if wheel.usable:
+            raise CannotStart(
+                "engine",
+                f"the model {model.path} cannot be served: {error.detail}",
+                "Check the file with --model, or serve another server with --upstream URL.",
+            ) from error
+        if settings.engine.model:
+            raise CannotStart("engine", wheel.problem, wheel.remedy) from error
+        return None, f"no embedded engine: {wheel.problem} {wheel.remedy}"
+    return engine, _TINY if model.path == DEMO_MODEL else ""
 
 
 def wishes(settings: Settings, registered: Sequence[Registration]) -> list[Wish]:

@@ -159,8 +159,10 @@ def test_without_the_wheel(serve: Serve, tmp_path: Path) -> None:
         "import functools, sys\n"
         "import portico.app.engines\n"
         "from portico.cli.main import main\n"
+        "from portico.engines.embedded.engine import start_embedded\n"
         "from portico.engines.embedded.wheel import probe_wheel\n"
         "broken = (sys.executable, '-c', 'print(\"no wheel for this system\"); exit(1)')\n"
+        "portico.app.engines.start_embedded = functools.partial(start_embedded, command=broken)\n"
         "portico.app.engines.probe_wheel = functools.partial(probe_wheel, broken)\n"
         "main()\n"
     )
