@@ -70,6 +70,7 @@ class Command:
         err, err_end = os.pipe()
         self.stdout: TextIOWrapper = os.fdopen(out)
         self.stderr: TextIOWrapper = os.fdopen(err)
+        self._told = b""
         self._asking = socket.socket(socket.AF_UNIX)
         self._asking.connect(warm().address)
         body = marshal.dumps(([str(PROGRAM), *words], str(folder), dict(environment)))
@@ -120,8 +121,11 @@ class Command:
         return out, err
 
     def _line(self) -> str:
-        """A line is sent in one piece."""
-        return self._asking.recv(32).decode()
+        """A line is sent in one piece; of a command that is quick, two come at once."""
+        if not self._told:
+            self._told = self._asking.recv(32)
+        line, _, self._told = self._told.partition(b"\n")
+        return line.decode()
 
 
 def _rest(stream: TextIOWrapper) -> str:

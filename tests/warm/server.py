@@ -24,9 +24,11 @@ from typing import NamedTuple
 
 from portico.admission import budgets
 from portico.app import engines
+from portico.callers import presence
 from portico.cli import output
 from portico.cli.main import COMMANDS, main
 from portico.pricing import service as pricing
+from portico.rates import service as rates
 
 STREAMS = 3
 
@@ -149,6 +151,7 @@ def become(asked: Asked) -> None:
     if "WARM_FOLLOWS_S" in asked.environment:
         often_s = float(asked.environment["WARM_FOLLOWS_S"])
         pricing.REFRESH_S = budgets.REFRESH_S = engines._FOLLOW_EVERY_S = often_s
+        rates.REFRESH_S = presence._EVERY_S = often_s
 
 
 def serve(listener: int, life: int) -> Asked | None:
