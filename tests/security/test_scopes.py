@@ -25,6 +25,7 @@ NEEDS = (
     (r"POST /v1/(responses|messages)(/\w+)?", "generate"),
     (r"POST /v1(alpha|beta)?/models/\{id\}:(\w*[gG]enerateContent|countTokens)", "generate"),
     (r"POST /v1/preflight.*", "generate"),
+    (r"\w+ /v1/(files|uploads)(/.*)?", "files"),
 )
 """The first that fits counts.  A route that none fits is one that nobody thought of."""
 OPEN = {
