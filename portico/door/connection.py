@@ -22,7 +22,7 @@ from portico import errors
 from portico.door.edge import Edge
 from portico.door.exchange import Exchange
 from portico.door.framing import guard
-from portico.door.framing.forwarded import trusts
+from portico.door.framing.forwarded import plain, trusts
 from portico.door.limits import FRAMING_BYTES_MAX, PIPELINED_MAX, TAKEN_BYTES_MIN
 from portico.kit.ids import new_id
 
@@ -99,7 +99,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
         if self.client is not None:
-            self.peer = self.client[0]
+            self.peer = plain(self.client[0])
             self.address = _counted_as(self.peer)
             self.proxied = bool(self.edge.proxies) and trusts(self.peer, self.edge.proxies)
         self.deadline_s = self.edge.clock.monotonic_s() + self.edge.limits.header_read_s
@@ -429,7 +429,8 @@ class Connection(HttpToolsProtocol):
 
 
 def _counted_as(peer: str) -> str:
-    """What the per-address cap counts: an IPv6 client has a whole /64 to choose from."""
-    if ":" not in peer:
+    """What the per-address cap counts: an IPv6 client has a whole /64 to choose from, this machine
+    has not."""
+    if ":" not in peer or peer == "::1":
         return peer
     return str(ipaddress.ip_network((peer.partition("%")[0], 64), strict=False))

@@ -161,6 +161,7 @@ async def serving(
     uncapped: frozenset[str] = frozenset(),
     watching: Watching | None = None,
     render: Render = render,
+    host: str = "127.0.0.1",
 ) -> AsyncIterator[Scene]:
     watching = watching or Watching()
     stopped: list[str] = []
@@ -179,7 +180,7 @@ async def serving(
         on_stop()
 
     server = Server(edge, drain_s=drain_s, on_stop=stopping)
-    socket = bind("127.0.0.1", 0)
+    socket = bind(host, 0)
     running = asyncio.get_running_loop().create_task(server.serve(sockets=[socket]))
     scene = Scene(socket.getsockname()[1], edge, server, watching, stopped)
     try:

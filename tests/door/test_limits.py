@@ -7,7 +7,9 @@ import weakref
 import pytest
 
 from portico import errors
+from portico.door.connection import _counted_as
 from portico.door.exchange import Exchange
+from portico.door.framing.forwarded import plain
 from portico.door.limits import EdgeLimits
 from portico.kit.leaving import Left
 from tests.door.scene import Echo, Wire, limits, render, request, serving
@@ -339,6 +341,36 @@ async def test_one_address_cannot_take_all_connections() -> None:
             wire.hang_up()
         await scene.everybody_gone()
         assert (await (await scene.ask_from("127.0.0.2")).answer()).status == 200
+
+
+async def test_a_socket_for_both_versions_tells_ipv4_clients_apart() -> None:
+    seen: list[str] = []
+
+    async def serve(exchange: Exchange) -> None:
+        seen.append(exchange.peer)
+        exchange.reply(200, b"", b"")
+
+    async with serving(serve, limits(connections_per_ip_max=1), host="::") as scene:
+        await scene.connect("127.0.0.2")
+        assert (await (await scene.connect("127.0.0.2")).answer()).status == 429
+        wire = await scene.connect("127.0.0.3")
+        await wire.send(request())
+        assert (await wire.answer()).status == 200
+        assert seen == ["127.0.0.3"]
+
+
+@pytest.mark.parametrize(
+    ("peer", "counted"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::1", "::1"),
+        ("2001:db8::1", "2001:db8::/64"),
+        ("2001:db8::ffff:1", "2001:db8::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+    ],
+)
+def test_what_counts_as_one_address(peer: str, counted: str) -> None:
+    assert _counted_as(plain(peer)) == counted
 
 
 async def _served_again(connect) -> object:  # type: ignore[no-untyped-def]

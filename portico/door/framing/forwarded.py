@@ -4,6 +4,13 @@ import ipaddress
 from collections.abc import Collection, Mapping
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_MAPPED = "::ffff:"
+
+
+def plain(peer: str) -> str:
+    """The address as it is written where only its own version is spoken: a socket that takes both
+    says "::ffff:192.0.2.1" of every IPv4 client, and all of those lie in one network of IPv6."""
+    return peer.removeprefix(_MAPPED) if "." in peer else peer
 
 
 def trusts(peer: str, proxies: Collection[Network]) -> bool:
