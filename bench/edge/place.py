@@ -56,9 +56,12 @@ class Place:
 def put_first(pid: int, core: int, rank: int = 1) -> None:
     """A process, and what it starts from now on: on one core, and there, where the system allows it,
     before all others, so that what they do is not taken for its own doing.  rank: among those."""
-    os.sched_setaffinity(pid, {core})
-    with suppress(PermissionError):
-        os.sched_setscheduler(pid, os.SCHED_FIFO, os.sched_param(rank))
+    for thread in (int(name) for name in os.listdir(f"/proc/{pid}/task")):
+        os.sched_setaffinity(thread, {core})
+        # Others than the first run as soon as they wake up, as they would on a core of their own.
+        own = os.sched_param(rank if thread == pid else rank + 1)
+        with suppress(PermissionError):
+            os.sched_setscheduler(thread, os.SCHED_FIFO, own)
 
 
 @contextmanager
@@ -80,12 +83,12 @@ def serving(*words: str, core: int | None = None, **settings: str) -> Iterator[P
                 env={**os.environ, "PORTICO_ENGINE_ENABLED": "false", **env},
             )
         try:
-            if core is not None:
-                put_first(process.pid, core)
             assert process.stdout is not None
             line = process.stdout.readline()
             if not line:
                 raise RuntimeError(f"the server did not start: {said.read_text()[-2_000:]}")
+            if core is not None:
+                put_first(process.pid, core)
             banner = json.loads(line)
             host, _, port = banner["base_url"].split("/")[2].rpartition(":")
             yield Place(process.pid, host, int(port), banner["api_key"], folder, said)
