@@ -279,9 +279,9 @@ class Exchange:
 
     def _offer(self) -> None:
         """To whoever waits for a piece; or else nothing more is read before somebody does."""
-        if self._waiter is None:
+        if self._waiter is None or self._waiter.done():
             self._connection.flow.pause_reading()
-        elif not self._waiter.done():
+        else:
             self._waiter.set_result(None)
 
     def _hold(self) -> None:
