@@ -18,7 +18,7 @@ from portico.kit.clock import Clock
 from portico.observe.metrics import Metrics
 from portico.safety.guard.forms import Form, SafeOrUnsafe, taxonomy_of
 from portico.safety.guard.forms import Moderations as AsModerations
-from portico.safety.guard.guard import Guard, Terms
+from portico.safety.guard.guard import Guard, Observer, Terms
 from portico.safety.pack import pack
 from portico.safety.service import InputLimits, Moderation
 from portico.settings import Settings
@@ -34,7 +34,7 @@ def moderation_of(
     limits = CountLimits(wanted.key_requests, wanted.requests, queue_limits(settings))
     return Moderation(
         pack(),
-        _guard(settings, transport, metrics, clock) if wanted.guard_url else None,
+        guard_of(settings, transport, metrics, clock),
         books.rates,
         Counts(limits, clock, "moderations"),
         InputLimits(wanted.inputs_max, wanted.characters_max),
@@ -67,8 +67,13 @@ def moderating(
     )
 
 
-def _guard(settings: Settings, transport: Transport, metrics: Metrics, clock: Clock) -> Guard:
+def guard_of(
+    settings: Settings, transport: Transport, observer: Observer, clock: Clock
+) -> Guard | None:
+    """None where there is none.  Raises: CannotStart."""
     wanted = settings.moderation
+    if not wanted.guard_url:
+        return None
     try:
         server = server_at(wanted.guard_url, wanted.guard_api_key)
     except ValueError as error:
@@ -80,7 +85,7 @@ def _guard(settings: Settings, transport: Transport, metrics: Metrics, clock: Cl
         wanted.guard_on_error,
         wanted.guard_data_use,
     )
-    return Guard(terms, _form(settings), server, transport, clock, metrics)
+    return Guard(terms, _form(settings), server, transport, clock, observer)
 
 
 def _form(settings: Settings) -> Form:

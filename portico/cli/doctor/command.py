@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from portico.cli.doctor.checks import Check, examine
 from portico.cli.doctor.facts import gathered
+from portico.cli.doctor.guard import examine_guard
 from portico.cli.doctor.hardening import harden
 from portico.cli.doctor.upstreams import examine_upstreams
 from portico.cli.output import Exit, console, say_json
@@ -61,6 +62,7 @@ def doctor(
 def _checks(settings: Settings, *, generate: bool) -> Iterator[Check]:
     yield from examine(settings)
     yield from asyncio.run(examine_upstreams(settings, generate=generate))
+    yield from asyncio.run(examine_guard(settings, generate=generate))
 
 
 def _show(check: Check) -> None:
