@@ -5,14 +5,14 @@ What is asked about is in memory while it is judged, and nowhere after that.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from portico import errors
 from portico.admission.counts import Counts
 from portico.callers.model import Caller
 from portico.canon.data_use import allows
-from portico.canon.moderation import Item, Judgement
+from portico.canon.moderation import Item
 from portico.canon.usage import NOTHING
 from portico.dialects.losses import Losses
 from portico.dialects.media import check_image
@@ -54,6 +54,13 @@ class Answered:
     warnings: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    items: tuple[Item, ...]
+    guard: Guard | None
+    warnings: tuple[str, ...]
+
+
 class Moderation:
     """One event loop owns this object."""
 
@@ -73,31 +80,40 @@ class Moderation:
         alone = self._pack.name
         return (alone,) if self._guard is None else (alone, f"{alone}+{self._guard.terms.name}")
 
-    async def answer(self, body: bytes, caller: Caller, leaving: Leaving) -> Answered:
-        """body: a Moderations request.  leaving: ends it early; whoever has nobody to leave gives a
-        fresh one.
+    async def judge(self, body: bytes, caller: Caller) -> Answered:
+        """body: a Moderations request, of whoever is bounded elsewhere (a line of a batch): nothing is
+        counted here.  Cancelled, it hangs up on the guard.
 
         Raises: Refusal: what is wrong with the body; model_not_found, data_use_not_allowed,
-        ..._per_minute_exceeded, concurrency_exceeded, overloaded, moderation_unavailable; Left.
+        moderation_unavailable.
         """
-        asked = parse(body, self._limits.inputs_max, self._limits.characters_max)
-        guard = self._chosen(asked.model, caller)
-        losses = _lost(asked, guard, caller)
+        return await self._answered(self._request(body, caller))
+
+    async def answer(self, body: bytes, caller: Caller, leaving: Leaving) -> Answered:
+        """The same within the caller's limits.  leaving: ends it early.
+
+        Raises: Refusal, also: ..._per_minute_exceeded, concurrency_exceeded, overloaded; Left.
+        """
+        request = self._request(body, caller)
         allowance = await self._rates.take(caller, self._pack.name, 0)
         lines = b"" if allowance is None else told.openai(allowance.standing)
         try:
             place = await self._counts.enter(caller, self._pack.name, leaving)
             try:
                 with leaving:
-                    judged, model = await self._judge(asked.items, guard, losses)
-                    answer = written(new_id("modr"), model, judged)
-                    return Answered(answer, lines, tuple(losses))
+                    return replace(await self._answered(request), lines=lines)
                 raise Left(leaving.reason)
             finally:
                 place.release()
         finally:
             if allowance is not None:
                 allowance.settle(NOTHING)
+
+    def _request(self, body: bytes, caller: Caller) -> _Request:
+        """Raises: Refusal."""
+        asked = parse(body, self._limits.inputs_max, self._limits.characters_max)
+        guard = self._chosen(asked.model, caller)
+        return _Request(asked.items, guard, tuple(_lost(asked, guard, caller)))
 
     def _chosen(self, model: str, caller: Caller) -> Guard | None:
         """Who is asked besides the rules.  Raises: Refusal."""
@@ -124,22 +140,21 @@ class Moderation:
             )
         return guard
 
-    async def _judge(
-        self, items: Sequence[Item], guard: Guard | None, warnings: list[str]
-    ) -> tuple[list[Judgement], str]:
-        """Judgements, and who has made them."""
+    async def _answered(self, request: _Request) -> Answered:
+        items, guard = request.items, request.guard
         found = await self._read(items)
-        rules = [by_rules(item, each, self._pack) for item, each in zip(items, found, strict=True)]
-        if guard is None:
-            return rules, self._pack.name
-        try:
-            theirs = await guard.judge(items)
-        except GuardAway as away:
-            if guard.terms.on_error == "closed":
-                raise _refusal(away) from away
-            warnings.append(_WITHOUT_GUARD)
-            return rules, self._pack.name
-        return [together(*both) for both in zip(rules, theirs, strict=True)], self.models[-1]
+        judged = [by_rules(item, each, self._pack) for item, each in zip(items, found, strict=True)]
+        model, warnings = self._pack.name, request.warnings
+        if guard is not None:
+            try:
+                theirs = await guard.judge(items)
+                judged = [together(*both) for both in zip(judged, theirs, strict=True)]
+                model = self.models[-1]
+            except GuardAway as away:
+                if guard.terms.on_error == "closed":
+                    raise _refusal(away) from away
+                warnings = (*warnings, _WITHOUT_GUARD)
+        return Answered(written(new_id("modr"), model, judged), b"", warnings)
 
     async def _read(self, items: Sequence[Item]) -> list[Found]:
         """Others have their turn in between, so that a long text holds up nobody."""

@@ -379,3 +379,25 @@ async def test_a_long_text_lets_others_run(text: Any) -> None:
     steps = sum(pack().read(one).steps for one in texts)
     assert steps > 4 * PIECE_CHARACTERS
     assert turns >= steps // (3 * PIECE_CHARACTERS)
+
+
+async def test_a_line_of_a_batch_is_judged_without_limits_of_its_own() -> None:
+    desk = Desk(per_key=0)
+    desk.allowed.refuses = errors.RATE_LIMITS["requests"]("too many")
+    answered = await desk.moderation.judge(b'{"input": "I will kill you."}', CALLER)
+    assert json.loads(answered.body)["results"][0]["flagged"] is True
+    assert answered.lines == b""
+    with pytest.raises(Refusal) as refusal:
+        await desk.moderation.judge(b'{"input": 3}', CALLER)
+    assert refusal.value.code == "invalid_type"
+
+
+async def test_a_line_that_is_cancelled_hangs_up_on_the_guard() -> None:
+    async with guarded(each()) as scene:
+        desk = Desk(scene.guard)
+        line = asyncio.create_task(desk.moderation.judge(b'{"input": "x"}', CALLER))
+        await scene.upstream.until_asked(1)
+        line.cancel()
+        await asyncio.wait([line])
+        await scene.upstream.until_ended(1)
+    assert scene.watching.results == ["cut"]
