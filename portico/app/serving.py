@@ -25,8 +25,8 @@ from portico.app.engines import (
 )
 from portico.app.failure import CannotStart
 from portico.app.identity import identity
+from portico.app.judging.moderating import moderating
 from portico.app.limiting import limiting
-from portico.app.moderating import moderating
 from portico.app.payments import taking_payments
 from portico.app.resources import keeping
 from portico.app.storage import Books, locked, opened_accounts, opened_database, recording

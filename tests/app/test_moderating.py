@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from portico.app.failure import CannotStart
-from portico.app.moderating import moderation_of
+from portico.app.judging.moderating import moderation_of
 from portico.kit.clock import SystemClock
 from portico.settings import load
 from portico.settings.load import SettingsInvalid

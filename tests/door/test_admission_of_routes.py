@@ -12,7 +12,7 @@ from portico import errors, journey
 from portico.app.administering import administering
 from portico.app.door import Door
 from portico.app.identity import Identity
-from portico.app.moderating import moderating
+from portico.app.judging.moderating import moderating
 from portico.app.resources import Kept
 from portico.app.spoken.dialects import spoken
 from portico.callers.model import Caller

@@ -2,7 +2,7 @@
 
 from portico.app import CannotStart
 from portico.app.engines import transport_of
-from portico.app.moderating import guard_of
+from portico.app.judging.moderating import guard_of
 from portico.canon.moderation import Item
 from portico.cli.doctor.checks import Check
 from portico.kit.clock import SystemClock

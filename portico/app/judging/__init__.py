@@ -1,0 +1,1 @@
+"""What judges texts: the rules, and a guard as the operator set it up."""
