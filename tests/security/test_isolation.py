@@ -15,7 +15,7 @@ import pytest
 from portico.db.database import Database, connect_database
 from portico.db.tables import metadata
 from tests.security.canaries import CHAT, GEMINI, MESSAGES, RESPONSES, forms, new_canary
-from tests.whole.conftest import Served, end, portico, start
+from tests.whole.conftest import FOLLOWS, Served, end, portico, start
 from tests.whole.hi import Hi, saying_hi
 from tests.whole.wire import Wire, eventually, get
 
@@ -107,7 +107,7 @@ def site(
     data = tmp_path_factory.mktemp("isolation") / "data"
     postgres = request.getfixturevalue("postgres") if request.param == "postgresql" else None
     url = postgres.new_url() if postgres else ""
-    env = {"PORTICO_ENGINE_ENABLED": "false", "PORTICO_DATABASE_URL": url}
+    env = {**FOLLOWS, "PORTICO_ENGINE_ENABLED": "false", "PORTICO_DATABASE_URL": url}
     listed = {"id": "base", "owned_by": "vllm", "max_model_len": 4_096}
     with saying_hi(listed) as behind:
         served = start(data, "--simulated", "--upstream", behind.base_url, env=env)

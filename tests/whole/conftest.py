@@ -17,6 +17,9 @@ from tests.warm.commands import Command, run
 from tests.warm.commands import start as begin
 
 START_S_MAX = 30
+FOLLOWS = {"WARM_FOLLOWS_S": "0.1"}
+"""For a server that lives for seconds: what commands change is seen at once (see `tests/warm/server.py`).
+One that lives as long as the suite would look too often."""
 
 
 @dataclass
@@ -98,8 +101,12 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
     """Starts servers; whatever still runs at the end is stopped."""
     running: list[Served] = []
 
-    def serving(*words: str, data_dir: Path | None = None, **more: Any) -> Served:
-        served = start(data_dir or tmp_path / "data", *words, **more)
+    def serving(
+        *words: str, data_dir: Path | None = None, env: dict[str, str] | None = None, **more: Any
+    ) -> Served:
+        served = start(
+            data_dir or tmp_path / "data", *words, env={**FOLLOWS, **(env or {})}, **more
+        )
         running.append(served)
         return served
 

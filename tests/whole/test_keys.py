@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from http.client import HTTPConnection
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.whole.conftest import Served
+from tests.whole.conftest import FOLLOWS, Served, end, start
 from tests.whole.wire import Wire, question
 
 ENDLESS = {
@@ -18,6 +18,17 @@ ENDLESS = {
     "messages": question("[[sim tokens=100000 delay_ms=50]]"),
     "stream": True,
 }
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    running = start(
+        tmp_path_factory.mktemp("keys") / "data",
+        "--simulated",
+        env={**FOLLOWS, "PORTICO_ENGINE_ENABLED": "false"},
+    )
+    yield running
+    end(running)
 
 
 def make(served: Served, *words: str) -> dict[str, Any]:

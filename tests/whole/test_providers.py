@@ -24,7 +24,7 @@ from portico.db.database import connect_database
 from portico.kit.clock import SystemClock
 from portico.routing.keys import seal_of, sealed_key
 from tests.routing.registered import Registry
-from tests.whole.conftest import Served, end, portico, start
+from tests.whole.conftest import FOLLOWS, Served, end, portico, start
 from tests.whole.wire import eventually, get, metric
 
 LIGHT = {"PORTICO_ENGINE_ENABLED": "false", "PORTICO_SERVER_DRAIN_S": "0"}
@@ -82,7 +82,7 @@ def register(front: Served, kind: Kind, model: str, provider: Served) -> None:
 def estate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
     folder = tmp_path_factory.mktemp("providers")
     provider = start(folder / "provider", "--simulated", env=LIGHT)
-    front = start(folder / "front", env=LIGHT)
+    front = start(folder / "front", env={**FOLLOWS, **LIGHT})
     try:
         for kind in KINDS:
             for model in MODELS:
