@@ -4,12 +4,14 @@ import re
 from datetime import UTC, datetime
 from fractions import Fraction
 
+from portico.kit.visible import unseen
 from portico.pricing.model import Discount
 
 _DOLLARS = re.compile(r"\$?(\d{1,18})(?:\.(\d{1,30}))?", re.ASCII)
 _PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,9})?)%", re.ASCII)
 _RATIONAL = re.compile(r"(\d{1,9})/(\d{1,9})", re.ASCII)
 NANO_DIGITS = 9
+_SENTENCE_MAX = 500
 
 
 class Unreadable(ValueError):
@@ -46,6 +48,16 @@ def moment_ms(text: str) -> int:
 
 def moment(epoch_ms: int) -> str:
     return f"{datetime.fromtimestamp(epoch_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def sentence(text: str) -> str:
+    """As it was typed: it is kept, printed and shown to others.  Raises: Unreadable."""
+    if len(text) > _SENTENCE_MAX:
+        raise Unreadable(f"The text has {len(text)} characters; it may have {_SENTENCE_MAX}.")
+    found = unseen(text)
+    if found:
+        raise Unreadable(f"The text has the character {found} in it; leave it out.")
+    return text
 
 
 def discount(text: str) -> Discount:

@@ -42,7 +42,10 @@ class Mails:
     async def send(self, delivery: Delivery) -> Outcome:
         if not self._server.host:
             return Outcome(False, NO_SERVER)
-        message = self._message(delivery)
+        try:
+            message = self._message(delivery)
+        except ValueError as error:  # an address or a subject that would end its line
+            return Outcome(False, f"no mail can be made of it: {error}", final=True)
         try:
             await asyncio.to_thread(self._send, message)
         except smtplib.SMTPRecipientsRefused as error:

@@ -7,8 +7,11 @@ from portico.billing.invoices.model import Customer, NotInvoiced, Party, TaxRate
 from portico.billing.invoices.tax import TaxRule, rule_for, vat_id
 from portico.db.transaction import Transaction
 from portico.kit.ids import new_id
+from portico.kit.visible import unseen
 
 STANDARD = "standard"
+_MAIL = re.compile(r"[^\s@,;<>\"]{1,64}@[^\s@,;<>\"]{1,253}")
+"""Enough to be sure that it is one address: whether somebody reads it, nobody can see from it."""
 _COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII)
 _BASIS_POINTS_MAX = 10_000
 
@@ -22,6 +25,12 @@ def set_customer(transaction: Transaction, customer: Customer, now_ms: int) -> C
     _check_organisation(transaction, customer.organisation_id)
     if not party.name.strip():
         raise NotInvoiced("A customer needs a name.")
+    for text in (party.name, *party.address, customer.mail):
+        found = unseen(text)
+        if found:
+            raise NotInvoiced(f"{text[:100]!r} has the character {found} in it; leave it out.")
+    if customer.mail and not (customer.mail.isascii() and _MAIL.fullmatch(customer.mail)):
+        raise NotInvoiced(f"{customer.mail[:100]!r} is no mail address.")
     country = country_code(party.country) if party.country else ""
     checked = Party(
         name=party.name.strip(),

@@ -10,7 +10,7 @@ from portico.admission.rules import dollars
 from portico.billing import credits
 from portico.cli.output import Exit, console, say_json, say_table, stop
 from portico.cli.place import database_of, settings_for
-from portico.cli.words import Unreadable, moment, moment_ms, scaled
+from portico.cli.words import Unreadable, moment, moment_ms, scaled, sentence
 from portico.db.transaction import Transaction
 from portico.kit.clock import SystemClock
 from portico.kit.ids import new_id
@@ -55,6 +55,7 @@ def grant(
     try:
         nano = scaled(usd)
         expires_at_ms = None if expires is None else moment_ms(expires)
+        why = f"{login()}: {sentence(reason)}" if reason else login()
     except Unreadable as error:
         stop(Exit.USAGE, str(error))
     credit = credits.Credit(
@@ -63,7 +64,7 @@ def grant(
         nano,
         _kind(promo, commit),
         expires_at_ms,
-        f"{login()}: {reason}" if reason else login(),
+        why,
     )
     database = database_of(settings_for(None, server={"data_dir": data_dir}))
     now_ms = SystemClock().wall_ms()

@@ -23,7 +23,7 @@ from portico.billing.payments.rules import minor_of
 from portico.billing.payments.service import Mismatched
 from portico.cli.output import Exit, console, say_json, say_table, stop
 from portico.cli.place import database_of, settings_for
-from portico.cli.words import Unreadable, moment, scaled
+from portico.cli.words import Unreadable, moment, scaled, sentence
 from portico.db.transaction import Transaction
 from portico.kit.clock import SystemClock
 
@@ -142,7 +142,7 @@ def refund(
     desk = _desk(data_dir)
     try:
         minor = None if usd is None else minor_of(scaled(usd))
-        why = f"{login()}: {reason}" if reason else login()
+        why = f"{login()}: {sentence(reason)}" if reason else login()
         made = opened(desk).refunds.refund(top_up_id, minor, why, id or "")
     except (*_REFUSALS, ProviderUnavailable) as error:
         _refuse(error)
@@ -288,6 +288,10 @@ def freeze(
     data_dir: DataDir = None,
 ) -> None:
     """Recharge nobody.  An audit that finds the books wrong does so, too."""
+    try:
+        sentence(reason)
+    except Unreadable as error:
+        stop(Exit.USAGE, str(error))
     database = database_of(settings_for(None, server={"data_dir": data_dir}))
     now_ms = SystemClock().wall_ms()
     done = database.write(lambda c: recharge_store.freeze(Transaction(c), reason, now_ms))

@@ -335,6 +335,14 @@ async def test_a_mailbox_that_is_not_there_is_given_up(scene: Scene) -> None:
     assert scene.told()[0].state == "given_up"
 
 
+async def test_what_no_mail_can_be_made_of_is_given_up_and_holds_up_nobody(scene: Scene) -> None:
+    async with mailbox() as there:
+        scene.tell(Target("mail", "team@example.com\nBcc: all@example.com"))
+        await scene.alerts(port=there.port).deliver()
+    assert there.mails == []
+    assert scene.told()[0].state == "given_up"
+
+
 async def test_without_a_mail_server_nothing_is_sent(scene: Scene) -> None:
     scene.tell(Target("mail", "team@example.com"))
     await scene.alerts().deliver()

@@ -23,7 +23,7 @@ from portico.billing.invoices.rules import moment, month
 from portico.cli.money.invoices.setup import customer, policy_of, seller_of, tax_rate
 from portico.cli.output import Exit, console, errors, say_json, say_table, stop
 from portico.cli.place import database_of, settings_for
-from portico.cli.words import Unreadable, scaled
+from portico.cli.words import Unreadable, scaled, sentence
 from portico.db.database import Database
 from portico.db.transaction import Transaction
 from portico.kit.clock import SystemClock
@@ -183,6 +183,10 @@ def credit_note(
 
     Example: `portico invoice credit-note INV-2026-000017 --line 2 --reason "slow answers"`
     """
+    try:
+        sentence(reason)
+    except Unreadable as error:
+        stop(Exit.USAGE, f"--reason: {error}")
     settings, database = _open(data_dir)
     seller = seller_of(settings)
     now_ms = SystemClock().wall_ms()
