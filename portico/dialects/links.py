@@ -117,9 +117,8 @@ def _source(path: str, part: dict[str, Any], kind: Kind) -> Iterator[Link]:
 
 def _in_gemini(path: str, parts: Any) -> Iterator[Link]:
     for at, part in _objects(parts):
-        for member, inner in (("fileData", "fileUri"), ("file_data", "file_uri")):
-            file = part.get(member)
-            url = _link(file.get(inner)) if isinstance(file, dict) else ""
+        for member, inner, uri in stored.uris_of_gemini(part):
+            url = _link(uri)
             if url:
                 yield _of_gemini(f"{path}[{at}].{member}.{inner}", part, member, url)
 

@@ -134,13 +134,23 @@ def _into_source(part: dict[str, Any]) -> Put:
 
 def _in_gemini(path: str, parts: Any) -> Iterator[Named]:
     for at, part in _objects(parts):
-        for member, inner in (("fileData", "fileUri"), ("file_data", "file_uri")):
-            file = part.get(member)
-            uri = file.get(inner) if isinstance(file, dict) else None
-            found = _OF_GEMINI.fullmatch(uri) if isinstance(uri, str) else None
+        for member, inner, uri in uris_of_gemini(part):
+            found = _OF_GEMINI.fullmatch(uri)
             if found:
                 place = f"{path}[{at}].{member}.{inner}"
                 yield Named(place, found[1], "file", _into_blob(part, member))
+
+
+def uris_of_gemini(part: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """What a part calls its file, the member inside, and where it is said to be.  Google's own SDK
+    writes the one word this way and the other that way."""
+    for member in ("fileData", "file_data"):
+        file = part.get(member)
+        for inner in ("fileUri", "file_uri"):
+            uri = file.get(inner) if isinstance(file, dict) else None
+            if isinstance(uri, str):
+                yield member, inner, uri
+                break
 
 
 def _into_blob(part: dict[str, Any], member: str) -> Put:

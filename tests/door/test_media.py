@@ -103,7 +103,8 @@ async def test_messages_documents() -> None:
     assert body["messages"][0]["content"][0]["source"]["media_type"] == "application/pdf"
 
 
-@pytest.mark.parametrize(("member", "inner"), [("fileData", "fileUri"), ("file_data", "file_uri")])
+@pytest.mark.parametrize("member", ["fileData", "file_data"])
+@pytest.mark.parametrize("inner", ["fileUri", "file_uri"])
 async def test_gemini(member: str, inner: str) -> None:
     part = {member: {inner: URL, "mimeType": "image/jpeg"}}
     body = await inlined({"contents": [{"role": "user", "parts": [part]}]})

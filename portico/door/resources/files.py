@@ -17,7 +17,7 @@ from portico.door.endpoints.answering import Verifier, answer_json, identify
 from portico.door.exchange import Exchange
 from portico.door.lines import line
 from portico.door.resources.forms import Begun
-from portico.door.resources.receiving import form_of, receive
+from portico.door.resources.receiving import announced, form_of, receive
 from portico.door.resources.shapes import anthropic_file, openai_file
 from portico.door.speech import Speech, speech_of
 from portico.kit.leaving import Left
@@ -64,7 +64,7 @@ class FileEndpoints:
         form = form_of(exchange, "file", most)
         wish_of = _anthropic_wish if speech == "anthropic" else _openai_wish
         look = _look_for_nothing if speech == "anthropic" else _look_for_purpose
-        async with await self._files.draft(owner, most) as draft:
+        async with await self._files.draft(owner, most, counted_bytes=announced(exchange)) as draft:
             begun = await receive(exchange, form, draft, look)
             file = await self._files.add_file(draft, owner, wish_of(form.fields, begun))
         self._show(exchange, file, speech)

@@ -8,6 +8,8 @@ from portico.door.resources.forms import OVERHEAD_BYTES_MAX, Begun, Form
 from portico.resources.files.drafts import Draft
 from portico.resources.files.rules import empty, too_large
 
+_FRAME_BYTES = 4_096
+"""About what a form has around its file."""
 Look = Callable[[Mapping[str, str]], None]
 """At the fields that came before the file.  Raises: Refusal, so that the file need not come."""
 
@@ -23,6 +25,12 @@ def form_of(exchange: Exchange, file: str, bytes_max: int, remedy: str = "") -> 
     if declared_bytes > bytes_max + OVERHEAD_BYTES_MAX:
         raise too_large(file, declared_bytes, bytes_max, remedy)
     return form
+
+
+def announced(exchange: Exchange) -> int:
+    """How many bytes the file has at least, by the length of its request; 0 where it says none."""
+    declared_bytes = int(exchange.headers.get(b"content-length", b"0"))
+    return max(0, declared_bytes - _FRAME_BYTES)
 
 
 async def receive(exchange: Exchange, form: Form, draft: Draft, look: Look) -> Begun:

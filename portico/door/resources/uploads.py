@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 from portico.dialects.body import checked, json_object, without_bom
 from portico.door.endpoints.answering import Verifier, answer_json, identify
 from portico.door.exchange import Exchange
-from portico.door.resources.receiving import form_of, receive
+from portico.door.resources.receiving import announced, form_of, receive
 from portico.door.resources.shapes import openai_part, openai_upload
 from portico.resources.files.model import Owner, Wish
 from portico.resources.files.rules import (
@@ -71,7 +71,7 @@ class UploadEndpoints:
         form = form_of(
             exchange, "data", self._uploads.limits.part_bytes_max, "Send it in more, smaller parts."
         )
-        async with await self._uploads.draft(owner, upload_id) as draft:
+        async with await self._uploads.draft(owner, upload_id, announced(exchange)) as draft:
             await receive(exchange, form, draft, lambda fields: None)
             part = await self._uploads.add_part(draft, owner, upload_id)
         answer_json(exchange, 200, openai_part(part))

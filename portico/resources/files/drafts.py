@@ -51,17 +51,21 @@ class Drafts:
         self.names: set[str] = set()
         """On the shelf or nearly, without a row yet."""
 
-    def enter(self, project_id: str, room: Room, free_bytes: int) -> None:
-        """room: kept now.  free_bytes: will be free once the draft is kept.
+    def enter(self, project_id: str, room: Room, counted_bytes: int) -> None:
+        """room: kept now.  counted_bytes: see `Draft`.
 
         Raises: Refusal: concurrency_exceeded, storage_quota_exceeded."""
         coming = self._coming.get(project_id) or _Coming(room)
         coming.room = room
         if coming.count >= self.limits.at_once_max:
             raise too_many(self.limits)
+        wanted = Room(room.files + 1, room.stored_bytes + coming.bytes + counted_bytes)
+        refusal = no_room(wanted, self.limits)
+        if refusal is not None:
+            raise refusal
         self._coming[project_id] = coming
         coming.count += 1
-        coming.bytes -= free_bytes
+        coming.bytes += counted_bytes
 
     def leave(self, project_id: str, size_bytes: int) -> None:
         """size_bytes: as counted."""
@@ -72,13 +76,13 @@ class Drafts:
             del self._coming[project_id]
 
     def count(self, project_id: str, size_bytes: int) -> None:
-        """Raises: Refusal: storage_quota_exceeded."""
+        """Raises: Refusal: storage_quota_exceeded; nothing is counted then."""
         coming = self._coming[project_id]
-        coming.bytes += size_bytes
-        wanted = Room(coming.room.files, coming.room.stored_bytes + coming.bytes)
+        wanted = Room(coming.room.files, coming.room.stored_bytes + coming.bytes + size_bytes)
         refusal = no_room(wanted, self.limits)
         if refusal is not None:
             raise refusal
+        coming.bytes += size_bytes
 
     def learn(self, project_id: str, room: Room) -> None:
         coming = self._coming.get(project_id)
@@ -101,6 +105,9 @@ class Draft:
     """`async with draft:`; what is not kept by its end is gone.  For one task.
 
     size_bytes: come so far.  bytes_max: that may come.  field: what refusals call them.
+    counted_bytes: as it counts against its project's room: before they come, those that were
+      announced, so that who comes later is refused and not both in the middle; less than none,
+      where as many will be free once it is kept.
     """
 
     def __init__(
@@ -109,7 +116,7 @@ class Draft:
         project_id: str,
         name: str,
         bytes_max: int,
-        free_bytes: int,
+        counted_bytes: int,
         field: str,
     ) -> None:
         self.name = name
@@ -118,7 +125,8 @@ class Draft:
         self._drafts = drafts
         self._project_id = project_id
         self.bytes_max = bytes_max
-        self._free_bytes = free_bytes
+        self._counted_bytes = counted_bytes
+        self._offset_bytes = min(counted_bytes, 0)
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
         self._slot: Slot | None = None
@@ -141,7 +149,10 @@ class Draft:
         self.size_bytes += len(data)
         if self.size_bytes > self.bytes_max:
             raise too_large(self.field, self.size_bytes, self.bytes_max)
-        self._drafts.count(self._project_id, len(data))
+        more_bytes = self.size_bytes + self._offset_bytes - self._counted_bytes
+        if more_bytes > 0:
+            self._drafts.count(self._project_id, more_bytes)
+            self._counted_bytes += more_bytes
         self._waiting.append(data)
         self._waiting_bytes += len(data)
         if self._waiting_bytes >= _AT_ONCE_BYTES:
@@ -191,4 +202,4 @@ class Draft:
 
     def _leave(self) -> None:
         self._drafts.names.discard(self.name)
-        self._drafts.leave(self._project_id, self.size_bytes - self._free_bytes)
+        self._drafts.leave(self._project_id, self._counted_bytes)

@@ -141,13 +141,14 @@ class Files:
         owner: Owner,
         bytes_max: int,
         kind: str = "file",
-        free_bytes: int = 0,
+        counted_bytes: int = 0,
         field: str = "file",
     ) -> Draft:
         """Where the bytes of a new file go: `async with` it, `add`, and then `add_file`.
 
-        kind: of its id.  free_bytes: will be free when it is kept.  field: see `Draft`.
-        Raises: Refusal: zero_retention, storage_unavailable, concurrency_exceeded."""
+        kind: of its id.  counted_bytes, field: see `Draft`.
+        Raises: Refusal: zero_retention, storage_unavailable, concurrency_exceeded,
+        storage_quota_exceeded."""
         check_kept(owner)
         trouble = self._trouble()
         if trouble is not None:
@@ -155,9 +156,9 @@ class Files:
         room = await self._readers.run(
             partial(store.room_of, owner=owner), tenant=owner.organisation_id
         )
-        self._drafts.enter(owner.project_id, room, free_bytes)
+        self._drafts.enter(owner.project_id, room, counted_bytes)
         name = new_id(kind)
-        return Draft(self._drafts, owner.project_id, name, bytes_max, free_bytes, field)
+        return Draft(self._drafts, owner.project_id, name, bytes_max, counted_bytes, field)
 
     async def add_file(self, draft: Draft, owner: Owner, wish: Wish) -> File:
         """What is in the draft, as a file; on disk when this returns.

@@ -49,14 +49,16 @@ class Uploads:
         await self._writer.run(partial(store.begin, begun=begun))
         return begun
 
-    async def draft(self, owner: Owner, upload_id: str) -> Draft:
-        """Where the bytes of a part go.
+    async def draft(self, owner: Owner, upload_id: str, counted_bytes: int = 0) -> Draft:
+        """Where the bytes of a part go.  counted_bytes: see `Draft`.
 
         Raises: Refusal: resource_not_found, conflict; as `Files.draft`."""
         upload, _ = await self._find(owner, upload_id)
         if upload.state != "pending":
             raise upload_ended(upload_id)
-        return await self._files.draft(owner, self.limits.part_bytes_max, "part", field="data")
+        return await self._files.draft(
+            owner, self.limits.part_bytes_max, "part", counted_bytes, "data"
+        )
 
     async def add_part(self, draft: Draft, owner: Owner, upload_id: str) -> Part:
         """Raises: Refusal: conflict, storage_quota_exceeded, storage_unavailable."""
@@ -89,8 +91,8 @@ class Uploads:
             raise upload_ended(upload_id)
         chosen = _chosen(upload, parts, part_ids)
         wish = Wish(upload.purpose, upload.filename, upload.media_type, upload.keep_ms)
-        free_bytes = sum(part.size_bytes for part in parts)
-        drafting = self._files.draft(owner, upload.size_bytes, free_bytes=free_bytes)
+        freed_bytes = sum(part.size_bytes for part in parts)
+        drafting = self._files.draft(owner, upload.size_bytes, counted_bytes=-freed_bytes)
         async with await drafting as draft:
             await self._join(draft, chosen, md5)
             made = self._files.made_of(draft, owner, wish)
