@@ -124,6 +124,14 @@ async def test_chatter_is_no_judgement(said: bytes) -> None:
     assert scene.watching.results == ["failed"]
 
 
+async def test_safe_is_safe_whatever_is_said_behind_it() -> None:
+    async with guarded(each(chatted("safe\nS1,S10")), LLAMA_GUARD) as scene:
+        (found,) = await scene.guard.judge(items("a"))
+    assert found.flagged is False
+    assert found.guard == ()
+    assert not any(scored.flagged for scored in found.scored.values())
+
+
 async def test_an_answer_without_end_is_not_read_to_its_end() -> None:
     async def endless(peer: Peer) -> None:
         await peer.request()
@@ -152,6 +160,21 @@ async def test_waiting_for_a_place_counts_to_the_budget() -> None:
         with pytest.raises(GuardAway):
             await scene.guard.judge(items("a", "b", "c"))
         assert len(scene.asked) == 1, "the others never had a place"
+
+
+async def test_calls_that_are_each_in_time_are_not_so_together() -> None:
+    async def slow(peer: Peer) -> None:
+        while True:
+            await peer.request()
+            await asyncio.sleep(0.03)  # what a slow model is like
+            await peer.send(chatted("safe"))
+
+    brief = replace(TERMS, budget_s=0.1, at_once=1)
+    async with guarded(slow, LLAMA_GUARD, brief) as scene:
+        with pytest.raises(GuardAway, match="too long"):
+            await scene.guard.judge(items(*"abcdefghijklmnop"))
+        assert len(scene.asked) <= 4
+    assert scene.watching.results == ["timed_out"]
 
 
 async def test_no_more_calls_at_once_than_it_takes() -> None:
