@@ -401,3 +401,11 @@ async def test_a_line_that_is_cancelled_hangs_up_on_the_guard() -> None:
         await asyncio.wait([line])
         await scene.upstream.until_ended(1)
     assert scene.watching.results == ["cut"]
+
+
+async def test_the_higher_score_of_both_is_told() -> None:
+    async with guarded(each(judged(result(hate=0.9, harassment=0.2)))) as scene:
+        (one,) = (await Desk(scene.guard).ask(input="You are an idiot."))["results"]
+    assert one["category_scores"]["hate"] == 0.9
+    assert one["category_scores"]["harassment"] == 1.0
+    assert one["categories"]["harassment"] is True
