@@ -57,13 +57,15 @@ def remove(connection: Connection, owner: Owner, file_id: str, now_ms: int) -> R
 def remove_expired(connection: Connection, now_ms: int, most: int) -> list[str]:
     """Files whose time has come; their names on the shelf."""
     found = select(*_FILE).where(file.c.expires_at_ms <= now_ms).limit(most)
-    gone = [File(*row) for row in connection.execute(found)]
-    for each in gone:
-        connection.execute(
-            delete(file).where(file.c.project_id == each.project_id, file.c.id == each.id)
-        )
-        _grow(connection, each.organisation_id, each.project_id, -1, -each.size_bytes)
-    return [each.id for each in gone]
+    gone = []
+    for each in [File(*row) for row in connection.execute(found)]:
+        owner = Owner(each.organisation_id, each.project_id)
+        # Another server may be sweeping, too: only one of them gives the room back.
+        removed = connection.execute(delete(file).where(*_of(owner), file.c.id == each.id))
+        if removed.rowcount:
+            _grow(connection, each.organisation_id, each.project_id, -1, -each.size_bytes)
+            gone.append(each.id)
+    return gone
 
 
 # -- uploads ----------------------------------------------------------------------------------
@@ -203,17 +205,16 @@ def _end(connection: Connection, begun: Upload, state: str, file_id: str | None)
 
 
 def _remove_parts(connection: Connection, begun: Upload) -> list[str]:
-    owner = Owner(begun.organisation_id, begun.project_id)
-    parts = _parts(connection, owner, begun.id)
+    gone = delete(upload_part).where(
+        upload_part.c.organisation_id == begun.organisation_id,
+        upload_part.c.project_id == begun.project_id,
+        upload_part.c.upload_id == begun.id,
+    )
+    parts = connection.execute(gone.returning(upload_part.c.id, upload_part.c.size_bytes)).all()
     if parts:
-        connection.execute(
-            delete(upload_part).where(
-                upload_part.c.project_id == begun.project_id, upload_part.c.upload_id == begun.id
-            )
-        )
-        gone_bytes = sum(part.size_bytes for part in parts)
+        gone_bytes = sum(size_bytes for _, size_bytes in parts)
         _grow(connection, begun.organisation_id, begun.project_id, 0, -gone_bytes)
-    return [part.id for part in parts]
+    return [name for name, _ in parts]
 
 
 def _parts(connection: Connection, owner: Owner, upload_id: str) -> list[Part]:
@@ -231,10 +232,14 @@ def _theirs(owner: Owner, now_ms: int) -> Select[Any]:
 
 def _their(owner: Owner, now_ms: int) -> Iterable[ColumnElement[bool]]:
     """What has expired is not there, though it may not be gone yet."""
+    kept = or_(file.c.expires_at_ms.is_(None), file.c.expires_at_ms > now_ms)
+    return (*_of(owner), kept)
+
+
+def _of(owner: Owner) -> Iterable[ColumnElement[bool]]:
     return (
         file.c.organisation_id == owner.organisation_id,
         file.c.project_id == owner.project_id,
-        or_(file.c.expires_at_ms.is_(None), file.c.expires_at_ms > now_ms),
     )
 
 

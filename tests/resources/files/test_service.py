@@ -209,6 +209,22 @@ async def test_what_has_expired_goes(database: Database, tmp_path: Path) -> None
         assert await place.files.sweep() == 0
 
 
+async def test_two_who_sweep_at_once_count_once(database: Database, tmp_path: Path) -> None:
+    async with keeping(database, tmp_path) as here, keeping(database, tmp_path) as there:
+        for number in range(20):
+            await here.put(wish=replace(TEXT, keep_ms=None if number % 2 else 1_000))
+            upload = await here.uploads.begin(ADA, TEXT, 5)
+            async with await here.uploads.draft(ADA, upload.id) as draft:
+                await draft.add(b"part")
+                await here.uploads.add_part(draft, ADA, upload.id)
+        for place in (here, there):
+            place.clock.pass_s(3_600)
+        swept = await asyncio.gather(here.files.sweep(), there.files.sweep())
+        assert sum(swept) == 10 + 20
+        assert here.room() == (10, 50)
+        assert len(here.names()) == 10
+
+
 async def test_strays_go_and_nothing_else(database: Database, tmp_path: Path) -> None:
     async with keeping(database, tmp_path) as place:
         file = await place.put()
