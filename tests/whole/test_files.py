@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -368,6 +369,37 @@ def test_413_at_the_limit_where_nothing_is_said(serve: Serve) -> None:
     wire.hang_up()
     assert (status, code_of(body)) == (413, "file_too_large")
     eventually(lambda: stored(served) == [])
+
+
+def high_water_bytes(served: Served) -> int:
+    """The most memory that the server has had."""
+    status = Path(f"/proc/{served.process.pid}/status").read_text()
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+
+
+def test_a_large_file_takes_little_memory(serve: Serve) -> None:
+    served = serve("--simulated", env={"PORTICO_ENGINE_ENABLED": "false"})
+    ask(served, "POST", "/v1/files", TYPE, body=FORM + b"x" * 1_000_000 + FORM_END)
+    before_bytes = high_water_bytes(served)
+    wire = Wire(served)
+    size = len(FORM) + 100_000_000 + len(FORM_END)
+    wire.socket.sendall(
+        f"POST /v1/files HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {served.api_key}\r\n"
+        f"{TYPE}\r\nContent-Length: {size}\r\n\r\n".encode()
+        + FORM
+    )
+    for _ in range(100):
+        wire.socket.sendall(b"x" * 1_000_000)
+    wire.socket.sendall(FORM_END)
+    status, _, body = wire.answer()
+    wire.hang_up()
+    assert (status, json.loads(body)["bytes"]) == (200, 100_000_000)
+    url = f"{served.base_url}/files/{json.loads(body)['id']}/content"
+    asked = urllib.request.Request(url, headers={"Authorization": f"Bearer {served.api_key}"})
+    with urllib.request.urlopen(asked, timeout=30) as answer:
+        assert answer.headers["Content-Length"] == "100000000"
+        assert sum(map(len, iter(lambda: answer.read(1_000_000), b""))) == 100_000_000
+    assert high_water_bytes(served) - before_bytes < 30_000_000
 
 
 def begun(served: Served) -> Wire:
