@@ -190,6 +190,13 @@ ZERO_RETENTION = _entry(
     403,
     "Use a project that keeps content; operators: `portico project set --retention`.",
 )
+BATCHES_FULL = _entry(
+    "batches_full",
+    429,
+    "Wait until some of them have ended, or cancel what you do not need.",
+    kind="rate_limit_error",
+    retryable=True,
+)
 BACKGROUND_FULL = _entry(
     "background_full",
     429,

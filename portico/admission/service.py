@@ -89,6 +89,20 @@ class Admission:
     def waiting(self) -> int:
         return sum(len(line.waiting) for line in self._lines.values())
 
+    def spare(self, model: str, places: int, share: float) -> int:
+        """How many more may run for those who can wait: none while anybody else waits, and so that
+        of `places` a part stays free for whoever comes next; one where nothing runs at all."""
+        line = self._lines.get(model)
+        if self.draining or self.storage_refusal is not None:
+            return 0
+        if line is None or (not line.running and not line.waiting):
+            return max(1, int(places * share))
+        return 0 if line.waiting else max(0, int(places * share) - line.running)
+
+    def is_waited_for(self, model: str) -> bool:
+        line = self._lines.get(model)
+        return line is not None and bool(line.waiting)
+
     async def admit(
         self,
         request_id: str,

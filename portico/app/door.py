@@ -8,7 +8,9 @@ from typing import Any
 
 from portico import journey
 from portico.admission.counts import CountLimits, Counts
-from portico.app.backstage import Backstage, backstage
+from portico.app.backstage.background import background
+from portico.app.backstage.batches import batches
+from portico.app.backstage.stage import Backstage, Surroundings
 from portico.app.failure import CannotStart
 from portico.app.identity import Identity
 from portico.app.media import media_of
@@ -69,14 +71,17 @@ class Door:
         self.media = media = media_of(settings, rooms.routing, kept.files)
         words = spoken(identity.seal, clock)
         states = States(readers, clock, keeping(settings))
-        stage = backstage(
-            *(settings, words.generating["/v1/responses"], rooms, books, readers, clock),
-            *(identity, media, states, _reception(words, rooms)),
+        unseen = Surroundings(
+            *(settings, words, rooms, books, readers, clock, identity, media, states),
+            *(kept.files, _reception(words, rooms)),
         )
-        self.follow = stage.follow
+        stage = background(unseen)
+        batch_routes, batch_work = batches(unseen)
+        self.follow = (*stage.follow, *batch_work)
         self._described = [
             *_generating(words, settings, rooms, books, clock, identity, media, states, stage),
             *stage.routes,
+            *batch_routes,
             *_counting(words, settings, rooms, clock, media),
             _compacting(words, settings, rooms, clock),
             *_telling(words, rooms, books, readers, clock),

@@ -39,3 +39,33 @@ class Background(Struct, frozen=True, forbid_unknown_fields=True):
     patience_s: Annotated[
         float, Meta(gt=0, description="What could not be begun by then fails.")
     ] = 86_400.0
+
+
+class Batches(Struct, frozen=True, forbid_unknown_fields=True):
+    """Many requests that are sent at once and answered with what nobody else needs."""
+
+    at_once: Annotated[
+        int, Meta(ge=1, le=10_000, description="Lines made at once by one server, of all models.")
+    ] = 16
+    share: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=1,
+            description="Of a model's places, that lines may fill; the rest is free for whoever comes.",
+        ),
+    ] = 0.8
+    lines_max: Annotated[int, Meta(ge=1, description="Of one batch.")] = 50_000
+    line_bytes_max: Annotated[int, Meta(ge=1_024, description="Of one line.")] = 8_388_608
+    file_bytes_max: Annotated[int, Meta(ge=1_024, description="Of all lines of a batch.")] = (
+        209_715_200
+    )
+    open_max: Annotated[
+        int, Meta(ge=1, description="Batches of one project that have not ended.")
+    ] = 100
+    window_s: Annotated[
+        float, Meta(gt=0, description="Lines that have not begun by then expire.")
+    ] = 86_400.0
+    keep_days: Annotated[
+        int, Meta(ge=1, le=3_650, description="How long what has ended is kept.")
+    ] = 30

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from portico.settings.files import Files
-from portico.settings.keeping import Background, Responses
+from portico.settings.keeping import Background, Batches, Responses
 from portico.settings.money import (
     Alerts,
     Audit,
@@ -50,6 +50,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     responses: Responses = Responses()
     files: Files = Files()
     background: Background = Background()
+    batches: Batches = Batches()
     queue: Queue = Queue()
     rates: Rates = Rates()
     moderation: Moderation = Moderation()

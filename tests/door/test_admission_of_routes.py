@@ -50,6 +50,10 @@ RUN_NOTHING = {
     ("POST", "/v1/moderations"),  # a guard is asked, within a bound of its own
     ("POST", "/v1/responses/compact"),
     ("POST", "/v1/responses/{id}/cancel"),
+    ("POST", "/v1/batches"),
+    ("GET", "/v1/batches"),
+    ("GET", "/v1/batches/{id}"),
+    ("POST", "/v1/batches/{id}/cancel"),
     ("POST", "/v1/responses/input_tokens"),
     *(
         way

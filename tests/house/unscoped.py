@@ -92,6 +92,7 @@ UNSCOPED = {
     },
     "portico/callers/store.py": {"_KEYS": CREDENTIAL, "_ENDED": SNAPSHOT, "note_use": OURS},
     "portico/cli/doctor/facts.py": {"_keys": OPERATOR},
+    "portico/resources/batches/store.py": {"unended": ROUNDS, "claim": ROUNDS, "let_go": ROUNDS},
     "portico/resources/background/store.py": {
         "still": OURS,
         "_task": OURS,
@@ -140,6 +141,7 @@ UNSCOPED = {
 
 SYSTEM_READS = {
     "portico/callers/service.py": CREDENTIAL,
+    "portico/background/batches.py": ROUNDS,
     "portico/background/responses.py": ROUNDS,
     "portico/callers/deputies.py": OURS,
     "portico/callers/presence.py": SNAPSHOT,

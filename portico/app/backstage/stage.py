@@ -1,0 +1,69 @@
+"""All of it together."""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from portico import journey
+from portico.app.identity import Identity
+from portico.app.spoken.dialects import Spoken
+from portico.app.storage import Books
+from portico.callers.deputies import Deputies
+from portico.db.readers import Readers
+from portico.door.dialect import Dialect
+from portico.door.endpoints.answering import Verifier
+from portico.door.intake.media import Media
+from portico.door.resources.background import Background
+from portico.door.routes import Route
+from portico.door.visits.generation import Generation, Knowing
+from portico.kit.clock import Clock
+from portico.resources.files.service import Files
+from portico.resources.responses.states import States
+from portico.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What everything that works unseen is made of.  reception: for the routes that look in on it."""
+
+    settings: Settings
+    words: Spoken
+    rooms: journey.Rooms
+    books: Books
+    readers: Readers
+    clock: Clock
+    identity: Identity
+    media: Media
+    states: States
+    files: Files
+    reception: Verifier
+
+    def way(self, dialect: Dialect, knowing: Knowing) -> Generation:
+        """Into the journey, for callers who are not there.  knowing: what each of them follows."""
+        return Generation(
+            dialect,
+            journey.Rooms(
+                Deputies(self.readers, self.clock),
+                self.rooms.routing,
+                self.rooms.admission,
+                self.rooms.metering,
+                self.rooms.counter,
+            ),
+            self.clock,
+            self.books.claims,
+            body_bytes_max=self.settings.edge.body_bytes_max,
+            compression=False,
+            media=self.media,
+            salts=self.identity.salts,
+            presence=self.identity.presence,
+            states=knowing,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Backstage:
+    """follow: work beside the road."""
+
+    background: Background
+    routes: tuple[Route, ...]
+    follow: tuple[Callable[[], Coroutine[Any, Any, None]], ...]

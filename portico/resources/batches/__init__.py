@@ -1,0 +1,1 @@
+"""Many requests that are sent at once and answered within a day."""

@@ -1,0 +1,236 @@
+"""Batches: made, found, cancelled, deleted.  `background` works on them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+
+from portico import errors
+from portico.callers.model import Caller
+from portico.db.readers import Readers
+from portico.db.within import within
+from portico.db.writer import Writer
+from portico.errors import Refusal
+from portico.kit.clock import Clock
+from portico.kit.ids import new_id
+from portico.replay.model import Wish
+from portico.replay.once import Done, once
+from portico.resources.batches import store
+from portico.resources.batches.model import Batch, Counts, Kind, Limits, Line, NewLine, State
+from portico.resources.batches.rules import too_many
+from portico.resources.files.model import Owner
+from portico.resources.files.service import Files
+from portico.resources.pages import Window, page_of
+
+_CANCELLABLE: tuple[State, ...] = ("validating", "in_progress")
+T = TypeVar("T")
+Shown = Callable[[Batch, Counts], dict[str, Any]]
+
+
+class Batches:
+    """news: told when there is something new to work on."""
+
+    def __init__(
+        self,
+        files: Files,
+        writer: Writer,
+        readers: Readers,
+        clock: Clock,
+        limits: Limits,
+        news: Callable[[], None],
+    ) -> None:
+        self.limits = limits
+        self._files = files
+        self._writer = writer
+        self._readers = readers
+        self._clock = clock
+        self._news = news
+
+    async def check_input(self, caller: Caller, file_id: str) -> None:
+        """Raises: Refusal: zero_retention, resource_not_found, invalid_value, body_too_large."""
+        check_kept(caller)
+        file = await self._files.get(Owner.of(caller), file_id, "input_file_id")
+        if file.purpose != "batch":
+            raise errors.INVALID_VALUE(
+                f"The file {file_id!r} was sent for {file.purpose!r}; the lines of a batch come in a "
+                "file for 'batch'.",
+                field="input_file_id",
+                value=file_id[:100],
+                limit="batch",
+                remedy="Send the file again, with purpose='batch'.",
+            )
+        if file.size_bytes > self.limits.file_bytes_max:
+            raise errors.BODY_TOO_LARGE(
+                f"The file {file_id!r} has {file.size_bytes} bytes; the lines of a batch may have "
+                f"{self.limits.file_bytes_max}.",
+                field="input_file_id",
+                value=file.size_bytes,
+                limit=self.limits.file_bytes_max,
+                remedy="Send several batches.",
+            )
+
+    def new(
+        self,
+        caller: Caller,
+        kind: Kind,
+        endpoint: str,
+        metadata: dict[str, Any],
+        *,
+        input_file_id: str | None = None,
+        output_keep_ms: int | None = None,
+    ) -> Batch:
+        now_ms = self._clock.wall_ms()
+        return Batch(
+            new_id("batch" if kind == "openai" else "msgbatch"),
+            caller.organisation_id,
+            caller.project_id,
+            caller.key_id,
+            caller.credential_id,
+            kind,
+            endpoint,
+            "validating",
+            input_file_id,
+            None,
+            None,
+            metadata,
+            None,
+            0,
+            now_ms,
+            now_ms + self.limits.window_ms,
+            None,
+            None,
+            None,
+            None,
+            output_keep_ms,
+            None,
+        )
+
+    async def add(
+        self,
+        batch: Batch,
+        lines: Sequence[NewLine],
+        wish: Wish | None,
+        keep_ms: int,
+        told: Callable[[Batch], bytes],
+    ) -> Done:
+        """On disk when this returns.  lines: those that came with it; it is in progress then.
+        wish: of its `Idempotency-Key`, under which the answer is kept for `keep_ms`.
+
+        Raises: Refusal: batches_full; those of `Idempotency-Key`.
+        """
+        if lines:
+            batch = replace(
+                batch, lines=len(lines), state="in_progress", started_at_ms=batch.created_at_ms
+            )
+
+        def put(connection: Connection) -> tuple[int, bytes]:
+            count = store.open_count(connection, batch.project_id)
+            if count >= self.limits.open_max:
+                raise too_many(count, self.limits.open_max)
+            store.add(connection, batch)
+            store.add_lines(connection, batch, lines)
+            return 200, told(batch)
+
+        def change(connection: Connection) -> Done:
+            with within(connection, batch.organisation_id):
+                if wish is None:
+                    return Done(*put(connection), again=False)
+                now_ms = self._clock.wall_ms()
+                return once(connection, wish, now_ms, keep_ms, partial(put, connection))
+
+        done = await self._writer.run(change)
+        self._news()
+        return done
+
+    async def get(self, caller: Caller, kind: Kind, batch_id: str) -> tuple[Batch, Counts]:
+        """Raises: Refusal: resource_not_found."""
+        return await self._read(caller, partial(self._one, caller, kind, batch_id))
+
+    async def page(
+        self, caller: Caller, kind: Kind, window: Window
+    ) -> tuple[list[tuple[Batch, Counts]], bool]:
+        """And whether there are more."""
+
+        def read(connection: Connection) -> tuple[list[tuple[Batch, Counts]], bool]:
+            now_ms = self._clock.wall_ms()
+            found = store.page(connection, caller.project_id, kind, window, now_ms)
+            page, more = page_of(found, window)
+            counts = store.counts(connection, caller.organisation_id, [each.id for each in page])
+            return [(each, counts[each.id]) for each in page], more
+
+        return await self._read(caller, read)
+
+    async def cancel(self, caller: Caller, kind: Kind, batch_id: str) -> tuple[Batch, Counts]:
+        """What has ended stays as it is.  Raises: Refusal: resource_not_found, conflict."""
+
+        def change(connection: Connection) -> None:
+            with within(connection, caller.organisation_id):
+                found, _ = self._one(caller, kind, batch_id, connection)
+                if found.ended_at_ms is not None and kind == "openai":
+                    raise errors.CONFLICT(
+                        f"The batch {batch_id!r} is {found.state}; it cannot be cancelled any more.",
+                        field="id",
+                        value=batch_id[:100],
+                    )
+                values = {"state": "cancelling", "cancelling_at_ms": self._clock.wall_ms()}
+                store.change(connection, found, _CANCELLABLE, values)
+
+        await self._writer.run(change)
+        self._news()
+        return await self.get(caller, kind, batch_id)
+
+    async def delete(self, caller: Caller, kind: Kind, batch_id: str) -> None:
+        """Only what has ended.  Raises: Refusal: resource_not_found, conflict."""
+
+        def change(connection: Connection) -> None:
+            with within(connection, caller.organisation_id):
+                found, _ = self._one(caller, kind, batch_id, connection)
+                if found.ended_at_ms is None:
+                    raise errors.CONFLICT(
+                        f"The batch {batch_id!r} has not ended; only what has can be deleted.",
+                        field="id",
+                        value=batch_id[:100],
+                        remedy="Cancel it, and delete it when it has ended.",
+                    )
+                store.remove(connection, found)
+
+        await self._writer.run(change)
+
+    async def lines(self, caller: Caller, batch: Batch, after: int, most: int) -> Sequence[Line]:
+        return await self._read(
+            caller,
+            lambda connection: store.lines(
+                connection, caller.organisation_id, batch.id, after, most
+            ),
+        )
+
+    def _one(
+        self, caller: Caller, kind: Kind, batch_id: str, connection: Connection
+    ) -> tuple[Batch, Counts]:
+        found = store.one(connection, caller.project_id, batch_id)
+        if found is None or found.kind != kind or self._is_over(found):
+            raise not_found(batch_id)
+        return found, store.counts(connection, found.organisation_id, (found.id,))[found.id]
+
+    def _is_over(self, batch: Batch) -> bool:
+        expires_at_ms = batch.expires_at_ms
+        return expires_at_ms is not None and expires_at_ms <= self._clock.wall_ms()
+
+    async def _read(self, caller: Caller, query: Callable[[Connection], T]) -> T:
+        return await self._readers.run(query, tenant=caller.organisation_id)
+
+
+def check_kept(caller: Caller) -> None:
+    """Raises: Refusal: zero_retention."""
+    if caller.content_ms_max == 0:
+        raise errors.ZERO_RETENTION(
+            "Nothing is kept of the requests of this project (zero retention), and a batch has to be."
+        )
+
+
+def not_found(batch_id: str) -> Refusal:
+    return errors.RESOURCE_NOT_FOUND(
+        f"There is no batch {batch_id[:100]!r} here.", field="id", value=batch_id[:100]
+    )

@@ -1,0 +1,279 @@
+"""Rows of batches and of their lines.  What a line was answered is written by `keeping`."""
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, and_, delete, exists, func, insert, select, update
+
+from portico.db.tables import batch, batch_line, hold, instance, usage_record
+from portico.resources.batches.model import Batch, Counts, Line, LineState, NewLine, State, Work
+from portico.resources.pages import Window, paged
+
+_SHOWN = [batch.c[name] for name in Batch.__dataclass_fields__]
+_b, _l = batch.c, batch_line.c
+_TEXTS = ("metadata", "errors")
+_OPEN = ("waiting", "running")
+
+
+def add(connection: Connection, new: Batch) -> None:
+    values = {name: getattr(new, name) for name in Batch.__dataclass_fields__}
+    for name in _TEXTS:
+        if values[name] is not None:
+            values[name] = msgspec.json.encode(values[name]).decode()
+    connection.execute(insert(batch).values(**values))
+
+
+def add_lines(connection: Connection, new: Batch, lines: Sequence[NewLine]) -> None:
+    if lines:
+        connection.execute(
+            insert(batch_line),
+            [
+                {
+                    "batch_id": new.id,
+                    "number": line.number,
+                    "organisation_id": new.organisation_id,
+                    "custom_id": line.custom_id,
+                    "state": "waiting",
+                    "request": line.request,
+                    "attempts": 0,
+                }
+                for line in lines
+            ],
+        )
+
+
+def open_count(connection: Connection, project_id: str) -> int:
+    query = select(func.count()).where(_b.project_id == project_id, _b.ended_at_ms.is_(None))
+    return int(connection.execute(query).scalar_one())
+
+
+def one(connection: Connection, project_id: str, batch_id: str) -> Batch | None:
+    query = select(*_SHOWN).where(_b.id == batch_id, _b.project_id == project_id)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _batch(row)
+
+
+def page(
+    connection: Connection, project_id: str, kind: str, window: Window, now_ms: int
+) -> list[Batch]:
+    query = select(*_SHOWN).where(_b.project_id == project_id, _b.kind == kind)
+    query = query.where(_b.expires_at_ms.is_(None) | (_b.expires_at_ms > now_ms))
+    return [_batch(row) for row in connection.execute(paged(query, _b.id, window))]
+
+
+def counts(connection: Connection, organisation_id: str, ids: Collection[str]) -> dict[str, Counts]:
+    """By batch."""
+    query = (
+        select(_l.batch_id, _l.state, func.count())
+        .where(_l.batch_id.in_(ids), _l.organisation_id == organisation_id)
+        .group_by(_l.batch_id, _l.state)
+    )
+    found: dict[str, dict[str, int]] = {each: {} for each in ids}
+    for batch_id, state, count in connection.execute(query):
+        found[batch_id][state] = count
+    return {each: Counts(**of) for each, of in found.items()}
+
+
+def lines(
+    connection: Connection, organisation_id: str, batch_id: str, after: int, most: int
+) -> list[Line]:
+    """Behind the one numbered `after`, in their order."""
+    query = (
+        select(*(_l[name] for name in Line.__dataclass_fields__))
+        .where(_l.batch_id == batch_id, _l.organisation_id == organisation_id, _l.number > after)
+        .order_by(_l.number)
+        .limit(most)
+    )
+    return [Line(*row) for row in connection.execute(query)]
+
+
+def change(
+    connection: Connection, of: Batch, states: Sequence[State], values: dict[str, Any]
+) -> bool:
+    """states: those it may be in for that.  False where it is in another."""
+    changed = connection.execute(
+        update(batch)
+        .where(_b.id == of.id, _b.project_id == of.project_id, _b.state.in_(states))
+        .values(**values)
+    )
+    return changed.rowcount == 1
+
+
+def resolve_waiting(connection: Connection, of: Batch, state: LineState) -> int:
+    """Lines that have not begun never do."""
+    changed = connection.execute(
+        update(batch_line)
+        .where(
+            _l.batch_id == of.id,
+            _l.organisation_id == of.organisation_id,
+            _l.state == "waiting",
+        )
+        .values(state=state, request=None)
+    )
+    return changed.rowcount
+
+
+def drop_answers(connection: Connection, of: Batch) -> None:
+    """They stand in files now."""
+    connection.execute(
+        update(batch_line)
+        .where(_l.batch_id == of.id, _l.organisation_id == of.organisation_id)
+        .values(answer=None, request=None)
+    )
+
+
+def drop_lines(connection: Connection, of: Batch) -> None:
+    connection.execute(
+        delete(batch_line).where(_l.batch_id == of.id, _l.organisation_id == of.organisation_id)
+    )
+
+
+def remove(connection: Connection, of: Batch) -> bool:
+    """With its lines."""
+    gone = connection.execute(delete(batch).where(_b.id == of.id, _b.project_id == of.project_id))
+    return gone.rowcount == 1
+
+
+def words(told: list[dict[str, Any]]) -> str:
+    """As the column holds them."""
+    return msgspec.json.encode(told).decode()
+
+
+# -- for those who work on them ----------------------------------------------------------------
+
+
+def unended(connection: Connection) -> bool:
+    """Is there any that has not ended?  A read, which costs the writer nothing."""
+    query = select(_b.id).where(_b.ended_at_ms.is_(None)).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def claim(connection: Connection, owner: str) -> list[Batch]:
+    """All that have not ended and that nobody else works on; they are `owner`'s now."""
+    alive = exists().where(instance.c.id == _b.owner)
+    connection.execute(
+        update(batch)
+        .where(_b.ended_at_ms.is_(None), _b.owner.is_(None) | (_b.owner != owner) & ~alive)
+        .values(owner=owner)
+    )
+    query = select(*_SHOWN).where(_b.ended_at_ms.is_(None), _b.owner == owner).order_by(_b.id)
+    return [_batch(row) for row in connection.execute(query)]
+
+
+def let_go(connection: Connection, owner: str) -> None:
+    """In good order."""
+    connection.execute(
+        update(batch).where(_b.owner == owner, _b.ended_at_ms.is_(None)).values(owner=None)
+    )
+
+
+def recover(connection: Connection, of: Batch) -> tuple[int, int]:
+    """Of a batch that was somebody else's: lines that were running wait again; how many, and how
+    many had been answered without the answer being kept."""
+    money = exists().where(and_(hold.c.id == _l.request_id, hold.c.state == "open"))
+    answered = exists().where(
+        and_(usage_record.c.id == _l.request_id, usage_record.c.outcome == "completed")
+    )
+    running = (
+        _l.batch_id == of.id,
+        _l.organisation_id == of.organisation_id,
+        _l.state == "running",
+    )
+    lost = connection.execute(
+        update(batch_line).where(*running, answered).values(state="errored", request=None)
+    )
+    again = connection.execute(
+        update(batch_line).where(*running, ~money).values(state="waiting", request_id=None)
+    )
+    return again.rowcount, lost.rowcount
+
+
+def waiting(connection: Connection, of: Batch, after: int, most: int) -> list[tuple[int, bytes]]:
+    """(number, request) of lines that wait, behind `after`."""
+    query = (
+        select(_l.number, _l.request)
+        .where(
+            _l.batch_id == of.id,
+            _l.organisation_id == of.organisation_id,
+            _l.state == "waiting",
+            _l.number > after,
+        )
+        .order_by(_l.number)
+        .limit(most)
+    )
+    return [(row[0], row[1]) for row in connection.execute(query)]
+
+
+def take(
+    connection: Connection, of: Batch, numbers: Sequence[int], draw: Callable[[], str]
+) -> list[Work]:
+    """Those of them that still wait are running now.  draw: gives an id for the request."""
+    taken = []
+    for number in numbers:
+        request_id = draw()
+        row = connection.execute(
+            update(batch_line)
+            .where(
+                _l.batch_id == of.id,
+                _l.organisation_id == of.organisation_id,
+                _l.number == number,
+                _l.state == "waiting",
+            )
+            .values(state="running", request_id=request_id, attempts=_l.attempts + 1)
+            .returning(_l.request, _l.attempts)
+        ).one_or_none()
+        if row is not None:
+            taken.append(
+                Work(
+                    of.id,
+                    number,
+                    of.organisation_id,
+                    of.project_id,
+                    of.key_id,
+                    of.kind,
+                    of.endpoint,
+                    row[0],
+                    request_id,
+                    row[1],
+                )
+            )
+    return taken
+
+
+def put_back(connection: Connection, work: Work, *, begun: bool) -> None:
+    """It waits again.  begun: an attempt was made of it."""
+    values: dict[str, Any] = {"state": "waiting", "request_id": None}
+    if not begun:
+        values["attempts"] = _l.attempts - 1
+    connection.execute(update(batch_line).where(*_is(work)).values(**values))
+
+
+def answer(connection: Connection, work: Work, status: int, told: bytes) -> bool:
+    """Where no record is written that it could go with: it was refused, or ran no model.  False
+    where it was answered."""
+    state = "succeeded" if status < 400 else "errored"
+    changed = connection.execute(
+        update(batch_line)
+        .where(*_is(work))
+        .values(state=state, status=status, answer=told, request=None)
+    )
+    return changed.rowcount == 1
+
+
+def _is(work: Work) -> tuple[Any, ...]:
+    return (
+        _l.batch_id == work.batch_id,
+        _l.organisation_id == work.organisation_id,
+        _l.number == work.number,
+        _l.state == "running",
+        _l.request_id == work.request_id,
+    )
+
+
+def _batch(row: Row[Any]) -> Batch:
+    facts = dict(row._mapping)
+    for name in _TEXTS:
+        if facts[name] is not None:
+            facts[name] = msgspec.json.decode(facts[name])
+    return Batch(**facts)
