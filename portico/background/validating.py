@@ -52,11 +52,7 @@ class Validating:
         async with await self._files.open(file) as source:
             while piece := await source.piece():
                 *whole, rest = (rest + piece).split(b"\n")
-                for text in whole:
-                    number += 1
-                    _take(reader, number, text, lines, reading, self._limits)
-                    if number % _LINES_A_TURN == 0:
-                        await asyncio.sleep(0)
+                number = await self._take_all(reader, number, whole, lines, reading)
                 if len(rest) > self._limits.line_bytes_max:
                     _take(reader, number + 1, rest, lines, reading, self._limits)
                     return
@@ -65,6 +61,22 @@ class Validating:
                     del lines[:_LINES_AT_ONCE]
         _take(reader, number + 1, rest, lines, reading, self._limits)
         await self._add(batch, lines)
+
+    async def _take_all(
+        self,
+        reader: Reader,
+        number: int,
+        whole: list[bytes],
+        lines: list[NewLine],
+        reading: Reading,
+    ) -> int:
+        """Gives the number of the last of them."""
+        for text in whole:
+            number += 1
+            _take(reader, number, text, lines, reading, self._limits)
+            if number % _LINES_A_TURN == 0:
+                await asyncio.sleep(0)
+        return number
 
     async def _add(self, batch: Batch, lines: list[NewLine]) -> None:
         await self._writer.run(partial(store.add_lines, new=batch, lines=lines))

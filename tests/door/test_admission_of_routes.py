@@ -114,6 +114,7 @@ class Rooms:
     draining, storage_refusal, running, waiting = False, None, 0, 0
     claims = None
     owner = "inst_1"
+    admission = None
 
     def __init__(self) -> None:
         self.asked = 0

@@ -92,7 +92,7 @@ UNSCOPED = {
     },
     "portico/callers/store.py": {"_KEYS": CREDENTIAL, "_ENDED": SNAPSHOT, "note_use": OURS},
     "portico/cli/doctor/facts.py": {"_keys": OPERATOR},
-    "portico/resources/batches/store.py": {"unended": ROUNDS, "claim": ROUNDS, "let_go": ROUNDS},
+    "portico/resources/batches/store.py": {"claim": ROUNDS, "let_go": ROUNDS},
     "portico/resources/background/store.py": {
         "still": OURS,
         "_task": OURS,
