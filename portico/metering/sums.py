@@ -7,7 +7,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Connection, Label, func, select
 
 from portico.canon.usage import Meters
-from portico.db.tables import usage_record
+from portico.db.tables import project, usage_record
 from portico.metering.model import Totals
 
 UsedBy = Literal["project", "key", "model"]
@@ -66,7 +66,9 @@ def used(
         .limit(most)
     )
     if wanted.organisation_id is not None:
-        query = query.where(c.organisation_id == wanted.organisation_id)
+        theirs = select(project.c.id).where(project.c.organisation_id == wanted.organisation_id)
+        # By its projects, of which there is an index with the time; else all customers' are read.
+        query = query.where(c.organisation_id == wanted.organisation_id, c.project_id.in_(theirs))
     for column, value in (
         (c.project_id, wanted.project_id),
         (c.key_id, wanted.key_id),

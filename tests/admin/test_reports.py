@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import event, insert
 
 from portico.admin.reports import buckets, sums
 from portico.db.tables import charge, usage_record
@@ -193,6 +193,28 @@ async def test_only_what_may_be_seen(acme: Site) -> None:
             assert bucket["results"] == []
             for query in (f"?project_id={foreign}", f"?organisation_id={other}"):
                 assert (await desk.ask("GET", f"/{thing}{query}", billing)).status == 404
+
+
+async def test_a_customers_report_reads_no_other_customers_rows(tmp_path: Path) -> None:
+    """However many there are: the database finds them by an index."""
+    acme = site(tmp_path)
+    org = acme.organisation()
+    asked: list[str] = []
+    event.listen(
+        acme.database.backend.engine,
+        "connect",
+        lambda driver, _: driver.set_trace_callback(asked.append),
+    )
+    key = acme.admin_key(organisation_id=org, owner_id=acme.member(org, "billing"))
+    async with office(acme) as desk:
+        for thing in ("usage", "costs"):
+            assert (await desk.ask("GET", f"/{thing}?group_by=model", key)).status == 200
+    reports = [each for each in asked if "GROUP BY by_model" in each]
+    assert len(reports) == 2
+    for report in reports:
+        plan = [row["detail"] for row in acme.rows(f"EXPLAIN QUERY PLAN {report}")]
+        (how,) = [each for each in plan if "usage_record" in each or "charge" in each]
+        assert how.startswith("SEARCH"), how
 
 
 @pytest.mark.parametrize(
