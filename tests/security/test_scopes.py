@@ -56,7 +56,7 @@ def needed(name: str) -> str:
 def asked(served: Served, name: str, key: str) -> int:
     method, _, path = name.partition(" ")
     lines = [f"Authorization: Bearer {key}"] if key else []
-    body = {} if method in ("POST", "PUT", "PATCH") else None
+    body: dict[str, str] | None = {} if method in ("POST", "PUT", "PATCH") else None
     return sent(served, method, path.replace("{id}", "sim-echo"), *lines, body=body).status
 
 
