@@ -14,7 +14,6 @@ from portico.app.identity import Identity
 from portico.app.spoken.dialects import OPENAI_CHAT
 from portico.app.storage import Books
 from portico.callers.last_use import LastUse
-from portico.db.readers import Readers
 from portico.door.dispatch import Dispatch
 from portico.door.edge import Edge
 from portico.door.routes import Route, Routes
@@ -37,7 +36,6 @@ def admin_api(
     settings: Settings,
     who: Identity,
     books: Books,
-    readers: Readers,
     metrics: Metrics,
     clock: Clock,
 ) -> AdminApi:
@@ -45,7 +43,7 @@ def admin_api(
         return AdminApi()
     last_use = LastUse(books.writer.run, clock, store.note_use)
     desk = Desk(
-        *(readers, books.writer, clock, Secrets(who.peppers, who.seal), last_use),
+        *(books.reports, books.writer, clock, Secrets(who.peppers, who.seal), last_use),
         keep_ms=1000 * settings.replay.keep_s,
         compression=settings.edge.compression,
     )

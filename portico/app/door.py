@@ -84,7 +84,7 @@ class Door:
             *batch_routes,
             *_counting(words, settings, rooms, clock, media),
             _compacting(words, settings, rooms, clock),
-            *_telling(words, rooms, books, readers, clock),
+            *_telling(words, rooms, books, clock),
             *resources(words, _reception(words, rooms), kept),
             *self._watching(settings, metrics),
             *also,
@@ -240,13 +240,11 @@ def _compacting(words: Spoken, settings: Settings, rooms: journey.Rooms, clock: 
     )
 
 
-def _telling(
-    words: Spoken, rooms: journey.Rooms, books: Books, readers: Readers, clock: Clock
-) -> list[Route]:
+def _telling(words: Spoken, rooms: journey.Rooms, books: Books, clock: Clock) -> list[Route]:
     """What a developer may read, free."""
 
     async def ask_usage(question: Question, by: GroupBy) -> dict[str, Totals]:
-        return await readers.run(
+        return await books.reports.run(
             lambda connection: reports.groups(connection, question, by),
             tenant=question.organisation_id or "",  # who does not say whose sees nothing
         )

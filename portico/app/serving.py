@@ -94,7 +94,7 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
         await books.prices.refresh()
         who = identity(settings, readers, books.writer, peppers, clock)
         rooms = journey.Rooms(who.callers, routing, books.admission, books.metering, books.counter)
-        admin = admin_api(settings, who, books, readers, metrics, clock)
+        admin = admin_api(settings, who, books, metrics, clock)
         door = Door(
             *(settings, rooms, books, readers, metrics, clock, who, kept),
             also=(

@@ -120,6 +120,8 @@ class Books:
     standings: Standings
     writer: Writer
     rates: Rates
+    reports: Readers
+    """For sums over many rows: no request that is to be served waits behind them for its key."""
     owner: str
     """This process, as what it has under way names it."""
     follow: tuple[Callable[[], Coroutine[Any, Any, None]], ...]
@@ -164,6 +166,7 @@ async def recording(
         output_tokens_max=settings.pricing.output_tokens_max,
         window_tokens=settings.pricing.window_tokens,
     )
+    reports = Readers(database)
     writer.start()
     try:
         await _taken_over(sweeper, metering, settings, clock)
@@ -178,12 +181,14 @@ async def recording(
             Standings(readers, budgets, clock),
             writer,
             rates,
+            reports,
             owner,
             follow,
         )
         await sweeper.leave()
     finally:
         await writer.close()
+        reports.close()
 
 
 def _writer_limits(settings: Settings) -> WriterLimits:
