@@ -14,8 +14,10 @@ import openai
 import pytest
 from anthropic import Anthropic
 from google import genai
+from moto.server import ThreadedMotoServer
 from openai import OpenAI
 
+from portico.resources.files.shelves.bucket import client_of
 from tests.media.corpus import pdf, picture
 from tests.whole.conftest import Served
 from tests.whole.wire import Wire, eventually, metric, post
@@ -451,6 +453,33 @@ def test_bytes_that_are_gone_are_no_short_file(serve: Serve) -> None:
         with pytest.raises(openai.APIConnectionError):
             client.files.content(cut.id).read()
         client.files.delete(lost.id)
+
+
+def test_in_a_bucket(serve: Serve) -> None:
+    there = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    there.start()
+    host, port = there.get_host_and_port()
+    url = f"http://{host}:{port}"
+    client_of(url, "us-east-1", "id", "secret").create_bucket(Bucket="files")
+    env = {
+        "PORTICO_FILES_BUCKET": "files",
+        "PORTICO_FILES_BUCKET_URL": url,
+        "PORTICO_FILES_BUCKET_REGION": "us-east-1",
+        "PORTICO_FILES_BUCKET_KEY_ID": "id",
+        "PORTICO_FILES_BUCKET_SECRET": "secret",
+    }
+    served = serve("--simulated", env=env)
+    data = os.urandom(9_000_000)
+    with OpenAI(base_url=served.base_url, api_key=served.api_key, max_retries=0) as client:
+        file = client.files.create(file=("a.bin", data), purpose="user_data")
+        assert client.files.content(file.id).read() == data
+        assert not (served.data_dir / "files").exists()
+        client.files.delete(file.id)
+        there.stop()
+        with pytest.raises(openai.APIStatusError) as away:
+            client.files.create(file=("a.bin", b"x"), purpose="user_data")
+    assert (away.value.status_code, away.value.code) == (503, "storage_unavailable")
+    assert ask(served, "GET", "/healthz")[0] == 200
 
 
 def test_a_project_that_keeps_nothing(served: Served) -> None:
