@@ -71,7 +71,12 @@ class Edge(Struct, frozen=True, forbid_unknown_fields=True):
         Meta(ge=1024, description="All bodies of more than 64 KiB that are being answered."),
     ] = 268_435_456
     body_read_s: Annotated[
-        float, Meta(gt=0, description="From the end of the headers to the end of the body.")
+        float,
+        Meta(
+            gt=0,
+            description="From the end of the headers to the end of the body; where it is a file, "
+            "each stretch in which it has to keep its pace.",
+        ),
     ] = 60.0
     body_bytes_per_s_min: Annotated[
         int, Meta(ge=0, description="Mean pace a body must keep after `body_grace_s`; 0 asks none.")

@@ -34,8 +34,8 @@ from portico.resources.files.rules import (
 from portico.resources.files.service import Files
 from portico.resources.pages import Window, anthropic_window, openai_window, page_of, told
 
-QUERY = ("after", "limit", "order", "purpose")
-"""Of a list, in OpenAI's words."""
+QUERY = ("after", "before", "limit", "order", "purpose", "page", "ids", "after_id", "before_id")
+"""Of a list: OpenAI's words, and from `page` on Anthropic's."""
 _LIST_MAX = 10_000
 _IDS_MAX = 100
 _PAGE = "page_"
