@@ -10,6 +10,7 @@ from portico import journey
 from portico.admission.counts import CountLimits, Counts
 from portico.app.backstage.background import background
 from portico.app.backstage.batches import batches
+from portico.app.backstage.ends import ends
 from portico.app.backstage.stage import Backstage, Surroundings
 from portico.app.failure import CannotStart
 from portico.app.identity import Identity
@@ -77,7 +78,7 @@ class Door:
         )
         stage = background(unseen)
         batch_routes, batch_work = batches(unseen)
-        self.follow = (*stage.follow, *batch_work)
+        self.follow = (*stage.follow, *batch_work, *ends(books, readers, clock))
         self._described = [
             *_generating(words, settings, rooms, books, clock, identity, media, states, stage),
             *stage.routes,

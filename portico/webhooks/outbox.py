@@ -66,8 +66,13 @@ def happened(
 
 
 def _put(transaction: Transaction, event: Event, targets: Collection[Target], now_ms: int) -> bool:
+    alert_id = new_id("alert")
     body = msgspec.json.encode(
         {
+            # Standard Webhooks asks for type, timestamp and data; OpenAI's SDK reads the rest.
+            "object": "event",
+            "id": alert_id,
+            "created_at": now_ms // 1000,
             "type": event.kind,
             "timestamp": f"{datetime.fromtimestamp(now_ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}",
             "data": {"says": event.says, **event.data},
@@ -76,7 +81,7 @@ def _put(transaction: Transaction, event: Event, targets: Collection[Target], no
     made = transaction.rows(
         "INSERT INTO alert (id, kind, subject, organisation_id, body, created_at_ms) "
         "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (subject) DO NOTHING RETURNING id",
-        (new_id("alert"), event.kind, event.subject, event.organisation_id, body, now_ms),
+        (alert_id, event.kind, event.subject, event.organisation_id, body, now_ms),
     )
     if not made:
         return False

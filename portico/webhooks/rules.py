@@ -20,6 +20,14 @@ KINDS = {
     "organisation.restored": "its keys are admitted again",
     "key.revoked": "a key is refused from now on",
     "member.invited": "somebody is asked to join",
+    **{
+        f"response.{state}": f"a response in the background is {state}"
+        for state in ("completed", "incomplete", "failed", "cancelled")
+    },
+    **{
+        f"batch.{state}": f"a batch is {state}"
+        for state in ("completed", "failed", "expired", "cancelled")
+    },
     "webhook.disabled": "an endpoint is told nothing any more",
     "webhook.test": "somebody asked for a test",
 }

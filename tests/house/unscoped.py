@@ -92,6 +92,8 @@ UNSCOPED = {
     },
     "portico/callers/store.py": {"_KEYS": CREDENTIAL, "_ENDED": SNAPSHOT, "note_use": OURS},
     "portico/cli/doctor/facts.py": {"_keys": OPERATOR},
+    "portico/background/announcing.py": {"_unannounced": ROUNDS, "_note": ROUNDS},
+    "portico/background/expiring.py": {"_expired": ROUNDS, "_remove": ROUNDS},
     "portico/resources/batches/store.py": {"claim": ROUNDS, "let_go": ROUNDS},
     "portico/resources/background/store.py": {
         "still": OURS,
@@ -141,7 +143,9 @@ UNSCOPED = {
 
 SYSTEM_READS = {
     "portico/callers/service.py": CREDENTIAL,
+    "portico/background/announcing.py": ROUNDS,
     "portico/background/batches.py": ROUNDS,
+    "portico/background/expiring.py": ROUNDS,
     "portico/background/responses.py": ROUNDS,
     "portico/callers/deputies.py": OURS,
     "portico/callers/presence.py": SNAPSHOT,
