@@ -244,6 +244,21 @@ async def test_strays_go_and_nothing_else(database: Database, tmp_path: Path) ->
         assert await place.files.read(late) == b"x"
 
 
+async def test_bytes_whose_row_is_on_its_way_are_no_strays(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with keeping(database, tmp_path) as place:
+        commit = place.files._drafts.commit
+
+        async def later(change: Any) -> Any:
+            assert len(place.names()) == 1
+            assert await place.files.sweep_strays(2**62 // 1_000_000) == 0
+            return await commit(change)
+
+        monkeypatch.setattr(place.files._drafts, "commit", later)
+        assert await place.files.read(await place.put()) == b"hello"
+
+
 async def test_while_the_books_are_closed_nothing_is_taken(
     database: Database, tmp_path: Path
 ) -> None:
