@@ -27,6 +27,7 @@ _RECOVER_S = 10.0
 _SAVE_S = 0.25
 _AGAIN_S = 2.0
 """How soon one is tried again that could not be taken in, where nobody says."""
+_SETTLING_S = 60.0
 _CANCELLED = "cancelled"
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class Runner:
         """Responses that could not be taken in, and until when they are left alone."""
         self._recover_s = 0.0
         """When the line is next looked through for what dead processes left."""
+        self._since_s = clock.monotonic_s()
         self._saving = asyncio.Lock()
         self._tasks = Tasks(lambda failure: log.critical("in the background", exc_info=failure))
 
@@ -142,7 +144,7 @@ class Runner:
             await self._ended(live)
         except Refusal as refusal:
             waited_ms = self._clock.wall_ms() - task.created_at_ms
-            if refusal.entry.retryable and waited_ms < self._limits.age_ms_max and not live.begun:
+            if self._passes(refusal) and waited_ms < self._limits.age_ms_max and not live.begun:
                 again_s = (refusal.retry_after_ms or 0) / 1000 or _AGAIN_S
             else:
                 await self._close(live, refusal)
@@ -159,6 +161,12 @@ class Runner:
                 await self._requeue(task)
             live.end()
             self._lives.news.set()
+
+    def _passes(self, refusal: Refusal) -> bool:
+        """Is it worth another try?  What an engine serves may not be known yet after a start."""
+        if refusal.entry is errors.MODEL_NOT_FOUND:
+            return self._clock.monotonic_s() < self._since_s + _SETTLING_S
+        return refusal.entry.retryable
 
     def _check(self, live: Live) -> None:
         """Raises: Refusal, of one that must not be begun again."""

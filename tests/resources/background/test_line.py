@@ -1,0 +1,164 @@
+"""The line of what nobody waits for: who is next, what comes back into it, what ends."""
+
+import itertools
+from collections.abc import Callable
+
+from portico.db.database import Database
+from portico.db.transaction import Transaction
+from portico.keeping import service as keeping
+from portico.keeping.model import KeptResponse
+from portico.ledger import owners
+from portico.resources.background import store
+from portico.resources.background.model import Task, Wanted
+from portico.resources.responses.store import one
+
+
+def wanted(response_id: str, project_id: str = "proj_1", *, stream: bool = False) -> Wanted:
+    kept = KeptResponse(
+        response_id,
+        "org_1",
+        project_id,
+        "key_1",
+        "key_1",
+        "m",
+        "queued",
+        stream,
+        None,
+        b"[]",
+        b'{"status":"queued"}',
+        1_000,
+        None,
+    )
+    return Wanted(kept, b'{"model":"m"}', b"event: response.created\ndata: {}\n\n" * stream)
+
+
+def put(database: Database, *all_wanted: Wanted) -> None:
+    for each in all_wanted:
+        database.write(lambda c, each=each: store.put(c, each))  # type: ignore[misc]
+
+
+def drawing() -> Callable[[], str]:
+    numbers = itertools.count(1)
+    return lambda: f"req_{next(numbers)}"
+
+
+def take(
+    database: Database, most: int, asleep: tuple[str, ...] = (), owner: str = "inst_1"
+) -> list[Task]:
+    taken = database.write(lambda c: store.take(c, owner, most, asleep, drawing()))
+    return [task for task, _ in taken]
+
+
+def state(database: Database, response_id: str, project_id: str = "proj_1") -> str:
+    with database.connect() as connection:
+        found = one(connection, project_id, response_id)
+    assert found is not None
+    return found.state
+
+
+def test_each_project_has_its_turn_before_any_has_its_second(database: Database) -> None:
+    put(
+        database,
+        wanted("resp_1"),
+        wanted("resp_2"),
+        wanted("resp_3"),
+        wanted("resp_4", "proj_2"),
+    )
+    assert [task.id for task in take(database, 2)] == ["resp_1", "resp_4"]
+    assert [task.id for task in take(database, 5)] == ["resp_2", "resp_3"]
+    assert take(database, 5) == []
+
+
+def test_who_sleeps_is_left_alone(database: Database) -> None:
+    put(database, wanted("resp_1"), wanted("resp_2"))
+    assert [task.id for task in take(database, 5, ("resp_1",))] == ["resp_2"]
+    with database.connect() as connection:
+        assert store.waits(connection, ())
+        assert not store.waits(connection, ("resp_1",))
+
+
+def test_what_a_stream_has_said_comes_with_it(database: Database) -> None:
+    put(database, wanted("resp_1", stream=True))
+    ((_, said),) = database.write(lambda c: store.take(c, "inst_1", 1, (), drawing()))
+    assert said == [b"event: response.created\ndata: {}\n\n"]
+    database.write(
+        lambda c: store.append(
+            c, "resp_1", "org_1", 1, b"event: a\ndata: 1\n\nevent: b\ndata: 2\n\n"
+        )
+    )
+    with database.connect() as connection:
+        assert store.events(connection, "org_1", "resp_1", 2) == [b"event: b\ndata: 2\n\n"]
+        assert store.events(connection, "org_2", "resp_1", 0) == []
+
+
+def test_what_a_dead_process_worked_on_is_in_line_again(database: Database) -> None:
+    """But not what a living one does."""
+    database.write(lambda c: owners.start(Transaction(c), "inst_1", 0))
+    put(database, wanted("resp_1"), wanted("resp_2"))
+    take(database, 1, owner="inst_1")
+    take(database, 1, owner="inst_2")
+    assert database.write(store.recover) == 1
+    assert (state(database, "resp_1"), state(database, "resp_2")) == ("in_progress", "queued")
+
+
+def answered(task: Task, request_id: str | None = None) -> KeptResponse:
+    return KeptResponse(
+        task.id,
+        "org_1",
+        "proj_1",
+        "key_1",
+        "key_1",
+        "m",
+        "completed",
+        False,
+        None,
+        b"[]",
+        b'{"status":"completed"}',
+        1_000,
+        None,
+        request_id or task.request_id,
+    )
+
+
+def test_only_the_try_that_holds_it_answers_it(database: Database) -> None:
+    """A slow process whose work was given to another has lost it."""
+    put(database, wanted("resp_1"))
+    (first,) = take(database, 1)
+    database.write(lambda c: store.requeue(c, [first.request_id]))
+    database.write(lambda c: keeping.write(Transaction(c), [answered(first)], 5_000))
+    assert state(database, "resp_1") == "queued"
+    (second,) = take(database, 1)
+    second_id = second.request_id
+    database.write(lambda c: keeping.write(Transaction(c), [answered(second, second_id)], 5_000))
+    assert state(database, "resp_1") == "completed"
+    database.write(lambda c: keeping.write(Transaction(c), [answered(first)], 6_000))  # late
+    with database.connect() as connection:
+        found = one(connection, "proj_1", "resp_1")
+    assert found is not None
+    assert found.ended_at_ms == 5_000
+
+
+def test_one_that_was_cancelled_is_not_answered(database: Database) -> None:
+    put(database, wanted("resp_1"))
+    (task,) = take(database, 1)
+    assert database.write(lambda c: store.cancel(c, "proj_1", "resp_1", b"{}", (2_000, None)))
+    assert not database.write(lambda c: store.cancel(c, "proj_1", "resp_1", b"{}", (3_000, None)))
+    database.write(lambda c: keeping.write(Transaction(c), [answered(task)], 5_000))
+    assert state(database, "resp_1") == "cancelled"
+    with database.connect() as connection:
+        assert store.still(connection, [task.request_id]) == set()
+
+
+def test_another_projects_is_not_cancelled(database: Database) -> None:
+    put(database, wanted("resp_1"))
+    assert not database.write(lambda c: store.cancel(c, "proj_2", "resp_1", b"{}", (2_000, None)))
+    assert state(database, "resp_1") == "queued"
+
+
+def test_what_is_made_anew_is_not_paid_for_now(database: Database) -> None:
+    """The sweeper asks which of the dead requests worked on something; they wait again."""
+    put(database, wanted("resp_1"))
+    (task,) = take(database, 1)
+    released = database.write(lambda c: keeping.release(Transaction(c), [task.request_id, "req_x"]))
+    assert released == {task.request_id}
+    assert state(database, "resp_1") == "queued"

@@ -1,0 +1,148 @@
+"""Responses that nobody waits for: polled, followed, cancelled, and there after every kind of end."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import openai
+import pytest
+
+from tests.whole.conftest import Served
+from tests.whole.wire import eventually
+
+ENDED = {"completed", "failed", "cancelled", "incomplete"}
+SLOW = "[[sim tokens=400 delay_ms=25]]"
+
+
+def client_of(served: Served) -> openai.OpenAI:
+    return openai.OpenAI(api_key=served.api_key, base_url=served.base_url, max_retries=0)
+
+
+@pytest.fixture(scope="module")
+def client(served: Served) -> Iterator[openai.OpenAI]:
+    with client_of(served) as client:
+        yield client
+
+
+def ask(client: openai.OpenAI, words: str = "Hello", **more: Any) -> Any:
+    fields = {"model": "sim-echo", "input": words, "background": True, **more}
+    return client.responses.create(**fields)
+
+
+def states(served: Served) -> dict[str, str]:
+    with sqlite3.connect(served.data_dir / "portico.db") as database:
+        return dict(database.execute("SELECT id, state FROM response"))
+
+
+def ended(served: Served, response_id: str) -> str:
+    eventually(lambda: states(served)[response_id] in ENDED)
+    return states(served)[response_id]
+
+
+def cancel(client: openai.OpenAI, response_id: str) -> Any:
+    return client.responses.cancel(response_id)
+
+
+def test_it_is_answered_while_nobody_waits(served: Served, client: openai.OpenAI) -> None:
+    made = ask(client, "Hello there")
+    assert (made.status, made.background, made.output) == ("queued", True, [])
+    assert ended(served, made.id) == "completed"
+    assert cancel(client, made.id).output_text == "Hello there"
+
+
+def test_what_follows_it_knows_it(served: Served, client: openai.OpenAI) -> None:
+    made = ask(client, "The first")
+    ended(served, made.id)
+    next_one = ask(client, "The second", previous_response_id=made.id)
+    assert ended(served, next_one.id) == "completed"
+
+
+def test_a_stream_is_numbered_without_gaps_and_ends(client: openai.OpenAI) -> None:
+    events = list(ask(client, "One two three", stream=True))
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    assert events[0].type == "response.created"
+    assert events[-1].type == "response.completed"
+
+
+def test_whoever_hangs_up_ends_nothing(served: Served, client: openai.OpenAI) -> None:
+    stream = ask(client, "[[sim tokens=20 delay_ms=20]]", stream=True)
+    first = next(iter(stream))
+    stream.close()
+    assert ended(served, first.response.id) == "completed"
+
+
+def test_one_under_way_is_cancelled(served: Served, client: openai.OpenAI) -> None:
+    made = ask(client, SLOW)
+    eventually(lambda: states(served)[made.id] == "in_progress")
+    assert cancel(client, made.id).status == "cancelled"
+    records = served.cli("usage", "--list", "5")["records"]
+    eventually(
+        lambda: all(
+            r["outcome"] != "running" for r in served.cli("usage", "--list", "5")["records"]
+        )
+    )
+    assert records
+
+
+def test_the_same_key_twice_is_one_response(client: openai.OpenAI) -> None:
+    headers = {"Idempotency-Key": "background-1"}
+    first = ask(client, "Once", extra_headers=headers)
+    again = ask(client, "Once", extra_headers=headers)
+    assert first.id == again.id
+    with pytest.raises(openai.ConflictError) as refused:
+        ask(client, "Something else", extra_headers=headers)
+    assert refused.value.code == "idempotency_key_reused"
+
+
+def test_400_what_is_not_kept_cannot_be_in_the_background(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        ask(client, store=False)
+    assert (refused.value.code, refused.value.param) == ("invalid_value", "store")
+
+
+def test_400_what_is_wrong_is_said_at_once(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        ask(client, temperature=9)
+    assert refused.value.param == "temperature"
+
+
+def test_an_engine_that_fails_is_said_in_the_response(
+    served: Served, client: openai.OpenAI
+) -> None:
+    made = ask(client, model="sim-error")
+    assert ended(served, made.id) == "failed"
+    assert cancel(client, made.id).error.code == "server_error"
+
+
+def test_409_one_that_somebody_waited_for_is_not_cancelled(client: openai.OpenAI) -> None:
+    made = client.responses.create(model="sim-echo", input="Hello")
+    with pytest.raises(openai.ConflictError):
+        cancel(client, made.id)
+
+
+def test_404_of_an_id_that_is_none(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError) as refused:
+        cancel(client, "resp_0")
+    assert refused.value.code == "resource_not_found"
+
+
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_each_reaches_one_end_across_a_restart(serve: Callable[..., Served], end: str) -> None:
+    served = serve("--simulated")
+    with client_of(served) as client:
+        slow = [ask(client, "[[sim tokens=40 delay_ms=20]]").id for _ in range(40)]
+        quick = [ask(client, f"n {at}").id for at in range(40)]
+    eventually(lambda: "in_progress" in states(served).values())
+    if end == "kill":
+        served.process.kill()
+        served.process.wait()
+    else:
+        served.stop()
+    left = sum(state not in ENDED for state in states(served).values())
+    assert left, "nothing was left to be done: the test shows nothing"
+    again = serve("--simulated", data_dir=served.data_dir)
+    eventually(lambda: set(states(again).values()) <= ENDED)
+    assert {states(again)[each] for each in (*slow, *quick)} == {"completed"}
+    outcomes = [r["outcome"] for r in again.cli("usage", "--list", "500")["records"]]
+    assert outcomes.count("completed") == 80
+    assert set(outcomes) <= {"completed", "killed", "drained"}
