@@ -183,6 +183,12 @@ RESOURCE_NOT_FOUND = _entry(
 PREVIOUS_RESPONSE_NOT_FOUND = _entry(
     "previous_response_not_found", 400, "Send the earlier turns in 'input' instead."
 )
+CONVERSATION_LOCKED = _entry(
+    "conversation_locked",
+    409,
+    "Wait for `Retry-After` and send it again: requests in one conversation are answered in turn.",
+    retryable=True,
+)
 CONFLICT = _entry("conflict", 409, "Read the object again; what was asked does not fit its state.")
 RIGHTS_EXCEEDED = _entry("rights_exceeded", 403, "Ask for no more than you have yourself.")
 ZERO_RETENTION = _entry(

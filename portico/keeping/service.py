@@ -26,6 +26,16 @@ def release(transaction: Transaction, ids: Sequence[str]) -> set[str]:
     return store.reopen_responses(transaction, ids) | store.reopen_lines(transaction, ids)
 
 
+def keeps(transaction: Transaction, project_id: str) -> bool:
+    """Whether anything may be kept of it now, whatever a caller was told a moment ago."""
+    return not store.under_zero_retention(transaction, {project_id})
+
+
+def drop(transaction: Transaction, organisation_id: str, project_id: str) -> None:
+    """What a project has decided not to keep any more."""
+    store.drop(transaction, organisation_id, project_id)
+
+
 def _responses(transaction: Transaction, responses: Sequence[KeptResponse], now_ms: int) -> None:
     secret = store.under_zero_retention(transaction, {each.project_id for each in responses})
     for each in responses:

@@ -69,3 +69,18 @@ class Batches(Struct, frozen=True, forbid_unknown_fields=True):
     keep_days: Annotated[
         int, Meta(ge=1, le=3_650, description="How long what has ended is kept.")
     ] = 30
+
+
+class Conversations(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is said in the conversations of developers."""
+
+    keep_days: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=3_650,
+            description="From the making of each; 0: until it is deleted.  A project may keep them "
+            "shorter.",
+        ),
+    ] = 0
+    items_max: Annotated[int, Meta(ge=1, le=100_000, description="In one.")] = 10_000

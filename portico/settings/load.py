@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from portico.settings.files import Files
-from portico.settings.keeping import Background, Batches, Responses
+from portico.settings.keeping import Background, Batches, Conversations, Responses
 from portico.settings.money import (
     Alerts,
     Audit,
@@ -48,6 +48,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     edge: Edge = Edge()
     media: Media = Media()
     responses: Responses = Responses()
+    conversations: Conversations = Conversations()
     files: Files = Files()
     background: Background = Background()
     batches: Batches = Batches()

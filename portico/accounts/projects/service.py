@@ -16,6 +16,7 @@ from portico.accounts.projects import store
 from portico.accounts.projects.model import Organisation, Project, ProjectWish
 from portico.accounts.projects.theirs import theirs
 from portico.db.transaction import Transaction
+from portico.keeping import service as keeping
 from portico.kit.ids import new_id
 from portico.pricing.service import gives_data
 from portico.replay import service as replay
@@ -117,7 +118,9 @@ def change_project(errand: Errand, project_id: str, wish: ProjectWish) -> Projec
     after = replace(before, **values)
     _check_use(errand, after)
     if after.retention == "zero" != before.retention:
-        replay.drop_answers(Transaction(errand.connection), project_id)
+        transaction = Transaction(errand.connection)
+        replay.drop_answers(transaction, project_id)
+        keeping.drop(transaction, before.organisation_id, project_id)
     if values:
         store.change_project(errand.connection, project_id, values)
         errand.note(

@@ -122,9 +122,11 @@ class Opened:
         return [_thought(item, content)]
 
 
-def typed(document: dict[str, Any]) -> dict[str, Any]:
-    """A message and a reference may leave out their type; here they no longer do."""
-    items = document.get("input")
+def typed(document: dict[str, Any], member: str = "input") -> dict[str, Any]:
+    """A message and a reference may leave out their type; here they no longer do.
+
+    member: where its items stand."""
+    items = document.get(member)
     for item in items if isinstance(items, list) else ():
         if isinstance(item, dict) and item.get("type") is None:
             if "role" in item:

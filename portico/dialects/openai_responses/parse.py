@@ -80,7 +80,7 @@ def _check(
     rules.check_state(request, known=known)
     media_characters: dict[Feature, int] = {}
     if input_required or request.input is not None:
-        media_characters = rules.check_input(request)
+        media_characters = rules.check_input(request, known=known)
     needs: set[Feature] = set(media_characters)
     if request.tools or request.tool_choice is not None:
         rules.check_tools(request)

@@ -64,8 +64,10 @@ def check_state(request: ResponsesRequest, *, known: bool) -> None:
             raise not_stored(field, value, remedy)
 
 
-def check_input(request: ResponsesRequest) -> dict[Feature, int]:
-    """Give the characters of base64 media, by what a model must take in to use them."""
+def check_input(request: ResponsesRequest, *, known: bool) -> dict[Feature, int]:
+    """Give the characters of base64 media, by what a model must take in to use them.
+
+    known: whoever keeps items has put them in the place of what refers to them."""
     if request.input is None:
         raise missing("input", "there is nothing to answer")
     if isinstance(request.input, str):
@@ -76,6 +78,8 @@ def check_input(request: ResponsesRequest) -> dict[Feature, int]:
         )
     characters: dict[Feature, int] = {}
     for at, item in enumerate(request.input):
+        if isinstance(item, wire.ItemReference) and not known:
+            raise not_stored(f"input[{at}].id", item.id, "Send the item itself in its place.")
         for kind, count in _check_item(f"input[{at}]", item):
             characters[kind] = characters.get(kind, 0) + count
     check_pairs(request.input)
@@ -91,8 +95,6 @@ def _check_item(path: str, item: wire.Item) -> Iterator[tuple[Feature, int]]:
             | wire.CustomToolCallOutput(output=list(parts))
         ):
             yield from _check_parts(f"{path}.output", parts)
-        case wire.ItemReference():
-            raise not_stored(f"{path}.id", item.id, "Send the item itself in its place.")
 
 
 def _check_parts(path: str, parts: list[Any]) -> Iterator[tuple[Feature, int]]:

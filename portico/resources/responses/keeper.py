@@ -1,11 +1,15 @@
 """Of one request: what is kept of its answer, once it has ended."""
 
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
 from portico.callers.model import Caller
 from portico.keeping.model import Kept, KeptResponse
+from portico.resources.responses.items import identified
+from portico.resources.responses.model import WHOLE
 
 _WHOLE = frozenset({"completed", "out_of_funds"})
 _CANCELLED = frozenset({"client_gone", "revoked"})
@@ -49,12 +53,29 @@ class Collecting(Protocol):
 class _Ended(msgspec.Struct):
     """Of a response object: what its row says, too."""
 
-    id: str
-    status: str = "completed"
-    model: str = ""
+    id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
+    status: Literal["queued", "completed", "incomplete", "failed", "cancelled"] = "completed"
+    store: Any = None
+    output: list[msgspec.Raw] = []
 
 
 _ended = msgspec.json.Decoder(_Ended)
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a response belongs.
+
+    previous_id: what it follows; conversation_id: what it is added to, which `locked_by` keeps from
+    others meanwhile.  taken: ids of the items that came before.
+    """
+
+    response_id: str
+    previous_id: str | None = None
+    conversation_id: str | None = None
+    locked_by: str = ""
+    taken: Collection[str] = ()
 
 
 class Keeper:
@@ -66,22 +87,20 @@ class Keeper:
     def __init__(
         self,
         caller: Caller,
+        place: Place,
         *,
-        response_id: str,
-        items: list[Any],
+        items: Sequence[msgspec.Raw],
         stream: bool,
-        previous_id: str | None,
         created_at_ms: int,
         keep_ms: int | None,
         bytes_max: int,
         request_id: str | None = None,
     ) -> None:
-        """items: of its own input, see `rules.own_items`.  bytes_max: a larger one is not kept."""
+        """items: of its own input.  bytes_max: a larger one is not kept."""
         self._caller = caller
-        self._response_id = response_id
+        self._place = place
         self._items = items
         self._stream = stream
-        self._previous_id = previous_id
         self._created_at_ms = created_at_ms
         self._keep_ms = keep_ms
         self._bytes_max = bytes_max
@@ -89,6 +108,8 @@ class Keeper:
         self._teller: Teller | None = None
         self._model = ""
         self._whole = b""
+        self.handed_over = False
+        """What it gave ends the lock on its conversation, too."""
 
     def follow(self, teller: Teller, model: str) -> None:
         self._teller, self._model = teller, model
@@ -104,13 +125,19 @@ class Keeper:
     def end(self, outcome: str) -> KeptResponse | None:
         if outcome == _AGAIN and self.request_id is not None:
             return None
-        return self._kept(self._body(outcome))
+        kept = self._kept(self._body(outcome))
+        self.handed_over = kept is not None
+        return kept
 
     def _kept(self, body: bytes) -> KeptResponse | None:
-        given = msgspec.json.encode(self._items)
-        if not body or len(body) + len(given) > self._bytes_max:
+        place = self._place
+        items = identified(self._items, place.response_id, place.taken)
+        given = msgspec.json.encode(items)
+        told = _told(body)
+        if told is None or len(body) + len(given) > self._bytes_max:
             return None
-        told = _ended.decode(body)
+        if told.store is not True:  # an engine's own, which is not asked to keep anything
+            body = msgspec.json.encode({**_members.decode(body), "store": True})
         caller = self._caller
         return KeptResponse(
             told.id,
@@ -121,13 +148,22 @@ class Keeper:
             self._model,
             told.status,
             self._stream,
-            self._previous_id,
+            place.previous_id,
             given,
             body,
             self._created_at_ms,
             self._keep_ms,
             self.request_id,
+            place.conversation_id,
+            self._added(items, told),
+            place.locked_by,
         )
+
+    def _added(self, items: list[Any], told: _Ended) -> tuple[bytes, ...]:
+        """To its conversation.  What broke off is not: half a call would have no result ever."""
+        if self._place.conversation_id is None or told.status not in WHOLE:
+            return ()
+        return (*map(msgspec.json.encode, items), *map(bytes, told.output))
 
     def _body(self, outcome: str) -> bytes:
         if outcome in _WHOLE:
@@ -135,3 +171,11 @@ class Keeper:
         if self._teller is None:
             return b""
         return self._teller.broken("cancelled" if outcome in _CANCELLED else "failed")
+
+
+def _told(body: bytes) -> _Ended | None:
+    """None of what is no response: engines answer as they like, and a record has to be closed."""
+    try:
+        return _ended.decode(body)
+    except ValueError:
+        return None

@@ -30,11 +30,21 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
-    """One of those that a response follows."""
+class Step:
+    """One of those that a response follows, without what it says.  size_bytes: of that."""
 
     id: str
+    previous_id: str | None
     state: str
+    conversation_id: str | None
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What it says."""
+
+    id: str
     input: bytes
     body: bytes
 

@@ -1,56 +1,53 @@
 """What a request says about being kept, and what it follows.  Pure."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from portico import errors
 from portico.callers.model import Caller
-from portico.dialects.diagnosis import brief, shown
+from portico.dialects.diagnosis import brief, shown, wrong_type
 from portico.errors import Refusal
-from portico.resources.responses.model import WHOLE, Keeping, Link
+from portico.resources.responses.items import items_of
+from portico.resources.responses.model import WHOLE, Keeping, Link, Step
 
 NOT_KEPT = 'not_stored; field="store"; action=dropped'
 """The warning for `store: true` in a project of which nothing is kept."""
+NOT_ADDED = 'not_added; field="conversation"; action=dropped'
+"""The warning for a conversation that is read and, with `store: false`, not added to."""
 
 
-def own_items(given: Any, response_id: str) -> list[Any]:
-    """The items of a request's own input, each with an id: what was sent without one gets one."""
-    if isinstance(given, str):
-        given = [{"role": "user", "content": [{"type": "input_text", "text": given}]}]
-    if not isinstance(given, list):
-        return []
-    return [_with_id(item, response_id, at) for at, item in enumerate(given)]
+class Said(msgspec.Struct):
+    """Of a request: what it says about what came before it, and about being kept."""
+
+    input: msgspec.Raw = msgspec.Raw(b"")
+    previous_response_id: Any = None
+    conversation: Any = None
+    background: Any = None
+    store: Any = None
+    stream: Any = None
 
 
-def _with_id(item: Any, response_id: str, at: int) -> Any:
-    if not isinstance(item, dict) or item.get("type") == "item_reference":
-        return item
-    kind = item.get("type") or ("message" if "role" in item else None)
-    if kind is None or item.get("id"):
-        return item
-    prefix = "msg" if kind == "message" else "item"
-    return {
-        "id": f"{prefix}_{response_id.removeprefix('resp_')}i{at:x}",
-        **item,
-        "type": kind,
-        **({"status": "completed"} if kind == "message" and "status" not in item else {}),
-    }
+_said = msgspec.json.Decoder(Said)
 
 
-def context_of(links: Sequence[Link]) -> Iterator[Any]:
-    """What came before, oldest first: input, then output, of each.  links: the newest first."""
-    for link in reversed(links):
-        yield from msgspec.json.decode(link.input)
-        yield from msgspec.json.decode(link.body).get("output") or ()
+def said_in(body: bytes) -> Said | None:
+    """None where it is none: its dialect says what is wrong with it."""
+    try:
+        return _said.decode(body)
+    except (ValueError, RecursionError):
+        return None
 
 
-def check_store(document: dict[str, Any], caller: Caller) -> None:
-    """Where nothing is kept, nothing can be followed.  Raises: Refusal: zero_retention, invalid_value."""
+def check_store(said: Said, caller: Caller) -> None:
+    """Where nothing is kept, nothing can be followed.
+
+    Raises: Refusal: zero_retention, invalid_value.
+    """
     for field in ("previous_response_id", "conversation", "background"):
-        value = document.get(field)
+        value = getattr(said, field)
         if caller.content_ms_max == 0 and value not in (None, False):
             raise errors.ZERO_RETENTION(
                 f"{field!r} is {shown(value)}, but nothing is kept of the requests of this project "
@@ -60,41 +57,46 @@ def check_store(document: dict[str, Any], caller: Caller) -> None:
                 remedy="Send the earlier turns in 'input', and wait for the answer; or use a project "
                 "that keeps content.",
             )
-    if document.get("background") is True and document.get("store") is False:
+    if said.background is True and said.store is False:
         raise errors.INVALID_VALUE(
             "'background' is true and 'store' is false; what nobody waits for has to be kept.",
             field="store",
             value=False,
             limit=True,
         )
-    if (
-        document.get("previous_response_id") is not None
-        and document.get("conversation") is not None
-    ):
+    if said.previous_response_id is not None and said.conversation is not None:
         raise errors.INVALID_VALUE(
             "'previous_response_id' and 'conversation' cannot stand together: each says what came "
             "before.",
             field="conversation",
-            value=brief(document["conversation"]),
+            value=brief(said.conversation),
             remedy="Send one of the two.",
         )
 
 
-def check_chain(
-    asked: str, found: Sequence[tuple[str, str | None, str, int]], keeping: Keeping
-) -> list[str]:
+def conversation_of(said: Any) -> str | None:
+    """The id in `conversation`, None where nothing is said.  Raises: Refusal."""
+    field, given = "conversation", said
+    if isinstance(said, dict):
+        field, given = "conversation.id", said.get("id")
+        if given is None:
+            raise errors.MISSING_FIELD(
+                "'conversation.id' is missing: it says which one.", field=field, limit="required"
+            )
+    if given is not None and not isinstance(given, str):
+        raise wrong_type(field, given, ["str"])
+    return given
+
+
+# -- what came before ------------------------------------------------------------------------
+
+
+def check_chain(asked: str, found: Sequence[Step], keeping: Keeping) -> list[str]:
     """The ids of all that is followed, the newest first.  Raises: Refusal."""
     if not found:
         raise _gone(asked, asked)
-    for response_id, _, state, _ in found:
-        if state not in WHOLE:
-            raise errors.CONFLICT(
-                f"'previous_response_id' leads to {response_id!r}, which is {state}; only what was "
-                "answered can be followed.",
-                field="previous_response_id",
-                value=brief(asked),
-                limit=sorted(WHOLE),
-            )
+    for step in found:
+        _check_step(asked, step)
     if len(found) > keeping.links_max:
         raise errors.OUT_OF_RANGE(
             f"'previous_response_id' follows more than {keeping.links_max} responses.",
@@ -103,20 +105,63 @@ def check_chain(
             limit=keeping.links_max,
             remedy="Begin anew, with what matters of them in 'input'; /v1/responses/compact helps.",
         )
-    last = found[-1][1]
+    last = found[-1].previous_id
     if last is not None:
         raise _gone(asked, last)
-    size = sum(each[3] for each in found)
-    if size > keeping.context_bytes_max:
-        raise errors.BODY_TOO_LARGE(
-            f"The responses that 'previous_response_id' follows have {size} bytes together; at most "
-            f"{keeping.context_bytes_max} can be followed.",
+    check_size("previous_response_id", sum(each.size_bytes for each in found), keeping)
+    return [each.id for each in found]
+
+
+def _check_step(asked: str, step: Step) -> None:
+    if step.state not in WHOLE:
+        raise errors.CONFLICT(
+            f"'previous_response_id' leads to {step.id!r}, which is {step.state}; only what was "
+            "answered can be followed.",
             field="previous_response_id",
-            value=size,
-            limit=keeping.context_bytes_max,
-            remedy="Begin anew, with what matters of them in 'input'; /v1/responses/compact helps.",
+            value=brief(asked),
+            limit=sorted(WHOLE),
         )
-    return [each[0] for each in found]
+    if step.conversation_id is not None:
+        raise errors.INVALID_VALUE(
+            f"'previous_response_id' leads to {step.id!r}, which was made in the conversation "
+            f"{step.conversation_id!r}: what came before it stands there.",
+            field="previous_response_id",
+            value=brief(asked),
+            remedy="Send 'conversation' in its place.",
+        )
+
+
+def check_size(field: str, size_bytes: int, keeping: Keeping) -> None:
+    """Raises: Refusal: body_too_large."""
+    if size_bytes > keeping.context_bytes_max:
+        raise errors.BODY_TOO_LARGE(
+            f"What {field!r} puts before the input has {size_bytes} bytes; at most "
+            f"{keeping.context_bytes_max} can be.",
+            field=field,
+            value=size_bytes,
+            limit=keeping.context_bytes_max,
+            remedy="Begin anew, with what matters of it in 'input'; /v1/responses/compact helps.",
+        )
+
+
+def context_of(links: Sequence[Link], now_ms: int) -> list[msgspec.Raw]:
+    """What came before, oldest first: input, then output, of each.  links: the newest first."""
+    return [lasting(item, now_ms) for link in reversed(links) for item in items_of(link)]
+
+
+def lasting(item: msgspec.Raw, now_ms: int) -> msgspec.Raw:
+    """A thought whose seal has expired is its words alone: those of what we keep we know."""
+    raw = bytes(item)
+    if b'"portico_expires_at"' not in raw or b'"reasoning"' not in raw:
+        return item
+    thought = msgspec.json.decode(raw)
+    expires_s = thought.get("portico_expires_at")
+    if thought.get("type") != "reasoning" or not isinstance(expires_s, int):
+        return item
+    if expires_s * 1000 > now_ms:
+        return item
+    thought.pop("encrypted_content", None)
+    return msgspec.Raw(msgspec.json.encode(thought))
 
 
 def _gone(asked: str, missing: str) -> Refusal:
@@ -130,14 +175,26 @@ def _gone(asked: str, missing: str) -> Refusal:
     )
 
 
-def as_sent(refusal: Refusal, before: int) -> Refusal:
-    """`refusal` of a request whose input begins with `before` items that its caller did not send."""
+def not_found(response_id: str) -> Refusal:
+    """The same for an id that never was, is somebody else's, has expired or was deleted."""
+    return errors.RESOURCE_NOT_FOUND(
+        f"There is no such response {shown(response_id)}.",
+        field="response_id",
+        value=brief(response_id),
+    )
+
+
+def as_sent(refusal: Refusal, source: str, places: Sequence[int], before: int) -> Refusal:
+    """`refusal` of a request whose input begins with `before` items that its caller did not send;
+    behind them stand those he sent at `places`.  source: the field that put the others there."""
     found = re.match(r"input\[(\d+)\]", refusal.field or "")
-    if not found or not before:
+    if not found:
         return refusal
     assert refusal.field is not None
-    at, rest = int(found[1]), refusal.field[found.end() :]
-    field = f"input[{at - before}]{rest}" if at >= before else "previous_response_id"
+    at, rest = int(found[1]) - before, refusal.field[found.end() :]
+    field = source
+    if at >= 0:
+        field = f"input[{places[at] if at < len(places) else at}]{rest}"
     refusal.message = refusal.message.replace(f"'{refusal.field}'", f"'{field}'")
     refusal.field = field
     return refusal

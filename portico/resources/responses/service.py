@@ -1,13 +1,18 @@
-"""What is kept, for those it belongs to."""
+"""Responses that are kept, for those they belong to: found, read and deleted."""
+
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
 
-from portico import errors
 from portico.callers.model import Caller
 from portico.db.readers import Readers
+from portico.db.writer import Writer
+from portico.kit.clock import Clock
+from portico.resources.items import shown_items
 from portico.resources.responses import store
 from portico.resources.responses.model import Response
+from portico.resources.responses.rules import not_found
 
 
 class _Named(msgspec.Struct):
@@ -24,10 +29,7 @@ def id_in(body: bytes) -> str:
 
 def one(connection: Connection, caller: Caller, response_id: str, now_ms: int) -> Response | None:
     """None where there is none in the caller's project, or its time is over."""
-    found = store.one(connection, caller.project_id, response_id)
-    if found is None or (found.expires_at_ms is not None and found.expires_at_ms <= now_ms):
-        return None
-    return found
+    return store.one(connection, caller.project_id, response_id, now_ms)
 
 
 async def find(readers: Readers, caller: Caller, response_id: str, now_ms: int) -> Response:
@@ -37,7 +39,30 @@ async def find(readers: Readers, caller: Caller, response_id: str, now_ms: int) 
         tenant=caller.organisation_id,
     )
     if found is None:
-        raise errors.RESOURCE_NOT_FOUND(
-            f"There is no response {response_id[:100]!r} here.", field="id", value=response_id[:100]
-        )
+        raise not_found(response_id)
     return found
+
+
+class Responses:
+    """Raises, all of it: Refusal: resource_not_found."""
+
+    def __init__(self, writer: Writer, readers: Readers, clock: Clock) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._clock = clock
+
+    async def get(self, caller: Caller, response_id: str) -> Response:
+        return await find(self._readers, caller, response_id, self._clock.wall_ms())
+
+    async def input_items(self, caller: Caller, response_id: str) -> list[dict[str, Any]]:
+        """Those it was sent with, in their order."""
+        found = await self.get(caller, response_id)
+        return list(shown_items(msgspec.json.decode(found.input)))
+
+    async def delete(self, caller: Caller, response_id: str) -> None:
+        now_ms = self._clock.wall_ms()
+        removed = await self._writer.run(
+            lambda connection: store.remove(connection, caller, response_id, now_ms)
+        )
+        if not removed:
+            raise not_found(response_id)

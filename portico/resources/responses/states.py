@@ -1,46 +1,44 @@
 """From a request that says what came before it to one that holds it, and who keeps its answer."""
 
-from dataclasses import dataclass
-from typing import Any
-
-import msgspec
-from sqlalchemy import Connection
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from portico.callers.model import Caller
 from portico.db.readers import Readers
-from portico.dialects.body import json_object, without_bom
+from portico.dialects.body import without_bom
 from portico.errors import Refusal
 from portico.kit.clock import Clock
-from portico.resources.responses import store
-from portico.resources.responses.keeper import Collecting, Keeper
-from portico.resources.responses.model import Keeping, Link
-from portico.resources.responses.rules import (
-    NOT_KEPT,
-    as_sent,
-    check_chain,
-    check_store,
-    context_of,
-    own_items,
-)
+from portico.resources.conversations.locks import Locks
+from portico.resources.conversations.model import Lock
+from portico.resources.responses.context import Asked, Contexts, Joined, asked_in
+from portico.resources.responses.keeper import Collecting, Keeper, Place
+from portico.resources.responses.model import Keeping
+from portico.resources.responses.rules import NOT_ADDED, NOT_KEPT, Said, as_sent
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
     """
-    body: the request, with all that came before in its input.  before: how many items that are.
-    keeper: None where nothing is kept.  warnings: what is not done of what was asked.
+    body: the request, with all that came before in its input.
+    keeper: None where nothing is kept.  lock: on the conversation that it is added to.
     background: it is to be answered later, and nobody waits.
     created_s: Unix time, of one that was asked for before; None: now.
     tier: what it is priced as, whatever it says; "" where it says so itself.
+    warnings: what is not done of what was asked.
+    follows: the field that says what came before, "" for nothing; before: how many items that are;
+      places: where its own stood in the input as it was sent.
     """
 
     body: bytes
-    keeper: Collecting | None
-    before: int = 0
-    warnings: tuple[str, ...] = ()
+    keeper: Collecting | None = None
+    lock: Lock | None = None
     background: bool = False
     created_s: int | None = None
     tier: str = ""
+    warnings: tuple[str, ...] = ()
+    follows: str = ""
+    before: int = 0
+    places: Sequence[int] = ()
 
     @property
     def kept(self) -> bool:
@@ -49,64 +47,89 @@ class Turn:
 
     def as_sent(self, refusal: Refusal) -> Refusal:
         """`refusal`, about the request as its caller sent it."""
-        return as_sent(refusal, self.before)
+        return as_sent(refusal, self.follows, self.places, self.before)
+
+
+NO_TURN = Turn(b"")
+"""Of a request that nothing came before."""
 
 
 class States:
     """One event loop owns this object."""
 
-    def __init__(self, readers: Readers, clock: Clock, keeping: Keeping) -> None:
-        self._readers = readers
+    def __init__(self, readers: Readers, locks: Locks, clock: Clock, keeping: Keeping) -> None:
+        self._contexts = Contexts(readers, clock, keeping)
+        self._locks = locks
         self._clock = clock
         self._keeping = keeping
 
     async def open(self, body: bytes, caller: Caller, answer_id: str) -> Turn:
-        """answer_id: what the response is called after.
+        """Of a request that is answered; `close` its turn, however that ends.
 
-        Raises: Refusal: what is wrong with the body; previous_response_not_found, conflict.
+        answer_id: what the response is called after.
+        Raises: Refusal: zero_retention, previous_response_not_found, resource_not_found, conflict,
+        conversation_locked; what is wrong with the fields that say so.
         """
-        document = json_object(without_bom(body))
-        check_store(document, caller)
-        previous_id = document.get("previous_response_id")
+        body = without_bom(body)
+        asked = asked_in(body, caller)
+        if asked is None:
+            return Turn(body)
+        kept, warnings = self._kept(asked.said, caller)
+        lock = None
+        if asked.conversation_id is not None and kept:
+            lock = Lock(asked.id, answer_id, caller.organisation_id, caller.project_id)
+            await self._locks.take(lock)
+        try:
+            joined = await self._contexts.join(body, caller, asked)
+        except BaseException:
+            if lock is not None:
+                self._locks.give_back(lock, ended=False)
+            raise
+        keeper = self._keeper(caller, asked, joined, answer_id) if kept else None
+        return replace(
+            _turn(asked, joined),
+            keeper=keeper,
+            lock=lock,
+            background=asked.said.background is True,
+            warnings=warnings,
+        )
+
+    async def about(self, body: bytes, caller: Caller) -> Turn:
+        """Of a question about a request, which nobody answers.  Raises: Refusal."""
+        body = without_bom(body)
+        asked = asked_in(body, caller)
+        if asked is None:
+            return Turn(body)
+        return _turn(asked, await self._contexts.join(body, caller, asked))
+
+    def close(self, turn: Turn) -> None:
+        """The request has ended.  Where it was settled, its conversation is free already."""
+        if turn.lock is not None:
+            ended = isinstance(turn.keeper, Keeper) and turn.keeper.handed_over
+            self._locks.give_back(turn.lock, ended=ended)
+
+    def _kept(self, said: Said, caller: Caller) -> tuple[bool, tuple[str, ...]]:
+        """Whether the answer is, and warnings."""
+        kept = self._keeping.by_default if said.store is None else said.store is True
+        kept = kept or said.background is True  # `check_store` has refused what says otherwise
+        if kept and caller.content_ms_max == 0:
+            return False, (NOT_KEPT,) if said.store else ()
+        return kept, () if kept or said.conversation is None else (NOT_ADDED,)
+
+    def _keeper(self, caller: Caller, asked: Asked, joined: Joined, answer_id: str) -> Keeper:
         response_id = f"resp_{answer_id.removeprefix('req_')}"
-        items = own_items(document.get("input"), response_id)
-        before: list[Any] = []
-        if isinstance(previous_id, str):
-            before = list(context_of(await self._chain(caller, previous_id)))
-            body = msgspec.json.encode({**document, "input": [*before, *items]})
-        store_it = self._keeping.by_default if document.get("store") is None else document["store"]
-        background = document.get("background") is True
-        store_it = store_it or background  # `check_store` has refused what says otherwise
-        warnings: tuple[str, ...] = ()
-        if store_it and caller.content_ms_max == 0:
-            store_it, warnings = False, (NOT_KEPT,) if document.get("store") else ()
-        keeper = None
-        if store_it:
-            keeper = Keeper(
-                caller,
-                response_id=response_id,
-                items=items,
-                stream=document.get("stream") is True,
-                previous_id=previous_id if isinstance(previous_id, str) else None,
-                created_at_ms=self._clock.wall_ms(),
-                keep_ms=self._keep_ms(caller),
-                bytes_max=self._keeping.response_bytes_max,
-            )
-        return Turn(body, keeper, len(before), warnings, background)
-
-    def _keep_ms(self, caller: Caller) -> int:
-        """Of what it was asked, or the project lets, the shorter."""
         most = caller.content_ms_max
-        return self._keeping.keep_ms if most is None else min(self._keeping.keep_ms, most)
+        keep_ms = self._keeping.keep_ms
+        return Keeper(
+            caller,
+            Place(response_id, asked.previous_id, asked.conversation_id, answer_id, joined.taken),
+            items=joined.given.items,
+            stream=asked.said.stream is True,
+            created_at_ms=self._clock.wall_ms(),
+            keep_ms=keep_ms if most is None else min(keep_ms, most),
+            bytes_max=self._keeping.response_bytes_max,
+        )
 
-    async def _chain(self, caller: Caller, response_id: str) -> list[Link]:
-        """What is followed, the newest first.  Raises: Refusal."""
-        keeping = self._keeping
 
-        def read(connection: Connection) -> list[Link]:
-            project_id = caller.project_id
-            found = store.sizes(connection, project_id, response_id, keeping.links_max)
-            ids = check_chain(response_id, found, keeping)
-            return store.links(connection, project_id, ids)
-
-        return await self._readers.run(read, tenant=caller.organisation_id)
+def _turn(asked: Asked, joined: Joined) -> Turn:
+    return Turn(joined.body, follows=asked.field, before=joined.before, places=joined.given.places)

@@ -61,7 +61,7 @@ def _echo(said: dict[str, Any], prompt: Prompt) -> dict[str, Any]:
         value = said.get(name)
         return default if value is None else value
 
-    reasoning, text = of("reasoning", {}), of("text", {})
+    reasoning, text, among = of("reasoning", {}), of("text", {}), of("conversation")
     tier = prompt.service_tier
     return {
         "instructions": of("instructions"),
@@ -85,9 +85,14 @@ def _echo(said: dict[str, Any], prompt: Prompt) -> dict[str, Any]:
         "frequency_penalty": of("frequency_penalty", 0.0),
         "truncation": of("truncation", "disabled"),
         "background": of("background", False),
+        **({"conversation": {"id": _id(among)}} if among else {}),
         "user": of("user"),
         "metadata": of("metadata", {}),
     }
+
+
+def _id(conversation: Any) -> Any:
+    return conversation["id"] if isinstance(conversation, dict) else conversation
 
 
 def _tool(tool: dict[str, Any]) -> dict[str, Any]:
