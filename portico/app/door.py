@@ -17,6 +17,7 @@ from portico.app.identity import Identity
 from portico.app.media import media_of
 from portico.app.preflight import preflights
 from portico.app.resources import Kept, resources
+from portico.app.spoken.conversing import conversing
 from portico.app.spoken.dialects import OPENAI_CHAT, Spoken, spoken
 from portico.app.spoken.gemini import ROOTS
 from portico.app.spoken.responses import keeping
@@ -71,7 +72,7 @@ class Door:
         self._rooms = rooms
         self.media = media = media_of(settings, rooms.routing, kept.files)
         words = spoken(identity.seal, clock)
-        states = States(readers, clock, keeping(settings))
+        states = States(readers, books.locks, clock, keeping(settings))
         unseen = Surroundings(
             *(settings, words, rooms, books, readers, clock, identity, media, states),
             *(kept.files, _reception(words, rooms)),
@@ -83,10 +84,13 @@ class Door:
             *_generating(words, settings, rooms, books, clock, identity, media, states, stage),
             *stage.routes,
             *batch_routes,
-            *_counting(words, settings, rooms, clock, media),
-            _compacting(words, settings, rooms, clock),
+            *_counting(words, settings, rooms, clock, media, states),
+            _compacting(words, settings, rooms, clock, states),
             *_telling(words, rooms, books, clock),
             *resources(words, _reception(words, rooms), kept),
+            *conversing(
+                settings, _reception(words, rooms), books, readers, clock, stage.background
+            ),
             *self._watching(settings, metrics),
             *also,
         ]
@@ -184,7 +188,7 @@ def _generating(
         for path, dialect in words.generating.items()
     ]
     desks = Desks(_reception(words, rooms), rooms.routing, rooms.counter, books.standings)
-    intake = Intake(size, compression, media)
+    intake = Intake(size, compression, media, states)
     return [*generating, *preflights(words, desks, intake, clock)]
 
 
@@ -194,7 +198,12 @@ def _reception(words: Spoken, rooms: journey.Rooms) -> Reception:
 
 
 def _counting(
-    words: Spoken, settings: Settings, rooms: journey.Rooms, clock: Clock, media: Media
+    words: Spoken,
+    settings: Settings,
+    rooms: journey.Rooms,
+    clock: Clock,
+    media: Media,
+    states: States,
 ) -> list[Route]:
     """How many tokens a request would be, free."""
     queue = settings.queue
@@ -215,6 +224,7 @@ def _counting(
                 body_bytes_max=size,
                 compression=compression,
                 media=media,
+                states=states if question.path == "/v1/responses/input_tokens" else None,
             ).handle,
             "How many tokens a request would be; free.",
             question.body,
@@ -224,7 +234,9 @@ def _counting(
     ]
 
 
-def _compacting(words: Spoken, settings: Settings, rooms: journey.Rooms, clock: Clock) -> Route:
+def _compacting(
+    words: Spoken, settings: Settings, rooms: journey.Rooms, clock: Clock, states: States
+) -> Route:
     dialect = words.generating["/v1/responses"]
     compacting = Compacting(
         dialect,
@@ -234,6 +246,7 @@ def _compacting(words: Spoken, settings: Settings, rooms: journey.Rooms, clock: 
         clock,
         body_bytes_max=settings.edge.body_bytes_max,
         compression=settings.edge.compression,
+        states=states,
     )
     summary = "A conversation made shorter, without asking a model; free."
     return Route(

@@ -1,6 +1,7 @@
 """What says what would become of a request, for every endpoint that generates."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 
 from portico.app.spoken.dialects import OPENAI_CHAT, Spoken
@@ -24,14 +25,16 @@ _TOLD: Mapping[Speech, Told] = {
 
 
 def preflights(words: Spoken, desks: Desks, intake: Intake, clock: Clock) -> Iterator[Route]:
-    """Behind `/v1/preflight` stands what stands behind `/v1` otherwise; nothing, for Chat."""
+    """Behind `/v1/preflight` stands what stands behind `/v1` otherwise; nothing, for Chat.  Only
+    Responses follow each other."""
     for path in (_CHAT, *_others(words)):
         dialect = words.generating[path]
+        coming = intake if path == "/v1/responses" else replace(intake, states=None)
         endpoint = Endpoint(path, dialect, _TOLD[speech_of(path, {}, b"")])
         yield Route(
             "POST",
             _AT if dialect is OPENAI_CHAT else _AT + path.removeprefix("/v1"),
-            Preflight(endpoint, desks, clock, intake).handle,
+            Preflight(endpoint, desks, clock, coming).handle,
             "What would become of such a request, without running it; free.",
             dialect.body,
             dialect.scope,

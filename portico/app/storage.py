@@ -36,6 +36,7 @@ from portico.pricing.counter import Counter
 from portico.pricing.service import Prices
 from portico.rates.service import Rates
 from portico.replay.claims import Claims, Keeping
+from portico.resources.conversations.locks import Locks
 from portico.routing.tries import TRIES_MAX
 from portico.settings import Settings
 
@@ -115,6 +116,7 @@ class Books:
     admission: Admission
     metering: Metering
     claims: Claims
+    locks: Locks
     counter: Counter
     prices: Prices
     standings: Standings
@@ -158,6 +160,7 @@ async def recording(
     holds = Holds(writer, budgets, clock, owner, ttl_ms=_longest_ms(settings) + _HOLD_MARGIN_MS)
     # After metering's: a retry finds what the same commit has finished.
     claims = Claims(writer, readers, clock, owner, _keeping(settings), metrics)
+    locks = Locks(writer, clock)  # after metering's, too: a commit that settles frees its own
     admission = Admission(queue_limits(settings), clock, holds, rates)
     sweeper = Sweeper(writer, clock, owner, alone=not settings.database.url)
     prices = Prices(readers, clock)
@@ -171,11 +174,12 @@ async def recording(
     try:
         await _taken_over(sweeper, metering, settings, clock)
         wiping = Wiping(database)
-        follow = (metering.run, budgets.run, prices.run, sweeper.run, rates.run, wiping.run)
+        follow = (
+            *(metering.run, budgets.run, prices.run, sweeper.run),
+            *(rates.run, wiping.run, locks.run),
+        )
         yield Books(
-            admission,
-            metering,
-            claims,
+            *(admission, metering, claims, locks),
             counter,
             prices,
             Standings(readers, budgets, clock),

@@ -10,6 +10,8 @@ Handle = Callable[[Exchange, str], Awaitable[None]]
 """Answers an exchange; the second argument is what `{id}` stood for, "" without one."""
 
 _REST = "{id}"
+_ITEM = "{item}"
+"""May stand at the end of what stands behind `{id}`; a handler is given both, with a slash between."""
 _API = "/v1"
 JSON, FORM = "application/json", "multipart/form-data"
 
@@ -96,9 +98,9 @@ class Routes:
     def _ended(self, path: str) -> Iterator[tuple[dict[str, Route], str]]:
         """Methods, and what `{id}` stands for, of the routes with something behind it."""
         for (prefix, ending), methods in self._ending.items():
-            rest = path.removesuffix(ending)
-            if rest != path and rest.startswith(prefix) and len(rest) > len(prefix):
-                yield methods, rest[len(prefix) :]
+            rest = _between(path, prefix, ending)
+            if rest:
+                yield methods, rest
 
     def _methods(self, path: str) -> tuple[dict[str, Route] | None, str]:
         literal = self._literal.get(path)
@@ -141,6 +143,17 @@ class Routes:
         if meant in self._literal:
             return "An SDK's base URL ends in /v1."
         return "Google's SDKs add the version to their base URL, which ends without one."
+
+
+def _between(path: str, prefix: str, ending: str) -> str:
+    """ "" where the path is none of these."""
+    if not path.startswith(prefix):
+        return ""
+    rest = path[len(prefix) :]
+    if not ending.endswith(_ITEM):
+        return rest.removesuffix(ending) if rest.endswith(ending) else ""
+    holder, _, item = rest.partition(ending.removesuffix(_ITEM))
+    return f"{holder}/{item}" if holder and item else ""
 
 
 def _shown(path: str) -> str:

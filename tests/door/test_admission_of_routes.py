@@ -54,6 +54,19 @@ RUN_NOTHING = {
     ("GET", "/v1/batches"),
     ("GET", "/v1/batches/{id}"),
     ("POST", "/v1/batches/{id}/cancel"),
+    ("GET", "/v1/responses/{id}"),
+    ("DELETE", "/v1/responses/{id}"),
+    ("GET", "/v1/responses/{id}/input_items"),
+    ("POST", "/v1/conversations"),
+    *(
+        (method, f"/v1/conversations/{path}")
+        for path, methods in (
+            ("{id}", ("GET", "POST", "DELETE")),
+            ("{id}/items", ("GET", "POST")),
+            ("{id}/items/{item}", ("GET", "DELETE")),
+        )
+        for method in methods
+    ),
     ("POST", "/v1/responses/input_tokens"),
     *(
         way
@@ -112,7 +125,7 @@ class Rooms:
     """Everything behind the door; admission lets nobody in and notes who asked."""
 
     draining, storage_refusal, running, waiting = False, None, 0, 0
-    claims = None
+    claims = locks = None
     owner = "inst_1"
     admission = None
 

@@ -17,6 +17,8 @@ ROUTES = Routes(
         Route("DELETE", "/v1/models/{id}", handle, scope="generate"),
         Route("POST", "/v1/models/{id}:embed", handle, scope="generate"),
         Route("GET", "/v1/parts/{id}/items", handle, scope="generate"),
+        Route("GET", "/v1/parts/{id}/items/{item}", handle, scope="generate"),
+        Route("POST", "/v1/parts/{id}", handle, scope="generate"),
         Route("GET", "/", handle, scope="generate"),
     ]
 )
@@ -34,6 +36,9 @@ ROUTES = Routes(
         ("GET", "/v1/models/name:embed", "/v1/models/{id}", "name:embed"),
         ("GET", "/v1/models/:embed", "/v1/models/{id}", ":embed"),
         ("GET", "/v1/parts/a/items", "/v1/parts/{id}/items", "a"),
+        ("GET", "/v1/parts/a/items/b", "/v1/parts/{id}/items/{item}", "a/b"),
+        ("HEAD", "/v1/parts/a/items/b", "/v1/parts/{id}/items/{item}", "a/b"),
+        ("POST", "/v1/parts/a/items/", "/v1/parts/{id}", "a/items/"),
         ("HEAD", "/", "/", ""),
     ],
 )

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 from portico.canon.prompt import Prompt
-from portico.dialects.body import PROJECT
+from portico.dialects.body import PROJECT, STATE
 from portico.door.dialect import Dialect
 from portico.door.endpoints.answering import Verifier, answer_json, identify
 from portico.door.exchange import Exchange
 from portico.door.intake.decoding import body_of
+from portico.errors import Refusal
 from portico.kit.clock import Clock
+from portico.resources.responses.states import NO_TURN, States
 from portico.routing.service import Routing
 
 Compact = Callable[[Prompt, int | None, str, int], Any]
@@ -28,7 +30,9 @@ class Compacting:
         *,
         body_bytes_max: int,
         compression: bool,
+        states: States | None = None,
     ) -> None:
+        """states: know what came before it; None: nothing can."""
         self._dialect = dialect
         self._compact = compact
         self._callers = callers
@@ -36,12 +40,20 @@ class Compacting:
         self._clock = clock
         self._body_bytes_max = body_bytes_max
         self._compression = compression
+        self._states = states
 
     async def handle(self, exchange: Exchange, _: str) -> None:
         """Raises: Refusal."""
         caller = await identify(self._callers, exchange)
         body = await body_of(exchange, self._body_bytes_max, compression=self._compression)
-        prompt = self._dialect.parse(body, {PROJECT: caller.project_id})
+        hints, turn = {PROJECT: caller.project_id}, NO_TURN
+        if self._states is not None:
+            turn = await self._states.about(body, caller)
+            body, hints[STATE] = turn.body, ""
+        try:
+            prompt = self._dialect.parse(body, hints)
+        except Refusal as refusal:
+            raise turn.as_sent(refusal) from None
         routes = self._routing.choose(prompt, caller.data_use, caller.models)
         now_s = self._clock.wall_ms() // 1000
         answer = self._compact(prompt, routes.context_tokens, exchange.request_id, now_s)

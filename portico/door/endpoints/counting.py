@@ -13,15 +13,17 @@ import msgspec
 from portico.admission.counts import Counts
 from portico.callers.model import Caller
 from portico.canon.prompt import Prompt
-from portico.dialects.body import PROJECT
+from portico.dialects.body import PROJECT, STATE
 from portico.door.dialect import Dialect
 from portico.door.endpoints.answering import Verifier, identify
 from portico.door.exchange import Exchange
 from portico.door.intake.decoding import body_of
 from portico.door.intake.media import Media
 from portico.door.lines import JSON
+from portico.errors import Refusal
 from portico.kit.leaving import Leaving, Left
 from portico.pricing.counter import input_tokens_max
+from portico.resources.responses.states import NO_TURN, States
 from portico.routing.service import Routes, Routing
 from portico.routing.tries import TRIES_MAX
 
@@ -44,8 +46,10 @@ class Counting:
         body_bytes_max: int,
         compression: bool,
         media: Media | None = None,
+        states: States | None = None,
     ) -> None:
-        """media: looks into the files of what is counted; None: nobody does."""
+        """media: looks into the files of what is counted; None: nobody does.
+        states: know what came before it; None: nothing can."""
         self._dialect = dialect
         self._parse = parse
         self._told = told
@@ -55,12 +59,33 @@ class Counting:
         self._body_bytes_max = body_bytes_max
         self._compression = compression
         self._media = media
+        self._states = states
 
     async def handle(self, exchange: Exchange, rest: str) -> None:
         """Raises: Refusal; Left."""
         caller = await identify(self._callers, exchange)
         body = await body_of(exchange, self._body_bytes_max, compression=self._compression)
-        hints = {PROJECT: caller.project_id, **({":rest": rest} if rest else {})}
+        prompt = await self._prompt(exchange, caller, body, rest)
+        routes = self._routing.choose(prompt, caller.data_use, caller.models)
+        counted = await self._ask(caller, prompt, routes, exchange.leaving)
+        lines = JSON + self._dialect.named(exchange.request_id.encode("ascii"))
+        if counted is None:
+            counted, lines = input_tokens_max(prompt, None), lines + _ESTIMATED
+        exchange.reply(200, lines, msgspec.json.encode(self._told(counted)))
+
+    async def _prompt(self, exchange: Exchange, caller: Caller, body: bytes, rest: str) -> Prompt:
+        hints, turn = {PROJECT: caller.project_id, **({":rest": rest} if rest else {})}, NO_TURN
+        if self._states is not None:
+            turn = await self._states.about(body, caller)
+            body, hints[STATE] = turn.body, ""
+        try:
+            return await self._read(exchange, caller, body, hints)
+        except Refusal as refusal:
+            raise turn.as_sent(refusal) from None
+
+    async def _read(
+        self, exchange: Exchange, caller: Caller, body: bytes, hints: dict[str, str]
+    ) -> Prompt:
         if self._media is not None:
             body = await self._media.inline(body, caller, exchange.leaving)
         prompt = self._parse(body, hints)
@@ -69,12 +94,7 @@ class Counting:
             prompt = await self._media.fit(
                 prompt, caller, lambda said: self._parse(said, hints), exchange.leaving
             )
-        routes = self._routing.choose(prompt, caller.data_use, caller.models)
-        counted = await self._ask(caller, prompt, routes, exchange.leaving)
-        lines = JSON + self._dialect.named(exchange.request_id.encode("ascii"))
-        if counted is None:
-            counted, lines = input_tokens_max(prompt, None), lines + _ESTIMATED
-        exchange.reply(200, lines, msgspec.json.encode(self._told(counted)))
+        return prompt
 
     async def _ask(
         self, caller: Caller, prompt: Prompt, routes: Routes, leaving: Leaving

@@ -14,7 +14,7 @@ from portico.admission.standing import Standing
 from portico.callers.model import Caller
 from portico.canon.data_use import DataUse
 from portico.canon.prompt import Prompt
-from portico.dialects.body import PROJECT
+from portico.dialects.body import PROJECT, STATE
 from portico.dialects.violations import Verdict, violations
 from portico.door.dialect import Dialect
 from portico.door.endpoints.answering import Verifier, answer_json, identify
@@ -26,6 +26,7 @@ from portico.kit.failures import let_go
 from portico.kit.leaving import Leaving
 from portico.pricing.media import media_bounds
 from portico.pricing.offer import Offer
+from portico.resources.responses.states import States
 from portico.routing.service import Routes
 
 
@@ -69,6 +70,7 @@ class Intake:
     body_bytes_max: int
     compression: bool
     media: Media | None
+    states: States | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,10 @@ class Preflight:
         hints = {PROJECT: caller.project_id}
         if rest:
             hints |= {":rest": rest, ":query": exchange.query.decode("latin-1")}
-        verdict = await self._judge(body, caller, hints, exchange.leaving)
+        if intake.states is None:
+            verdict = await self._judge(body, caller, hints, exchange.leaving)
+        else:
+            verdict = await self._following(intake.states, body, caller, hints, exchange.leaving)
         case = _Case(self._endpoint.path.replace("{id}", rest), list(verdict.found), verdict.prompt)
         if case.prompt is not None and case.prompt.media_characters:
             await self._look_into(case, caller, hints, exchange.leaving)
@@ -124,6 +129,25 @@ class Preflight:
         answer_json(exchange, 200, self._told(case, verdict))
         for refusal in (*verdict.found, *case.refusals):
             let_go(refusal)
+
+    async def _following(
+        self,
+        states: States,
+        body: bytes,
+        caller: Caller,
+        hints: dict[str, str],
+        leaving: Leaving,
+    ) -> Verdict:
+        """With what came before it; where that cannot be had, what is wrong without it."""
+        hints[STATE] = ""
+        try:
+            turn = await states.about(body, caller)
+        except errors.Refusal as refusal:
+            verdict = await self._judge(body, caller, hints, leaving)
+            return Verdict((refusal, *verdict.found), whole=False, prompt=verdict.prompt)
+        verdict = await self._judge(turn.body, caller, hints, leaving)
+        found = tuple(map(turn.as_sent, verdict.found))
+        return Verdict(found, whole=verdict.whole, prompt=verdict.prompt)
 
     async def _judge(
         self, body: bytes, caller: Caller, hints: dict[str, str], leaving: Leaving

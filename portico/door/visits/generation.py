@@ -50,6 +50,10 @@ class Knowing(Protocol):
         """Raises: Refusal."""
         ...
 
+    def close(self, turn: Turn) -> None:
+        """It has ended, however it did."""
+        ...
+
 
 class Deferred(Exception):
     """It was read and found right, and is to be answered when nobody waits any more.
@@ -149,7 +153,8 @@ class Visit:
         if self._rest:
             hints |= {":rest": self._rest, ":query": exchange.query.decode("latin-1")}
         self._prompt = prompt = await self._parsed(body, caller, hints)
-        prompt.named = exchange.answer_id is not self.request_id
+        follows = self._turn is not None and bool(self._turn.follows)
+        prompt.named = follows or exchange.answer_id is not self.request_id
         if terms.salts is not None:
             prompt.cache_salt = terms.salts.of(caller, prompt.model)
         if prompt.compatibility == "strict":
@@ -173,18 +178,18 @@ class Visit:
             self._turn = turn
             body, self.keeper = turn.body, turn.keeper
             hints[STATE] = KEPT if turn.kept else ""
-        if terms.media is not None and may_hold(body):
-            body = await terms.media.inline(body, caller, self.leaving)
         try:
+            if terms.media is not None and may_hold(body):
+                body = await terms.media.inline(body, caller, self.leaving)
             prompt = terms.dialect.parse(body, hints)
+            prompt.compatibility = caller.compatibility
+            if turn is not None:
+                prompt.warnings += turn.warnings
+                prompt.service_tier = turn.tier or prompt.service_tier
+            if prompt.media_characters and terms.media is not None:
+                prompt = await self._fitted(terms.media, prompt, caller, hints)
         except errors.Refusal as refusal:
             raise refusal if turn is None else turn.as_sent(refusal) from None
-        prompt.compatibility = caller.compatibility
-        if turn is not None:
-            prompt.warnings += turn.warnings
-            prompt.service_tier = turn.tier or prompt.service_tier
-        if prompt.media_characters and terms.media is not None:
-            prompt = await self._fitted(terms.media, prompt, caller, hints)
         return prompt
 
     def _created_s(self) -> int:
@@ -307,11 +312,13 @@ class Visit:
 
     def let_go(self) -> None:
         """The end: nobody needs to be cut off, and a key of replay that no record answers for
-        (refused before it ran, or left) is free again."""
+        (refused before it ran, or left) is free again, as is a conversation."""
         if self._terms.presence is not None:
             self._terms.presence.go(self.leaving)
         if self.claim is not None and not self.claim.ended:
             self._terms.claims.release(self.claim)
+        if self._turn is not None and self._terms.states is not None:
+            self._terms.states.close(self._turn)
 
     def _may_comment(self, prompt: Prompt) -> bool:
         return prompt.stream and prompt.framing == "events" and self._terms.dialect.comments

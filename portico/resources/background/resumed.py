@@ -5,6 +5,7 @@ from dataclasses import replace
 from portico import errors
 from portico.callers.model import Caller
 from portico.resources.background.lives import Lives
+from portico.resources.responses.keeper import Keeper
 from portico.resources.responses.states import States, Turn
 
 

@@ -1,0 +1,84 @@
+"""Responses that are kept: /v1/responses/{id} and what stands behind it."""
+
+from typing import get_args
+from urllib.parse import parse_qsl
+
+from portico import errors
+from portico.callers.model import Caller
+from portico.dialects.diagnosis import brief, not_one_of, shown
+from portico.dialects.openai_responses.request import Includable
+from portico.door.endpoints.answering import Verifier, answer_json, identify
+from portico.door.exchange import Exchange
+from portico.door.lines import JSON
+from portico.door.resources.background import Background
+from portico.resources.pages import openai_window
+from portico.resources.responses.pages import input_page
+from portico.resources.responses.service import Responses
+
+_INCLUDABLE = get_args(Includable)
+STREAM = ("stream", "starting_after", "include_obfuscation")
+"""Parameters of what shows a response."""
+INCLUDE = ("include",)
+"""A parameter of what shows items.  What can be asked for is shown anyway, where it is there."""
+
+
+class KeptResponses:
+    def __init__(self, callers: Verifier, responses: Responses, background: Background) -> None:
+        """background: knows the streams of those that nobody waits for."""
+        self._callers = callers
+        self._responses = responses
+        self._background = background
+
+    async def one(self, exchange: Exchange, response_id: str) -> None:
+        """Raises: Refusal, as all of these."""
+        caller = await self._reader(exchange)
+        after = _stream_in(exchange.query)
+        found = await self._responses.get(caller, response_id)
+        if after is not None:
+            await self._background.follow(exchange, caller, found, after)
+            return
+        request_id = exchange.request_id.encode("ascii")
+        exchange.reply(200, JSON + b"x-request-id: %b\r\n" % request_id, found.body)
+
+    async def delete(self, exchange: Exchange, response_id: str) -> None:
+        caller = await identify(self._callers, exchange)
+        await self._responses.delete(caller, response_id)
+        told = {"id": response_id, "object": "response", "deleted": True}
+        answer_json(exchange, 200, told)
+
+    async def input_items(self, exchange: Exchange, response_id: str) -> None:
+        caller = await self._reader(exchange)
+        window = openai_window(exchange.query)
+        items = await self._responses.input_items(caller, response_id)
+        answer_json(exchange, 200, input_page(items, window))
+
+    async def _reader(self, exchange: Exchange) -> Caller:
+        caller = await identify(self._callers, exchange)
+        check_include(exchange.query)
+        return caller
+
+
+def check_include(query: bytes) -> None:
+    """Raises: Refusal: invalid_value."""
+    for name, value in parse_qsl(query.decode("latin-1")):
+        if name in ("include", "include[]") and value not in _INCLUDABLE:
+            raise not_one_of("include", value, list(_INCLUDABLE))
+
+
+def _stream_in(query: bytes) -> int | None:
+    """The number of the event that a stream goes on behind, -1 from its beginning; None where none
+    is asked for.  Raises: Refusal: invalid_value."""
+    said = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+    stream, after = said.get("stream", "false"), said.get("starting_after", "")
+    if stream not in ("true", "false"):
+        raise not_one_of("stream", stream, ["true", "false"])
+    if after and not (after.isascii() and after.isdigit() and len(after) <= 9):
+        raise errors.INVALID_VALUE(
+            f"'starting_after' is {shown(after)}; it must be the number of an event.",
+            field="starting_after",
+            value=brief(after),
+            limit="a whole number",
+        )
+    if stream == "false":
+        return None
+    return int(after) if after else -1
