@@ -179,15 +179,9 @@ async def recording(
             *(rates.run, wiping.run, locks.run),
         )
         yield Books(
-            *(admission, metering, claims, locks),
-            counter,
-            prices,
+            *(admission, metering, claims, locks, counter, prices),
             Standings(readers, budgets, clock),
-            writer,
-            rates,
-            reports,
-            owner,
-            follow,
+            *(writer, rates, reports, owner, follow),
         )
         await sweeper.leave()
     finally:

@@ -31,9 +31,9 @@ def keeps(transaction: Transaction, project_id: str) -> bool:
     return not store.under_zero_retention(transaction, {project_id})
 
 
-def drop(transaction: Transaction, organisation_id: str, project_id: str) -> None:
+def drop(transaction: Transaction, project_id: str) -> None:
     """What a project has decided not to keep any more."""
-    store.drop(transaction, organisation_id, project_id)
+    store.drop(transaction, project_id)
 
 
 def _responses(transaction: Transaction, responses: Sequence[KeptResponse], now_ms: int) -> None:

@@ -160,12 +160,7 @@ def reopen_lines(transaction: Transaction, ids: Sequence[str]) -> set[str]:
     return {row[0] for row in working}
 
 
-def drop(transaction: Transaction, organisation_id: str, project_id: str) -> None:
+def drop(transaction: Transaction, project_id: str) -> None:
     """Responses and conversations of a project.  Those that are under way find themselves deleted."""
-    transaction.run(
-        "DELETE FROM response_event WHERE organisation_id = ? AND response_id IN"
-        " (SELECT id FROM response WHERE project_id = ?)",
-        (organisation_id, project_id),
-    )
     transaction.run("DELETE FROM response WHERE project_id = ?", (project_id,))
     transaction.run("DELETE FROM conversation WHERE project_id = ?", (project_id,))

@@ -120,7 +120,7 @@ def change_project(errand: Errand, project_id: str, wish: ProjectWish) -> Projec
     if after.retention == "zero" != before.retention:
         transaction = Transaction(errand.connection)
         replay.drop_answers(transaction, project_id)
-        keeping.drop(transaction, before.organisation_id, project_id)
+        keeping.drop(transaction, project_id)
     if values:
         store.change_project(errand.connection, project_id, values)
         errand.note(

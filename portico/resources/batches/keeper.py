@@ -1,5 +1,7 @@
 """Of one line: its answer, written in the commit that settles it."""
 
+from dataclasses import replace
+
 from portico.callers.model import Caller
 from portico.keeping.model import KeptLine
 from portico.resources.batches.model import TIER, Work
@@ -63,4 +65,7 @@ class Lines:
         if work.endpoint != _RESPONSES:
             return Turn(body, keeper, tier=TIER)
         turn = await self._states.open(body, caller, answer_id)
-        return Turn(turn.body, keeper, turn.before, tier=TIER)
+        return replace(turn, keeper=keeper, background=False, tier=TIER)
+
+    def close(self, turn: Turn) -> None:
+        self._states.close(turn)

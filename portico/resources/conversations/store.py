@@ -68,17 +68,6 @@ def remove(connection: Connection, whose: Caller, conversation_id: str, now_ms: 
     return connection.execute(gone).rowcount == 1
 
 
-def remove_expired(connection: Connection, now_ms: int, most: int) -> int:
-    """Those whose time is over, `most` of them at once; how many."""
-    names = (conversation.c.id, conversation.c.organisation_id)
-    found = select(*names).where(conversation.c.expires_at_ms <= now_ms).limit(most)
-    rows = connection.execute(found).all()
-    for conversation_id, organisation_id in rows:
-        whose = conversation.c.organisation_id == organisation_id
-        connection.execute(delete(conversation).where(conversation.c.id == conversation_id, whose))
-    return len(rows)
-
-
 # -- what is said in it ----------------------------------------------------------------------
 
 

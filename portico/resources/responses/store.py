@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, or_, select
 
 from portico.callers.model import Caller
-from portico.db.tables import response, response_event
+from portico.db.tables import response
 from portico.db.transaction import Transaction
 from portico.resources.responses.model import Link, Response, Step
 
@@ -75,34 +75,7 @@ def remove(connection: Connection, whose: Caller, response_id: str, now_ms: int)
         response.c.project_id == whose.project_id,
         _lasts(now_ms),
     )
-    removed = connection.execute(gone).rowcount == 1
-    if removed:
-        _forget_events(connection, [response_id], whose.organisation_id)
-    return removed
-
-
-def remove_expired(connection: Connection, now_ms: int, most: int) -> int:
-    """Those whose time is over, `most` of them at once; how many."""
-    found = (
-        select(response.c.id, response.c.organisation_id)
-        .where(response.c.expires_at_ms <= now_ms)
-        .limit(most)
-    )
-    rows = connection.execute(found).all()
-    for response_id, organisation_id in rows:
-        whose = response.c.organisation_id == organisation_id
-        connection.execute(delete(response).where(response.c.id == response_id, whose))
-        _forget_events(connection, [response_id], organisation_id)
-    return len(rows)
-
-
-def _forget_events(connection: Connection, ids: list[str], organisation_id: str) -> None:
-    connection.execute(
-        delete(response_event).where(
-            response_event.c.response_id.in_(ids),
-            response_event.c.organisation_id == organisation_id,
-        )
-    )
+    return connection.execute(gone).rowcount == 1
 
 
 def _lasts(now_ms: int) -> ColumnElement[bool]:

@@ -60,7 +60,11 @@ async def test_inputs_and_outputs_come_oldest_first_and_then_the_new_input(mine:
 async def test_nothing_else_is_inherited_and_nothing_else_is_changed(mine: Attic) -> None:
     """Instructions, tools, metadata: each request says its own.  What is strange is passed on."""
     mine.keep(FIRST, given=[said("a")], made=[])
-    own = {"instructions": "Be brief.", "strange": {"a": [1, 2.5, None]}, "temperature": 0.5}
+    own: dict[str, Any] = {
+        "instructions": "Be brief.",
+        "strange": {"a": [1, 2.5, None]},
+        "temperature": 0.5,
+    }
     turn = await mine.about(previous_response_id=FIRST, input="b", **own)
     told = json.loads(turn.body)
     assert {name: told[name] for name in own} == own

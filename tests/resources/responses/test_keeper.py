@@ -147,7 +147,7 @@ async def test_zero_retention_counts_from_the_moment_it_was_decided(mine: Attic)
     def decided(connection: Any) -> None:
         transaction = Transaction(connection)
         transaction.run("UPDATE project SET retention = 'zero' WHERE id = ?", ("proj_a",))
-        keeping.drop(transaction, "org_a", "proj_a")
+        keeping.drop(transaction, "proj_a")
         keeping.write(transaction, [found], mine.clock.now_ms)
 
     mine.database.write(decided)
@@ -155,7 +155,7 @@ async def test_zero_retention_counts_from_the_moment_it_was_decided(mine: Attic)
 
 
 def test_every_item_has_an_id_of_its_own() -> None:
-    sent = [
+    sent: list[dict[str, Any]] = [
         {"role": "user", "content": "a"},
         {"role": "user", "content": "b", "id": "mine"},
         {"role": "user", "content": "c", "id": "mine"},
