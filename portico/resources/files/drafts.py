@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
+from portico import errors
 from portico.db.writer import Writer
 from portico.errors import Refusal
 from portico.resources.files.model import Limits, Room
@@ -165,7 +166,16 @@ class Draft:
         assert self._slot is not None
         await self._write()
         await self._blocking(self._slot.keep)
-        made = await self._drafts.commit(change)
+        # Where nobody knows whether it was done, the bytes stay: without a row they are swept, and a
+        # row without them would be worse.
+        try:
+            made = await self._drafts.commit(change)
+        except asyncio.CancelledError:
+            self._kept = True
+            raise
+        except Refusal as refusal:
+            self._kept = refusal.entry is errors.STORAGE_UNAVAILABLE
+            raise
         self._kept = True
         return made
 

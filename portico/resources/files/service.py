@@ -258,8 +258,9 @@ class Files:
         names = self._shelf.names()
         while some := await self._drafts.blocking(lambda: list(islice(names, _MOST))):
             old = [name for name, since_ms in some if since_ms < before_ms]
+            under_way = set(self._drafts.names)  # asked first: their rows may come meanwhile
             known = await self._readers.run(partial(store.known, names=old))
-            strays = [name for name in old if name not in known | self._drafts.names]
+            strays = set(old) - known - under_way - self._drafts.names
             await self.forget(strays)
             dropped += len(strays)
         if dropped:

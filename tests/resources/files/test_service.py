@@ -304,6 +304,30 @@ class Broken(Exception):
     pass
 
 
+async def test_a_commit_that_nobody_knows_of_keeps_the_bytes(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection broke while it was made, or whoever waited for it was cancelled."""
+    async with keeping(database, tmp_path) as place:
+        commit = place.files._drafts.commit
+        lost: list[BaseException] = [
+            errors.STORAGE_UNAVAILABLE("The connection was lost during the commit."),
+            asyncio.CancelledError(),
+        ]
+
+        async def done_but_lost(change: Any) -> Any:
+            await commit(change)
+            raise lost.pop()
+
+        monkeypatch.setattr(place.files._drafts, "commit", done_but_lost)
+        for error in (asyncio.CancelledError, Refusal):
+            with pytest.raises(error):
+                await place.put()
+        monkeypatch.undo()
+        listed = await place.files.page(ADA, Window("", "", 10), "", list)
+        assert [await place.files.read(file) for file in listed] == [b"hello"] * 2
+
+
 async def test_a_commit_that_fails_takes_the_bytes_with_it(
     database: Database, tmp_path: Path
 ) -> None:
