@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, event
 
 from portico import errors
-from portico.db.database import Database
+from portico.db.database import Database, open_database
 from portico.errors import Refusal
+from portico.resources.files import store
 from portico.resources.files.model import Wish
 from portico.resources.files.shelves.folder import FolderShelf
 from portico.resources.pages import Window
@@ -60,6 +62,27 @@ async def test_nobody_else_sees_it(database: Database, tmp_path: Path) -> None:
                 answers.add((refusal.code, refusal.message.replace(file_id, "X")))
         assert answers == {("resource_not_found", 'There is no such file "X".')}
         assert await place.files.read(theirs) == b"hello"
+
+
+async def test_a_foreign_file_is_not_even_looked_at(tmp_path: Path) -> None:
+    """Or it would take longer to say no to it than to one that never was."""
+    database = open_database(tmp_path)
+    said: list[str] = []
+
+    def explained(connection: Connection) -> None:
+        def explain(_: Any, __: Any, sql: str, parameters: Any, *___: Any) -> None:
+            if not sql.startswith("EXPLAIN") and " file" in sql and "file_room" not in sql:
+                plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", parameters).all()
+                said.extend(row[-1] for row in plan)
+
+        event.listen(connection, "before_cursor_execute", explain)
+        assert store.some(connection, ADA, ["file_1"], 0) == []
+        assert store.remove(connection, ADA, "file_1", 0) is None
+        assert store.page(connection, ADA, Window("", "", 10), "", 0) == []
+
+    database.write(explained)
+    assert len(said) == 3
+    assert all("USING INDEX file_project (project_id=?" in each for each in said), said
 
 
 async def test_the_bytes_go_with_the_file(database: Database, tmp_path: Path) -> None:
