@@ -7,6 +7,7 @@ from msgspec import Meta, Struct
 from portico.dialects.body import checked, json_object, without_bom
 from portico.door.endpoints.answering import Verifier, answer_json, identify
 from portico.door.exchange import Exchange
+from portico.door.intake.decoding import body_of
 from portico.door.resources.receiving import announced, form_of, receive
 from portico.door.resources.shapes import openai_part, openai_upload
 from portico.resources.files.model import Owner, Wish
@@ -89,4 +90,5 @@ class UploadEndpoints:
 
 
 async def _object(exchange: Exchange) -> dict[str, object]:
-    return json_object(without_bom(await exchange.body(_BODY_BYTES_MAX)))
+    body = await body_of(exchange, _BODY_BYTES_MAX, compression=True)
+    return json_object(without_bom(body))
