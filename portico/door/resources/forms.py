@@ -44,10 +44,12 @@ class Form:
         kind, said = parse_options_header(content_type.decode("latin-1"))
         boundary = said.get(b"boundary", b"")
         if kind != b"multipart/form-data" or not boundary:
+            sent = content_type.decode("latin-1")
             raise _invalid(
-                f"'Content-Type' is {shown(content_type.decode('latin-1')[:200])}; it must be "
-                "multipart/form-data with a boundary.",
+                f"'Content-Type' is {shown(sent)}; it must be multipart/form-data with a boundary.",
                 "Content-Type",
+                sent,
+                "multipart/form-data; boundary=...",
             )
         self.fields: dict[str, str] = {}
         self.found = False
@@ -102,7 +104,9 @@ class Form:
     def _begin(self) -> None:
         self._parts += 1
         if self._parts > _PARTS_MAX:
-            raise _invalid(f"The form has more than {_PARTS_MAX} parts.")
+            raise _invalid(
+                f"The form has more than {_PARTS_MAX} parts.", value=self._parts, limit=_PARTS_MAX
+            )
         self._part = _Part()
 
     def _begin_header(self) -> None:
@@ -130,7 +134,7 @@ class Form:
         if part.name != self._file:
             return
         if self.found:
-            raise _invalid(f"'{self._file}' stands in the form twice.", self._file)
+            raise _invalid(f"'{self._file}' stands in the form twice.", self._file, 2, 1)
         self.found = part.is_file = True
         kind = part.headers.get(b"content-type", b"").decode("latin-1")
         self._events.append(Begun(said.get(b"filename", b"").decode("utf-8", "replace"), kind))
@@ -142,7 +146,12 @@ class Form:
             return
         part.value += data[start:end]
         if len(part.value) > _FIELD_BYTES_MAX:
-            raise _invalid(f"The field {shown(part.name)} has more than {_FIELD_BYTES_MAX} bytes.")
+            raise _invalid(
+                f"The field {shown(part.name)} has more than {_FIELD_BYTES_MAX} bytes.",
+                brief(part.name),
+                len(part.value),
+                _FIELD_BYTES_MAX,
+            )
 
     def _end(self) -> None:
         part = self._part
@@ -151,11 +160,17 @@ class Form:
         try:
             self.fields[part.name] = part.value.decode()
         except UnicodeDecodeError:
-            raise _invalid(f"The field {shown(part.name)} is not text in UTF-8.") from None
+            raise _invalid(
+                f"The field {shown(part.name)} is not text in UTF-8.",
+                brief(part.name),
+                limit="UTF-8",
+            ) from None
 
     def _finish(self) -> None:
         self._whole = True
 
 
-def _invalid(says: str, field: str | None = None) -> errors.Refusal:
-    return errors.INVALID_FORM(says, field=field, value=brief(field) if field else None)
+def _invalid(
+    says: str, field: str | None = None, value: object = None, limit: object = None
+) -> errors.Refusal:
+    return errors.INVALID_FORM(says, field=field, value=brief(value), limit=limit)
