@@ -10,6 +10,7 @@ and every answer that is refused is a 429.  Money is moved all the while, and it
 
 import argparse
 import asyncio
+import json
 import sys
 import time
 from collections import Counter
@@ -39,10 +40,14 @@ _BALANCE_NANO = 10**15
 _BODY = chat(MODEL, "[[sim tokens=1 delay_ms=0]]", max_tokens=1)
 
 
+_DONE = "200"
+_LIMITED = "requests_per_minute_exceeded"
+
+
 @dataclass(frozen=True)
 class Limits:
     """let_through: with Valkey, and after it was killed; each is held against `limit`.
-    refused: answers 429.  other: statuses that are neither, by number.  violations: see `laws`."""
+    refused: answers 429.  other: what is neither, by its code.  violations: see `laws`."""
 
     database: str
     processes: int
@@ -51,7 +56,7 @@ class Limits:
     let_through: int
     let_through_without_valkey: int
     refused: int
-    other: dict[int, int]
+    other: dict[str, int]
     violations: dict[str, int]
 
     @property
@@ -91,7 +96,7 @@ async def run(
 
 
 async def _judged(
-    site: Site, processes: int, limit: int, shared: Counter[int], alone: Counter[int]
+    site: Site, processes: int, limit: int, shared: Counter[str], alone: Counter[str]
 ) -> Limits:
     await site.stop()
     site.books.sweep()
@@ -101,10 +106,10 @@ async def _judged(
         processes=processes,
         limit=limit,
         asked=both.total(),
-        let_through=shared[200],
-        let_through_without_valkey=alone[200],
-        refused=both[429],
-        other={status: times for status, times in both.items() if status not in (200, 429)},
+        let_through=shared[_DONE],
+        let_through_without_valkey=alone[_DONE],
+        refused=both[_LIMITED],
+        other={status: times for status, times in both.items() if status not in (_DONE, _LIMITED)},
         violations=broken(site.books),
     )
 
@@ -124,9 +129,9 @@ def _keys(address: Address, limit: int) -> list[str]:
     return [make("with Valkey"), make("without it")]
 
 
-async def _ask(servers: list[Server], key: str, clients: int, seconds: float) -> Counter[int]:
-    """How often each status was answered; 0: a connection that broke."""
-    statuses: Counter[int] = Counter()
+async def _ask(servers: list[Server], key: str, clients: int, seconds: float) -> Counter[str]:
+    """How often each thing was answered."""
+    statuses: Counter[str] = Counter()
     ends_s = time.monotonic() + seconds
     body = request(key, _BODY)
 
@@ -134,9 +139,9 @@ async def _ask(servers: list[Server], key: str, clients: int, seconds: float) ->
         line = await servers[number % len(servers)].line()
         try:
             while time.monotonic() < ends_s:
-                statuses[await _status(line, body)] += 1
+                statuses[await _answer(line, body)] += 1
         except GONE:
-            statuses[0] += 1
+            statuses["connection broke"] += 1
         finally:
             line.hang_up()
 
@@ -144,11 +149,12 @@ async def _ask(servers: list[Server], key: str, clients: int, seconds: float) ->
     return statuses
 
 
-async def _status(line: Line, body: bytes) -> int:
+async def _answer(line: Line, body: bytes) -> str:
+    """ "200", or the code of the refusal: whoever sees a 503 wants to know which."""
     await line.send(body)
     head = await line.head()
-    await line.body(head)
-    return head.status
+    said = await line.body(head)
+    return _DONE if head.status == 200 else str(json.loads(said)["error"]["code"])
 
 
 def main() -> int:
