@@ -11,7 +11,8 @@ and read nothing of it.  Whoever is cut off comes again after a second.
 Server, mock, good client and slow ones are processes of their own.  The good client and the mock are the
 programs of `bench/lab`: one epoll thread each, which count latency from the moment a request was due, not
 from when it was sent.  Slow ones give way to both on the core they share, and a second client asks the mock
-without Portico in between: what `direct` shows is the tools' own doing.
+without Portico in between: what `direct` shows is the tools' own doing.  Where the system allows it (root),
+all of them run before anybody else on their two cores (SCHED_FIFO), or the p99 would be the neighbours'.
 
 What must hold: every good request is answered with 200; slow sockets are cut off; and the median of the
 windows' p99 with them is at most `--max-rise` above the median without.
