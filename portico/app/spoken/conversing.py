@@ -29,7 +29,6 @@ def conversing(
     clock: Clock,
     background: Background,
 ) -> list[Route]:
-    """Routes."""
     responses = KeptResponses(callers, Responses(books.writer, readers, clock), background)
     conversations = KeptConversations(
         callers,
@@ -37,6 +36,10 @@ def conversing(
         body_bytes_max=settings.edge.body_bytes_max,
         compression=settings.edge.compression,
     )
+    return routes(responses, conversations)
+
+
+def routes(responses: KeptResponses, conversations: KeptConversations) -> list[Route]:
     return [*_responses(responses), *_conversations(conversations)]
 
 
