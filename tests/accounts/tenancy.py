@@ -144,7 +144,7 @@ class Tenancy:
         ).token
 
     def accepted(self, token: str, email: str) -> Member | Refusal:
-        return self.database.write(
+        found = self.database.write(
             lambda connection: invitations.accept_invitation(
                 invitations.guest(connection, self.clock, "203.0.113.9"),
                 self.peppers,
@@ -152,6 +152,7 @@ class Tenancy:
                 email,
             )
         )
+        return found if isinstance(found, Refusal) else found.member
 
     def actions(self) -> list[str]:
         """Of the organisation's audit log, oldest first."""

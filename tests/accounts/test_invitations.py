@@ -46,7 +46,8 @@ def test_whoever_accepts_is_what_he_was_invited_as(tenancy: Tenancy) -> None:
     assert (member.email, member.role) == (BOB, "billing")
     assert tenancy.rights(member.subject_id).scopes == ORGANISATION_ROLES["billing"]
     assert tenancy.do(lambda e: member_of(e, tenancy.organisation_id, member.subject_id)) == member
-    assert tenancy.actions()[-3:] == ["invitation.create", "member.create", "invitation.accept"]
+    steps = ["invitation.create", "member.create", "invitation.accept", "admin_key.create"]
+    assert tenancy.actions()[-4:] == steps
     addresses = tenancy.rows("SELECT address FROM audit_event WHERE action = 'member.create'")
     assert addresses[-1] == "203.0.113.9"
 

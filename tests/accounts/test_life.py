@@ -55,6 +55,7 @@ def test_it_is_the_same_on_both(tenancy_on_both: Tenancy) -> None:
         "invitation.create",
         "member.create",
         "invitation.accept",
+        "admin_key.create",
         "role.create",
         "project_member.set",
         "key.create",
@@ -71,4 +72,5 @@ def test_it_is_the_same_on_both(tenancy_on_both: Tenancy) -> None:
         "project_member.remove",
         "role.delete",
         "member.leave",
+        "admin_key.revoke",
     ]

@@ -22,7 +22,8 @@ RELATIONS: tuple[Relation, ...] = ("own", "other project", "other organisation",
 @dataclass(frozen=True)
 class Cell:
     """id: which of the target's ids stands for `{id}`.  body, query: with `<name>` for ids of the
-    target.  also: what this very target needs besides."""
+    target.  also: what this very target needs besides.  route: the scope that opens the route, where
+    it does more than one thing."""
 
     scope: str
     where: Where
@@ -30,6 +31,7 @@ class Cell:
     body: Any = None
     query: str = ""
     also: str = ""
+    route: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,10 +122,11 @@ TABLE: dict[tuple[str, str], Cell] = {
         "organisation",
         body={
             "name": "x",
-            "scopes": ["organisation:read"],
+            "scopes": ["projects:read"],
             "organisation_id": "<organisation>",
-            "owner_id": "<member>",
+            "owner_id": "<service_account>",
         },
+        also="service_accounts:write",
     ),
     ("GET", "/admin_keys/{id}"): Cell("admin_keys:read", "organisation", "admin_key"),
     ("GET", "/members"): Cell("members:read", "organisation", query=OF_ORGANISATION),
@@ -136,8 +139,11 @@ TABLE: dict[tuple[str, str], Cell] = {
     ("PATCH", "/members/{id}"): Cell(
         "members:write", "organisation", "member", {"role": "member"}, OF_ORGANISATION
     ),
+    # Also of oneself, for which no more is needed than to be in it.
     ("DELETE", "/members/{id}"): Cell(
-        "members:write", "organisation", "member", query=OF_ORGANISATION
+        *("members:write", "organisation", "member"),
+        query=OF_ORGANISATION,
+        route="organisation:read",
     ),
     ("GET", "/project_members"): Cell("members:read", "project", query=OF_PROJECT),
     ("GET", "/project_members/{id}"): Cell(

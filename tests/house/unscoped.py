@@ -92,8 +92,7 @@ UNSCOPED = {
     },
     "portico/callers/store.py": {"_KEYS": CREDENTIAL, "_ENDED": SNAPSHOT, "note_use": OURS},
     "portico/cli/doctor/facts.py": {"_keys": OPERATOR},
-    "portico/background/announcing.py": {"_unannounced": ROUNDS, "_note": ROUNDS},
-    "portico/background/expiring.py": {"_expired": ROUNDS, "_remove": ROUNDS},
+    "portico/background/announcing.py": {"_unannounced": ROUNDS},
     "portico/resources/batches/store.py": {"claim": ROUNDS, "let_go": ROUNDS},
     "portico/resources/background/store.py": {
         "still": OURS,

@@ -7,7 +7,13 @@ from portico import errors
 from portico.accounts.actors.names import check_name
 from portico.accounts.actors.roles import INSTALLATION_SCOPES
 from portico.accounts.admin_keys.model import AdminKeyWish, KnownAdminKey
-from portico.accounts.keys.rules import check_end, check_inside, check_length, check_networks
+from portico.accounts.keys.rules import (
+    SERVICE_ACCOUNT,
+    check_end,
+    check_inside,
+    check_length,
+    check_networks,
+)
 from portico.callers.rules import within
 
 
@@ -74,6 +80,39 @@ def check_lifetime(
     return AdminKeyWish(
         wish.name, wish.scopes, wanted, until_ms, wish.organisation_id, wish.owner_id
     )
+
+
+def checked_owner(wished: str | None, asking: str) -> str:
+    """Whose a new key of an organisation is.  wished: None for his who asks.
+
+    A person's key is known to nobody else, or whoever made it would be him, in the log and in his
+    keys, and go on when he is removed himself.
+
+    Raises: Refusal: rights_exceeded, whether or not there is such a person.
+    """
+    if wished is None or wished == asking or wished.startswith(SERVICE_ACCOUNT):
+        return wished or asking
+    raise errors.RIGHTS_EXCEEDED(
+        "A person's key is made by himself, or by the operator.",
+        field="owner_id",
+        value=wished[:100],
+        remedy="Invite him: whoever accepts is given a key; or make one for a service account.",
+    )
+
+
+def check_revocable(missing: Collection[str]) -> None:
+    """missing: scopes that the key has beyond whoever would end it.
+
+    Raises: Refusal: rights_exceeded.
+    """
+    if missing:
+        raise errors.RIGHTS_EXCEEDED(
+            f"This key has {', '.join(sorted(missing))}, which these credentials do not have there.",
+            field="id",
+            value=sorted(missing),
+            remedy="Ask its owner, or somebody who has these scopes.  A key that got out: report it "
+            "with POST /security/leaked-keys.",
+        )
 
 
 def check_covered(missing: Collection[str], whose: str) -> None:

@@ -48,28 +48,20 @@ def create_admin_key(
     out_of_range, invalid_value.
     """
     errand.require("admin_keys:write")
-    now_ms = errand.clock.wall_ms()
-    rules.check(wish, now_ms)
+    rules.check(wish, errand.clock.wall_ms())
     by = errand.by
     wish = _for_somebody(errand, rules.check_lifetime(wish, by.ends_at_ms, by.networks))
-    secret = new_key("admin")
-    key = AdminKey(
-        id=new_id("adminkey"),
-        organisation_id=wish.organisation_id,
-        owner_id=wish.owner_id,
-        name=wish.name,
-        prefix=secret[:_PREFIX_CHARACTERS],
-        last4=secret[-4:],
-        scopes=wish.scopes,
-        networks=wish.networks,
-        created_at_ms=now_ms,
-        expires_at_ms=wish.expires_at_ms,
-    )
-    key = _within_rights(errand, key)
-    pepper = peppers[-1]
-    store.add(errand.connection, key, pepper.id, digest(pepper.secret, secret))
-    errand.note(key.organisation_id or "", "admin_key.create", key.id, after=asdict(key))
-    return IssuedAdminKey(key, secret)
+    key, secret = _drawn(errand, wish)
+    return _issue(errand, peppers, _within_rights(errand, key), secret)
+
+
+def first_key(
+    errand: Errand, peppers: tuple[Pepper, ...], organisation_id: str, owner_id: str
+) -> IssuedAdminKey:
+    """For somebody who has just joined: what he is, is all he may.  No scope is asked for: it
+    follows from an invitation that was accepted, in the same transaction."""
+    wish = AdminKeyWish("joined", organisation_id=organisation_id, owner_id=owner_id)
+    return _issue(errand, peppers, *_drawn(errand, wish))
 
 
 def list_admin_keys(errand: Errand, window: Window = ALL) -> list[AdminKey]:
@@ -89,12 +81,19 @@ def admin_key_of(errand: Errand, key_id: str) -> AdminKey:
 
 def revoke_admin_key(errand: Errand, key_id: str, reason: str = "") -> AdminKey:
     """The key as it is afterwards; revoking it again changes nothing.  It is refused from the next
-    request on."""
+    request on.
+
+    Nobody takes away what he has not got, unless it is his own: an admin locks no owner out.
+
+    Raises: Refusal: resource_not_found, permission_denied, rights_exceeded.
+    """
     before = admin_key_of(errand, key_id)
     errand.require("admin_keys:write")
     check_text(reason, "reason")
     if before.revoked_at_ms is not None:
         return before
+    if before.owner_id != errand.by.actor.id:
+        rules.check_revocable(_beyond(errand, before))
     after = replace(before, revoked_at_ms=errand.clock.wall_ms())
     store.revoke(errand.connection, key_id, errand.clock.wall_ms())
     said = {**asdict(after), "reason": reason} if reason else asdict(after)
@@ -108,6 +107,33 @@ def revoke_leaked(errand: Errand, digests: tuple[bytes, ...], reason: str) -> Ad
     return None if found is None else revoke_admin_key(errand, found.key.id, reason)
 
 
+def _drawn(errand: Errand, wish: AdminKeyWish) -> tuple[AdminKey, str]:
+    """A key as `wish` says, and the whole of it, which is nobody's yet."""
+    secret = new_key("admin")
+    key = AdminKey(
+        id=new_id("adminkey"),
+        organisation_id=wish.organisation_id,
+        owner_id=wish.owner_id,
+        name=wish.name,
+        prefix=secret[:_PREFIX_CHARACTERS],
+        last4=secret[-4:],
+        scopes=wish.scopes,
+        networks=wish.networks,
+        created_at_ms=errand.clock.wall_ms(),
+        expires_at_ms=wish.expires_at_ms,
+    )
+    return key, secret
+
+
+def _issue(
+    errand: Errand, peppers: tuple[Pepper, ...], key: AdminKey, secret: str
+) -> IssuedAdminKey:
+    pepper = peppers[-1]
+    store.add(errand.connection, key, pepper.id, digest(pepper.secret, secret))
+    errand.note(key.organisation_id or "", "admin_key.create", key.id, after=asdict(key))
+    return IssuedAdminKey(key, secret)
+
+
 def _for_somebody(errand: Errand, wish: AdminKeyWish) -> AdminKeyWish:
     """With whose rights it goes said."""
     by = errand.by
@@ -118,8 +144,8 @@ def _for_somebody(errand: Errand, wish: AdminKeyWish) -> AdminKeyWish:
         and not store.organisation_exists(errand.connection, wish.organisation_id)
     ):
         raise unknown("organisation", wish.organisation_id or "")
-    if wish.owner_id is None and by.organisation_id is not None:
-        wish = replace(wish, owner_id=by.actor.id)
+    if by.organisation_id is not None:
+        wish = replace(wish, owner_id=rules.checked_owner(wish.owner_id, by.actor.id))
     if (wish.owner_id is None) != (wish.organisation_id is None):
         field = "owner_id" if wish.owner_id is None else "organisation_id"
         raise errors.MISSING_FIELD(
@@ -135,18 +161,26 @@ def _within_rights(errand: Errand, key: AdminKey) -> AdminKey:
     owner = _opened(errand.connection, replace(key, scopes=None), by.actor)
     has = owner.scopes.union(*owner.in_projects.values())
     if not has:
-        raise unknown("member", key.owner_id or "")
-    rules.check_covered(frozenset(key.scopes or ()) - has, "owner")
-    wanted = _opened(errand.connection, key, by.actor)
-    missing = set(wanted.scopes - by.scopes)
-    for project_id, scopes in wanted.in_projects.items():
-        missing |= scopes - by.within(project_id)
-    rules.check_covered(missing, "maker")
+        raise unknown("owner", key.owner_id or "")
     for_another = by.organisation_id is not None and key.owner_id != by.actor.id
+    if for_another:
+        for project_id in owner.in_projects:
+            errand.require("service_accounts:write", project_id)
+    rules.check_covered(frozenset(key.scopes or ()) - has, "owner")
+    rules.check_covered(_beyond(errand, key), "maker")
     if key.scopes is None and (by.narrowed or for_another):
         # Its owner may be given more one day; whoever made the key must not get that, too.
         key = replace(key, scopes=tuple(sorted(has)))
     return key
+
+
+def _beyond(errand: Errand, key: AdminKey) -> set[str]:
+    """What `key` opens now that whoever asks may not."""
+    opens = _opened(errand.connection, key, errand.by.actor)
+    missing = set(opens.scopes - errand.by.scopes)
+    for project_id, scopes in opens.in_projects.items():
+        missing |= scopes - errand.by.within(project_id)
+    return missing
 
 
 def _opened(connection: Connection, key: AdminKey, actor: Actor) -> Rights:

@@ -4,9 +4,8 @@ leaves."""
 from portico import errors
 from portico.accounts.actors.model import Errand, Rights, unknown
 from portico.accounts.actors.rights import rights_of_subject
+from portico.accounts.keys.rules import SERVICE_ACCOUNT
 from portico.accounts.projects.model import Project
-
-SERVICE_ACCOUNT = "svc_"
 
 
 def owner_for(errand: Errand, project: Project, wished: str | None) -> str | None:

@@ -9,6 +9,8 @@ from portico.accounts.actors.names import check_name
 from portico.accounts.keys.model import Key, KeyWish
 from portico.callers.scopes import KEY_SCOPES
 
+SERVICE_ACCOUNT = "svc_"
+"""The beginning of their ids."""
 LISTED_MAX = 100
 """Scopes, models and networks in a key's lists."""
 CONCURRENCY_MAX = 1_000_000

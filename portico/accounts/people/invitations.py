@@ -10,9 +10,10 @@ from portico import errors
 from portico.accounts.actors.model import Errand, Rights, unknown
 from portico.accounts.actors.paging import ALL, Window
 from portico.accounts.actors.rights import rights_of_subject
+from portico.accounts.admin_keys.service import first_key
 from portico.accounts.people import invitation_store, rules, store
 from portico.accounts.people.members import join
-from portico.accounts.people.model import Invitation, IssuedInvitation, Member
+from portico.accounts.people.model import Invitation, IssuedInvitation, Joined
 from portico.accounts.people.standing import check_role
 from portico.accounts.projects.theirs import theirs
 from portico.audit.model import Actor
@@ -107,9 +108,10 @@ def guest(connection: Connection, clock: Clock, address: str = "") -> Errand:
 
 def accept_invitation(
     errand: Errand, peppers: tuple[Pepper, ...], token: str, email: str, name: str = ""
-) -> Member | Refusal:
+) -> Joined | Refusal:
     """No scope is needed: the token is the right.  It counts once, in its time, for the address it
-    was made for, as long as whoever made it could still make it.
+    was made for, as long as whoever made it could still make it.  Who accepts is given a key of the
+    admin API: there is no other way to one that nobody else knows.
 
     name: of somebody who is not known here yet; the address if left out.
 
@@ -136,7 +138,8 @@ def accept_invitation(
     as_member.note(
         known.organisation_id, "invitation.accept", known.id, asdict(known), asdict(after)
     )
-    return member
+    issued = first_key(as_member, peppers, known.organisation_id, member.subject_id)
+    return Joined(member, issued)
 
 
 def _check_new(errand: Errand, organisation_id: str, email: str, now_ms: int) -> None:

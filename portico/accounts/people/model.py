@@ -6,6 +6,8 @@ Times are wall clock, milliseconds.
 from dataclasses import dataclass
 from typing import Literal
 
+from portico.accounts.admin_keys.model import IssuedAdminKey
+
 Level = Literal["organisation", "project"]
 """Where a role counts."""
 
@@ -85,3 +87,12 @@ class ServiceAccount:
     role: str
     created_at_ms: int
     disabled_at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Somebody who has accepted, and the key of the admin API that he was given: whose secret is
+    shown now and never again."""
+
+    member: Member
+    issued: IssuedAdminKey

@@ -16,7 +16,7 @@ from portico.callers.model import Mode
 from portico.canon.prompt import Compatibility
 
 AtOnce = Annotated[int, Meta(ge=1, le=1_000_000)]
-_SECRET = "api_key"
+SECRET = "api_key"
 
 
 class NewKey(Struct):
@@ -73,11 +73,11 @@ class NewAdminKey(Struct):
 
 KEY = Shape("key", Key)
 ADMIN_KEY = Shape("admin_key", AdminKey)
-_ISSUED, _ISSUED_ADMIN = KEY.with_secret(_SECRET), ADMIN_KEY.with_secret(_SECRET)
+_ISSUED, _ISSUED_ADMIN = KEY.with_secret(SECRET), ADMIN_KEY.with_secret(SECRET)
 
 
 def _issued(made: IssuedKey) -> Told:
-    return {**KEY.told(made.key), _SECRET: made.secret}
+    return {**KEY.told(made.key), SECRET: made.secret}
 
 
 def _some(listed: list[str] | None, field: str) -> tuple[str, ...] | None:
@@ -166,7 +166,7 @@ def _create_admin(ask: Ask) -> Told:
         new.owner_id,
     )
     made = admin_keys.create_admin_key(ask.errand, ask.secrets.peppers, wish)
-    return {**ADMIN_KEY.told(made.key), _SECRET: made.secret}
+    return {**ADMIN_KEY.told(made.key), SECRET: made.secret}
 
 
 def _one_admin(ask: Ask) -> Told:
@@ -182,7 +182,7 @@ def operations() -> tuple[Operation, ...]:
     one, its = "/keys/{id}", "/admin_keys/{id}"
     return (
         Operation("GET", "/keys", read, "API keys.", _list, KEY.page, query=("project_id", *PAGED)),
-        Operation("POST", "/keys", write, "Make an API key.", _create, _ISSUED, NewKey, _SECRET),
+        Operation("POST", "/keys", write, "Make an API key.", _create, _ISSUED, NewKey, SECRET),
         Operation("GET", one, read, "One API key.", _one, KEY.type),
         Operation("PATCH", one, write, "Change an API key.", _change, KEY.type, KeyChanges),
         Operation(
@@ -202,7 +202,7 @@ def operations() -> tuple[Operation, ...]:
             _replace,
             _ISSUED,
             Replacement,
-            _SECRET,
+            SECRET,
         ),
         Operation(
             "GET",
@@ -221,7 +221,7 @@ def operations() -> tuple[Operation, ...]:
             _create_admin,
             _ISSUED_ADMIN,
             NewAdminKey,
-            _SECRET,
+            SECRET,
         ),
         Operation(
             "GET", its, "admin_keys:read", "One key of this API.", _one_admin, ADMIN_KEY.type

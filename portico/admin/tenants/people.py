@@ -22,6 +22,7 @@ from portico.admin.tenants.organisations import organisation_id_of
 _OF, _IN = ("organisation_id",), ("project_id",)
 _LISTED = (*_OF, *PAGED)
 _TOKEN = "token"
+_ONESELF = "me"
 
 
 class NewMember(Struct):
@@ -115,7 +116,8 @@ def _set_role(ask: Ask) -> Told:
 
 
 def _remove_member(ask: Ask) -> Told:
-    return _gone(member(members.remove_member(ask.errand, organisation_id_of(ask), ask.id)))
+    id = ask.errand.by.actor.id if ask.id == _ONESELF else ask.id
+    return _gone(member(members.remove_member(ask.errand, organisation_id_of(ask), id)))
 
 
 def _list_project_members(ask: Ask) -> Told:
@@ -265,8 +267,8 @@ def _of_members() -> tuple[Operation, ...]:
         Operation(
             "DELETE",
             one,
-            write,
-            "Remove a member, with his keys and the invitations he made.",
+            "organisation:read",  # whoever is in it may leave; others are removed with members:write
+            "Remove a member, with his keys and the invitations he made; or leave, as `me`.",
             _remove_member,
             MEMBER.gone,
             query=_OF,

@@ -7,7 +7,8 @@ token that was used, that is somebody else's, and that never was.
 from msgspec import Struct
 
 from portico.accounts.people.invitations import accept_invitation, guest
-from portico.admin.tenants.people import member
+from portico.admin.tenants.keys import SECRET
+from portico.admin.tenants.people import MEMBER, member
 from portico.admin.visitors.throttle import Throttle
 from portico.callers.pepper import Pepper
 from portico.db.writer import Writer
@@ -42,7 +43,11 @@ class Joining:
 
     def route(self) -> Route:
         says = "Accept an invitation: become a member."
-        return Route("POST", "/invitations/accept", self.accept, says, Acceptance, open=True)
+        return Route(
+            *("POST", "/invitations/accept", self.accept, says, Acceptance),
+            open=True,
+            answer=MEMBER.with_secret(SECRET),
+        )
 
     async def accept(self, exchange: Exchange, _: str) -> None:
         """Raises: Refusal."""
@@ -60,4 +65,4 @@ class Joining:
         )
         if isinstance(found, Refusal):
             raise found
-        answer_json(exchange, 200, member(found))
+        answer_json(exchange, 200, {**member(found.member), SECRET: found.issued.secret})

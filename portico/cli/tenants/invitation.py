@@ -110,13 +110,16 @@ def accept(
 ) -> None:
     """Join, with what the invitation showed when it was made.  It counts once."""
     peppers = peppers_of(data_dir)
-    member = done(data_dir, lambda errand: accept_invitation(errand, peppers, token, email, name))
-    if isinstance(member, Refusal):
-        stop(Exit.FAILED, member.message, fix=member.remedy)
+    joined = done(data_dir, lambda errand: accept_invitation(errand, peppers, token, email, name))
+    if isinstance(joined, Refusal):
+        stop(Exit.FAILED, joined.message, fix=joined.remedy)
+    member, issued = joined.member, joined.issued
     if json:
-        say_json(asdict(member))
+        say_json({**asdict(member), "api_key": issued.secret})
         return
     console.print(f"{member.email} is {member.role} of {member.organisation_id} now.", markup=False)
+    console.print(issued.secret, style="bold")
+    console.print(f"{issued.key.id}  {issued.key.name}  (shown only now; keep it safe)")
 
 
 def _state(each: Invitation, now_ms: int) -> str:
