@@ -126,6 +126,7 @@ UNSCOPED = {
     "portico/pricing/store.py": {"book": SNAPSHOT, "size": SNAPSHOT, "organisations": OPERATOR},
     "portico/rates/store.py": {"rules": SNAPSHOT},
     "portico/resources/files/store.py": {
+        "_KEEPING_NOTHING": BASE,
         "known": ROUNDS,
         "stored": ROUNDS,
     },

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, or_, select, update
 
-from portico.db.tables import file, file_room, upload, upload_part
+from portico.db.tables import file, file_room, project, upload, upload_part
 from portico.db.transaction import Transaction
 from portico.resources.files.model import File, Limits, Owner, Part, Room, Upload
 from portico.resources.files.rules import no_room, upload_ended
@@ -13,6 +13,7 @@ from portico.resources.pages import Window, paged
 
 _FILE = [file.c[name] for name in File.__dataclass_fields__]
 _UPLOAD = [upload.c[name] for name in Upload.__dataclass_fields__]
+_KEEPING_NOTHING = select(project.c.id).where(project.c.retention == "zero")
 _PART = [upload_part.c[name] for name in Part.__dataclass_fields__]
 
 
@@ -55,8 +56,9 @@ def remove(connection: Connection, owner: Owner, file_id: str, now_ms: int) -> R
 
 
 def remove_expired(connection: Connection, now_ms: int, most: int) -> list[str]:
-    """Files whose time has come; their names on the shelf."""
-    found = select(*_FILE).where(file.c.expires_at_ms <= now_ms).limit(most)
+    """Files whose time has come, or whose project keeps nothing any more; their names on the shelf."""
+    over = or_(file.c.expires_at_ms <= now_ms, file.c.project_id.in_(_KEEPING_NOTHING))
+    found = select(*_FILE).where(over).limit(most)
     gone = []
     for each in [File(*row) for row in connection.execute(found)]:
         owner = Owner(each.organisation_id, each.project_id)
@@ -128,8 +130,9 @@ def cancel(connection: Connection, begun: Upload) -> list[str]:
 
 
 def remove_uploads(connection: Connection, now_ms: int, most: int) -> list[str]:
-    """Uploads whose time is over; the names of their parts on the shelf."""
-    found = select(*_UPLOAD).where(upload.c.expires_at_ms <= now_ms).limit(most)
+    """As `remove_expired`; the names of their parts on the shelf."""
+    over = or_(upload.c.expires_at_ms <= now_ms, upload.c.project_id.in_(_KEEPING_NOTHING))
+    found = select(*_UPLOAD).where(over).limit(most)
     removed: list[str] = []
     for each in [Upload(*row) for row in connection.execute(found)]:
         removed += _remove_parts(connection, each)

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, event, insert
 
 from portico import errors
 from portico.db.database import Database, open_database
+from portico.db.tables import organisation, project
 from portico.errors import Refusal
 from portico.resources.files import store
 from portico.resources.files.model import Wish
@@ -230,6 +231,36 @@ async def test_what_has_expired_goes(database: Database, tmp_path: Path) -> None
         assert place.room() == (1, 5)
         assert place.files.stored.stored_bytes == 5
         assert await place.files.sweep() == 0
+
+
+async def test_a_project_that_keeps_nothing_any_more(database: Database, tmp_path: Path) -> None:
+    """What was kept before goes, too."""
+
+    def now_zero(connection: Connection) -> None:
+        for owner, retention in ((ADA, "zero"), (BOB, "metadata")):
+            of = owner.organisation_id
+            connection.execute(insert(organisation).values(id=of, name="O", created_at_ms=0))
+            connection.execute(
+                insert(project).values(
+                    id=owner.project_id,
+                    organisation_id=of,
+                    name="P",
+                    created_at_ms=0,
+                    retention=retention,
+                )
+            )
+
+    async with keeping(database, tmp_path) as place:
+        for owner in (ADA, BOB):
+            await place.put(owner)
+            upload = await place.uploads.begin(owner, TEXT, 5)
+            async with await place.uploads.draft(owner, upload.id) as draft:
+                await draft.add(b"part")
+                await place.uploads.add_part(draft, owner, upload.id)
+        database.write(now_zero)
+        assert await place.files.sweep() == 2
+        assert (place.room(ADA), place.room(BOB)) == ((0, 0), (1, 9))
+        assert len(place.names()) == 2
 
 
 async def test_two_who_sweep_at_once_count_once(database: Database, tmp_path: Path) -> None:
