@@ -21,3 +21,9 @@ BATCHES: Final = "batches"
 KEY_SCOPES: Final = frozenset(
     {GENERATE, EMBED, MODELS, USAGE, BALANCE, MINT, FILES, RESPONSES, BATCHES}
 )
+"""What a key may do that names no scopes."""
+TOOLS: Final = "tools:remote"
+"""Have this server call tools of remote MCP servers.  Only a key that names it has it: it sends
+what a model wrote to servers that a request names."""
+EVERY_SCOPE: Final = KEY_SCOPES | {TOOLS}
+"""What a key may be given."""

@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy import Connection, bindparam, func, or_, select, update
 
 from portico.callers.model import Caller, KnownKey, Mode, Network, Retention
-from portico.callers.scopes import KEY_SCOPES, MINT
+from portico.callers.scopes import EVERY_SCOPE, KEY_SCOPES, MINT
 from portico.canon.data_use import DataUse
 from portico.canon.prompt import Compatibility
 from portico.db.tables import api_key, organisation, project
@@ -100,7 +100,9 @@ def _known(row: Any) -> KnownKey | None:
         compatibility=_COMPATIBILITIES[row.compatibility],
         data_use=_DATA_USES[row.data_use],
         credential_id=row.id,
-        scopes=_scopes(row.parent_id is not None, row.scopes, row.parent_scopes),
+        scopes=_scopes(row.scopes)
+        if row.parent_id is None
+        else _lent(row.scopes, row.parent_scopes),
         models=_models(row.models, row.parent_models, row.project_models),
         networks=_networks(row.networks),
         retention=_RETENTIONS[row.retention],
@@ -140,13 +142,15 @@ def _ends_ms(row: Any) -> int | None:
 
 
 @lru_cache(_ALIKE_MAX)
-def _scopes(ephemeral: bool, *lists: str | None) -> frozenset[str]:
+def _scopes(words: str | None) -> frozenset[str]:
+    """What a key may do."""
+    return KEY_SCOPES if words is None else EVERY_SCOPE.intersection(words.split())
+
+
+@lru_cache(_ALIKE_MAX)
+def _lent(words: str | None, of_parent: str | None) -> frozenset[str]:
     """What the key AND the key it was made with may do.  One that was made with a key makes none."""
-    scopes = KEY_SCOPES - {MINT} if ephemeral else KEY_SCOPES
-    for words in lists:
-        if words is not None:
-            scopes &= frozenset(words.split())
-    return scopes
+    return _scopes(words) & _scopes(of_parent) - {MINT}
 
 
 @lru_cache(_ALIKE_MAX)

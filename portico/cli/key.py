@@ -17,7 +17,7 @@ from portico.accounts.keys.service import (
     revoke_key,
 )
 from portico.callers.pepper import Pepper, PepperLost, read_peppers
-from portico.callers.scopes import KEY_SCOPES
+from portico.callers.scopes import EVERY_SCOPE, TOOLS
 from portico.canon.prompt import Compatibility
 from portico.cli.output import Exit, console, refusals, say_json, say_table, stop
 from portico.cli.place import database_of, settings_for
@@ -47,7 +47,10 @@ def listed(help: str) -> Parameter:
 
 Scopes = Annotated[
     tuple[str, ...] | None,
-    listed(f"What it may do, with commas: {', '.join(sorted(KEY_SCOPES))}.  Left out: all of it."),
+    listed(
+        f"What it may do, with commas: {', '.join(sorted(EVERY_SCOPE))}.  Left out: all of it but "
+        f"{TOOLS}."
+    ),
 ]
 Models = Annotated[
     tuple[str, ...] | None, listed("Models it may name, with commas.  Left out: all.")

@@ -6,10 +6,10 @@ too, because nobody hands out what he has not got.
 
 from typing import Final
 
-from portico.callers.scopes import KEY_SCOPES
+from portico.callers.scopes import EVERY_SCOPE
 
 MAKES_OWNERS: Final = "owners:write"
-PROJECT_SCOPES: Final = KEY_SCOPES | {
+PROJECT_SCOPES: Final = EVERY_SCOPE | {
     "projects:read",
     "projects:write",
     "members:read",
@@ -72,7 +72,7 @@ ORGANISATION_ROLES: Final[dict[str, frozenset[str]]] = {
 PROJECT_ROLES: Final[dict[str, frozenset[str]]] = {
     "admin": frozenset(PROJECT_SCOPES),
     "developer": frozenset(
-        KEY_SCOPES | {"projects:read", "keys:read", "keys:write", "limits:read"}
+        EVERY_SCOPE | {"projects:read", "keys:read", "keys:write", "limits:read"}
     ),
     "viewer": frozenset(
         {"projects:read", "keys:read", "limits:read", "models:read", "usage:read", "balance:read"}

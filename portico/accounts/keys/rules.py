@@ -7,7 +7,7 @@ from ipaddress import ip_network
 from portico import errors
 from portico.accounts.actors.names import check_name
 from portico.accounts.keys.model import Key, KeyWish
-from portico.callers.scopes import KEY_SCOPES
+from portico.callers.scopes import EVERY_SCOPE, KEY_SCOPES
 
 SERVICE_ACCOUNT = "svc_"
 """The beginning of their ids."""
@@ -57,12 +57,12 @@ def check_models(models: tuple[str, ...] | None) -> None:
 def check_scopes(scopes: tuple[str, ...] | None) -> None:
     check_length("scopes", scopes)
     for scope in scopes or ():
-        if scope not in KEY_SCOPES:
+        if scope not in EVERY_SCOPE:
             raise errors.INVALID_VALUE(
-                f"'scopes' names {scope[:100]!r}; a key can have {', '.join(sorted(KEY_SCOPES))}.",
+                f"'scopes' names {scope[:100]!r}; a key can have {', '.join(sorted(EVERY_SCOPE))}.",
                 field="scopes",
                 value=scope[:100],
-                limit=sorted(KEY_SCOPES),
+                limit=sorted(EVERY_SCOPE),
             )
 
 
@@ -90,7 +90,7 @@ def check_subset(scopes: tuple[str, ...] | None, granted: frozenset[str]) -> Non
             f"The new key would have {', '.join(missing)}, which its maker does not have here.",
             field="scopes",
             value=missing,
-            limit=sorted(KEY_SCOPES & granted),
+            limit=sorted(EVERY_SCOPE & granted),
         )
 
 
