@@ -194,8 +194,9 @@ class Admission:
         """What is open under each name, one more; all of them or none."""
         taken: tuple[str, ...] = ()
         try:
-            self._shares.take(caller.key_id, caller.concurrency_max, mean_run_ms)
-            taken = (caller.key_id,)
+            if not caller.patient:
+                self._shares.take(caller.key_id, caller.concurrency_max, mean_run_ms)
+                taken = (caller.key_id,)
             for limit in also:
                 self._shares.take(limit.name, limit.most, mean_run_ms, limit.whose)
                 taken += (limit.name,)

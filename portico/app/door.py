@@ -14,6 +14,7 @@ from portico.app.backstage.ends import ends
 from portico.app.backstage.stage import Backstage, Surroundings
 from portico.app.failure import CannotStart
 from portico.app.identity import Identity
+from portico.app.judging.moderating import moderating
 from portico.app.media import media_of
 from portico.app.preflight import preflights
 from portico.app.resources import Kept, resources
@@ -48,6 +49,7 @@ from portico.metering.model import GroupBy, Question, Totals
 from portico.observe.metrics import CONTENT_TYPE, Metrics
 from portico.resources.responses.states import States
 from portico.routing.fleet import Fleet
+from portico.safety.service import Moderation
 from portico.settings import Settings
 
 
@@ -64,6 +66,7 @@ class Door:
         clock: Clock,
         identity: Identity,
         kept: Kept,
+        moderation: Moderation,
         also: Sequence[Route] = (),
         admin: Sequence[Route] = (),
     ) -> None:
@@ -75,7 +78,7 @@ class Door:
         states = States(readers, books.locks, clock, keeping(settings))
         unseen = Surroundings(
             *(settings, words, rooms, books, readers, clock, identity, media, states),
-            *(kept.files, _reception(words, rooms)),
+            *(kept.files, _reception(words, rooms), moderation),
         )
         stage = background(unseen)
         batch_routes, batch_work = batches(unseen)
@@ -91,6 +94,7 @@ class Door:
             *conversing(
                 settings, _reception(words, rooms), books, readers, clock, stage.background
             ),
+            *moderating(settings, rooms, moderation),
             *self._watching(settings, metrics),
             *also,
         ]

@@ -25,7 +25,7 @@ from portico.app.engines import (
 )
 from portico.app.failure import CannotStart
 from portico.app.identity import identity
-from portico.app.judging.moderating import moderating
+from portico.app.judging.moderating import moderation_of
 from portico.app.limiting import limiting
 from portico.app.payments import taking_payments
 from portico.app.resources import keeping
@@ -97,11 +97,8 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
         admin = admin_api(settings, who, books, metrics, clock)
         door = Door(
             *(settings, rooms, books, readers, metrics, clock, who, kept),
-            also=(
-                *administering(who, books, clock),
-                *moderating(settings, rooms, books, transport, metrics, clock),
-                *taking.routes,
-            ),
+            moderation_of(settings, books, transport, metrics, clock),
+            also=(*administering(who, books, clock), *taking.routes),
             admin=admin.routes,
         )
         door.add_gauges(metrics, fleet)

@@ -6,7 +6,7 @@ to wait gets the place of the newest lines, which are made again later, at our c
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,47 +14,36 @@ from functools import partial
 import msgspec
 from sqlalchemy.exc import DBAPIError
 
-from portico import errors
 from portico.admission.service import Admission
 from portico.background.finishing import Finishing
+from portico.background.lines import TRIES_MAX, Making, Running
 from portico.background.validating import Validating
-from portico.callers.scopes import EMBED, GENERATE
 from portico.db.readers import Readers
 from portico.db.writer import Writer
-from portico.door.visits.carrier import Unattended
 from portico.errors import Refusal
 from portico.kit.clock import Clock
 from portico.kit.ids import new_id
-from portico.kit.leaving import DRAINED, PREEMPTED, Leaving, Left
+from portico.kit.leaving import DRAINED, PREEMPTED
 from portico.kit.tasks import Tasks
 from portico.resources.batches import store
-from portico.resources.batches.keeper import Lines
 from portico.resources.batches.model import Batch, LineState, Work
 
 _TICK_S = 0.05
 _REST_S = 1.0
 _CLAIM_S = 5.0
+_STRAY_S = 1.0
+"""How often lines that nobody works on are looked for, once nothing else is left of a batch."""
 _AHEAD = 64
 """Lines of one batch that are looked at before they are taken."""
-_TRIES_MAX = 4
-"""Of one line; after so many it is not made to make room any more, and its next failure counts."""
 _AGAIN_S = 2.0
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """handle: the door's, for callers who are not there.  told: a refusal as its dialect tells it:
-    the status, and the body."""
-
-    handle: Callable[[Unattended, str], Awaitable[None]]
-    told: Callable[[Refusal, str], tuple[int, bytes]]
 
 
 @dataclass(slots=True)
 class _Mine:
     """A batch that this process works on.  ahead: lines that were looked at: number and model.
-    not_before_s: until then none of its lines begins.  busy: with its beginning or its end."""
+    not_before_s: until then none of its lines begins.  busy: with its beginning or its end.
+    closed: what had not begun was told that it never will."""
 
     batch: Batch
     ahead: list[tuple[int, str]] = field(default_factory=list)
@@ -62,13 +51,7 @@ class _Mine:
     running: int = 0
     not_before_s: float = 0.0
     busy: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class _Running:
-    work: Work
-    model: str
-    leaving: Leaving
+    closed: bool = False
 
 
 class _Model(msgspec.Struct):
@@ -83,8 +66,7 @@ class Lane:
 
     def __init__(
         self,
-        ways: Mapping[str, Way],
-        lines: Lines,
+        making: Making,
         admission: Admission,
         places: Callable[[str], int],
         writer: Writer,
@@ -97,10 +79,9 @@ class Lane:
         at_once: int,
         share: float,
     ) -> None:
-        """ways: by endpoint.  places: requests that may run at once for a model.
-        share: of them, that lines may take.  at_once: lines that run, of all models."""
-        self._ways = ways
-        self._lines = lines
+        """places: requests that may run at once for a model.  share: of them, that lines may take.
+        at_once: lines that run, of all models."""
+        self._making = making
         self._admission = admission
         self._places = places
         self._writer = writer
@@ -112,11 +93,17 @@ class Lane:
         self._at_once = at_once
         self._share = share
         self._mine: dict[str, _Mine] = {}
-        self._running: list[_Running] = []
+        self._running: list[Running] = []
         self._claim_s = 0.0
-        self.news = asyncio.Event()
-        """Set when there is a new batch, or one was cancelled."""
+        self._woken = asyncio.Event()
         self._tasks = Tasks(lambda failure: log.critical("in the lane", exc_info=failure))
+        self._edges = Tasks(lambda failure: log.critical("in the lane", exc_info=failure))
+        """Beginnings and ends of batches, which whoever comes next does again."""
+
+    def hear(self) -> None:
+        """There is a new batch, or one was cancelled, or has come further."""
+        self._claim_s = 0.0
+        self._woken.set()
 
     async def run(self) -> None:
         """For as long as this server runs.  Cancelled, it leaves its batches to whoever comes."""
@@ -126,6 +113,7 @@ class Lane:
                     await self._tick()
                 except (Refusal, DBAPIError) as error:
                     log.warning("batches wait: %s", error)
+                    await asyncio.sleep(_REST_S)
                 await self._pause()
         finally:
             await self._leave()
@@ -134,12 +122,12 @@ class Lane:
         idle = not self._mine
         with suppress(TimeoutError):
             async with asyncio.timeout(_REST_S if idle else _TICK_S):
-                await self.news.wait()
+                await self._woken.wait()
 
     async def _tick(self) -> None:
+        self._woken.clear()
         now_s = self._clock.monotonic_s()
-        if self.news.is_set() or now_s >= self._claim_s:
-            self.news.clear()
+        if now_s >= self._claim_s:
             self._claim_s = now_s + _CLAIM_S
             await self._claim()
         self._make_room()
@@ -158,48 +146,69 @@ class Lane:
             if batch.id in self._mine:
                 self._mine[batch.id].batch = batch
                 continue
-            again, lost = await self._writer.run(partial(store.recover, of=batch))
-            if again or lost:
-                log.warning("%s goes on: %d lines anew, %d lost", batch.id, again, lost)
+            await self._recover(batch)
             self._mine[batch.id] = _Mine(batch)
         for gone in self._mine.keys() - there:
             if not self._mine[gone].running and not self._mine[gone].busy:
                 del self._mine[gone]
+
+    async def _recover(self, batch: Batch) -> None:
+        working = [each.work.request_id for each in self._running]
+        again, lost = await self._writer.run(partial(store.recover, of=batch, working=working))
+        if again or lost:
+            log.warning("%s goes on: %d lines anew, %d lost", batch.id, again, lost)
 
     async def _step(self, mine: _Mine) -> None:
         batch = mine.batch
         if mine.busy:
             return
         if batch.state == "validating":
-            self._begin(mine, self._validating.validate(batch))
+            self._begin(mine, self._validating.validate)
         elif batch.state == "finalizing":
-            self._begin(mine, self._finishing.finish(batch))
+            self._begin(mine, self._finishing.finish)
         elif batch.state == "cancelling":
             await self._close(mine, "cancelled")
-        elif self._clock.wall_ms() >= batch.due_at_ms:
+        elif self._is_over(batch):
             await self._close(mine, "expired")
 
-    def _begin(self, mine: _Mine, work: Awaitable[None]) -> None:
+    def _begin(self, mine: _Mine, work: Callable[[Batch], Awaitable[None]]) -> None:
         async def done() -> None:
             try:
-                await work
+                await work(mine.batch)
             except (Refusal, DBAPIError) as error:
                 log.warning("%s waits: %s", mine.batch.id, error)
                 await asyncio.sleep(_AGAIN_S)
+            except Exception:
+                # Tried again: a batch whose end nobody hears of is worse than a log full of this.
+                log.exception("a batch goes no further", extra={"batch": mine.batch.id})
+                await asyncio.sleep(_CLAIM_S)
             finally:
                 mine.busy = False
-                self.news.set()
+                self.hear()
 
         mine.busy = True
-        self._tasks.start(done())
+        self._edges.start(done())
 
     async def _close(self, mine: _Mine, state: LineState) -> None:
-        """Nothing of it begins any more."""
+        """Nothing of it begins any more; what was put back meanwhile neither."""
+        if mine.closed and mine.running:
+            return
         await self._writer.run(partial(store.resolve_waiting, of=mine.batch, state=state))
+        mine.closed = True
         mine.ahead.clear()
         if not mine.running:
-            await self._finishing.begin(mine.batch)
-            self.news.set()
+            await self._end(mine)
+
+    async def _end(self, mine: _Mine) -> None:
+        """All its lines have ended, as far as this process knows."""
+        now_s = self._clock.monotonic_s()
+        if now_s < mine.not_before_s:
+            return
+        if await self._finishing.begin(mine.batch):
+            self.hear()
+            return
+        mine.not_before_s = now_s + _STRAY_S
+        await self._recover(mine.batch)
 
     # -- lines -------------------------------------------------------------------------------
 
@@ -223,26 +232,46 @@ class Lane:
         for batch_id, numbers in chosen.items():
             batch = self._mine[batch_id].batch
             taken = await self._writer.run(
-                partial(store.take, of=batch, numbers=numbers, draw=lambda: new_id("req"))
+                partial(
+                    store.take,
+                    of=batch,
+                    owner=self._owner,
+                    numbers=numbers,
+                    draw=lambda: new_id("req"),
+                )
             )
             for work in taken:
                 self._start(work, models[batch_id, work.number])
 
     def _goes_on(self, mine: _Mine, now_s: float) -> bool:
-        return mine.batch.state == "in_progress" and not mine.busy and now_s >= mine.not_before_s
+        batch = mine.batch
+        ready = not mine.busy and now_s >= mine.not_before_s
+        return ready and batch.state == "in_progress" and not self._is_over(batch)
+
+    def _is_over(self, batch: Batch) -> bool:
+        return self._clock.wall_ms() >= batch.due_at_ms
 
     async def _next(self, mine: _Mine, spare: dict[str, int]) -> tuple[int, str] | None:
         """A line whose model has a place to spare; it is not looked at again."""
         if not mine.ahead:
             await self._look_ahead(mine)
+        of_models = self._making.ways[mine.batch.endpoint].of_models
         for at, (number, model) in enumerate(mine.ahead):
+            if not of_models:
+                del mine.ahead[at]
+                return number, ""
             if model not in spare:
-                spare[model] = self._admission.spare(model, self._places(model), self._share)
+                spare[model] = self._spare(model)
             if spare[model] > 0:
                 spare[model] -= 1
                 del mine.ahead[at]
                 return number, model
         return None
+
+    def _spare(self, model: str) -> int:
+        """Lines that are being read take places soon, and admission does not know of them yet."""
+        coming = sum(each.model == model and not each.keeper.read for each in self._running)
+        return self._admission.spare(model, self._places(model), self._share) - coming
 
     async def _look_ahead(self, mine: _Mine) -> None:
         """More lines; where there are none behind the last one, those that wait again."""
@@ -253,86 +282,29 @@ class Lane:
             mine.last = 0
             return
         if not found and not mine.running:
-            await self._finishing.begin(batch)
-            self.news.set()
+            await self._end(mine)
             return
         mine.ahead = [(number, _model_of(request)) for number, request in found]
         mine.last = found[-1][0] if found else 0
 
     def _start(self, work: Work, model: str) -> None:
-        running = _Running(work, model, Leaving())
+        running = self._making.begin(work, model)
         self._running.append(running)
         self._mine[work.batch_id].running += 1
         self._tasks.start(self._make(running))
 
-    async def _make(self, running: _Running) -> None:
-        """One try of one line."""
-        work, again_s = running.work, None
-        way, keeper = self._ways[work.endpoint], self._lines.enter(work)
-        carrier = self._carrier(running)
+    async def _make(self, running: Running) -> None:
+        again_s = None
+        mine = self._mine[running.work.batch_id]
         try:
-            await way.handle(carrier, "")
-            if not keeper.kept:
-                await self._answer(work, carrier.status, carrier.answered)
-        except Left:
-            again_s = await self._left(running, way)
-        except Refusal as refusal:
-            again_s = await self._refused(running, way, refusal)
-        except Exception:
-            log.exception("a line failed", extra={"batch": work.batch_id, "line": work.number})
-            await self._tell(work, way, errors.INTERNAL("Something went wrong here."))
+            again_s = await self._making.make(running)
         finally:
-            self._lines.leave(work)
             self._running.remove(running)
-            mine = self._mine[work.batch_id]
             mine.running -= 1
             if again_s is not None:
                 mine.last = 0
                 mine.not_before_s = self._clock.monotonic_s() + again_s
-            self.news.set()
-
-    async def _left(self, running: _Running, way: Way) -> float | None:
-        """Gives when its batch goes on, None where this changes nothing for it."""
-        reason = running.leaving.reason
-        if reason in (PREEMPTED, DRAINED):
-            await self._put_back(running.work, begun=reason == PREEMPTED)
-            return 0.0
-        await self._tell(running.work, way, errors.KEY_REVOKED("The key of this batch has ended."))
-        return None
-
-    async def _refused(self, running: _Running, way: Way, refusal: Refusal) -> float | None:
-        work = running.work
-        if running.leaving.left and running.leaving.reason in (PREEMPTED, DRAINED):
-            return await self._left(running, way)
-        before = refusal.status in (429, 503)
-        if refusal.entry.retryable and (before or work.attempts < _TRIES_MAX):
-            await self._put_back(work, begun=not before)
-            return (refusal.retry_after_ms or 0) / 1000 or _AGAIN_S
-        await self._tell(work, way, refusal)
-        return None
-
-    async def _tell(self, work: Work, way: Way, refusal: Refusal) -> None:
-        await self._answer(work, *way.told(refusal, work.request_id))
-
-    async def _answer(self, work: Work, status: int, told: bytes) -> None:
-        await self._writer.run(partial(store.answer, work=work, status=status, told=told))
-
-    async def _put_back(self, work: Work, *, begun: bool) -> None:
-        with suppress(Refusal):  # else it is, by whoever takes its batch over
-            await self._writer.run(partial(store.put_back, work=work, begun=begun))
-
-    def _carrier(self, running: _Running) -> Unattended:
-        work = running.work
-        return Unattended(
-            work.request_id,
-            work.request_id,
-            ("POST", work.endpoint.encode("ascii")),
-            {b"authorization": b"Bearer " + work.key_id.encode("ascii")},
-            work.request,
-            running.leaving,
-            scope=EMBED if work.endpoint.endswith("embeddings") else GENERATE,
-            arrived_s=self._clock.monotonic_s(),
-        )
+            self._woken.set()
 
     def _make_room(self) -> None:
         """A quarter of the lines, the newest, of every model that somebody waits for."""
@@ -342,15 +314,17 @@ class Lane:
             of_it = [
                 each
                 for each in self._running
-                if each.model == model and not each.leaving.left and each.work.attempts < _TRIES_MAX
+                if each.model == model and not each.leaving.left and each.work.attempts < TRIES_MAX
             ]
             for running in of_it[len(of_it) - (len(of_it) + 3) // 4 :]:
                 running.leaving.leave(PREEMPTED)
 
     async def _leave(self) -> None:
+        self._making.closing = True
         for running in list(self._running):
             running.leaving.leave(DRAINED)
         await self._tasks.finish()
+        await self._edges.close()
         with suppress(Refusal):
             await self._writer.run(partial(store.let_go, owner=self._owner))
 
@@ -359,5 +333,5 @@ def _model_of(request: bytes) -> str:
     """ "" of what is no request; the door says what is wrong with it."""
     try:
         return _model.decode(request).model
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
         return ""

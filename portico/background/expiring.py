@@ -13,10 +13,12 @@ from portico.db.tables import batch, conversation, response
 from portico.db.writer import Writer
 from portico.errors import Refusal
 from portico.kit.clock import Clock
+from portico.resources.batches import store as batches
 
 _EVERY_S = 60.0
 _MOST = 200
 """In one transaction, for which others wait."""
+_LINES_MOST = 2_000
 _TABLES = (response, conversation, batch)
 """What stands below them goes with them."""
 log = logging.getLogger(__name__)
@@ -43,12 +45,17 @@ class Expiring:
     async def once(self) -> int:
         """How many went.  Raises: Refusal: storage_unavailable."""
         gone = 0
+        while await self._writer.run(self._remove_lines):
+            pass
         for table in _TABLES:
             while ids := await self._readers.run(
                 partial(_expired, table=table, now_ms=self._clock.wall_ms())
             ):
                 gone += await self._writer.run(partial(_remove, table=table, ids=ids))
         return gone
+
+    def _remove_lines(self, connection: Connection) -> int:
+        return batches.remove_expired_lines(connection, self._clock.wall_ms(), _LINES_MOST)
 
 
 def _expired(connection: Connection, table: Table, now_ms: int) -> list[str]:

@@ -1,22 +1,27 @@
 """Ends a batch: its answers stand in files, and it says how it ended."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from functools import partial
 
 from sqlalchemy import Connection
 
 from portico.db.readers import Readers
 from portico.db.writer import Writer
-from portico.errors import Refusal
+from portico.errors import ZERO_RETENTION, Refusal
 from portico.kit.clock import Clock
 from portico.resources.batches import store
 from portico.resources.batches.model import Batch, Limits
-from portico.resources.batches.rules import output_line
+from portico.resources.batches.rules import expires_at_ms, output_line
 from portico.resources.files import store as file_store
 from portico.resources.files.model import BATCH_OUTPUT, Owner, Room, Wish
 from portico.resources.files.service import Files
 
 _LINES_AT_ONCE = 200
+
+
+class _AlreadyThere(Exception):
+    """Somebody else was faster."""
 
 
 class Finishing:
@@ -29,28 +34,46 @@ class Finishing:
         self._clock = clock
         self._limits = limits
 
-    async def begin(self, batch: Batch) -> None:
-        """Every line of it has ended.  Raises: Refusal: storage_unavailable."""
-        values = {"state": "finalizing", "finalizing_at_ms": self._clock.wall_ms()}
-        await self._writer.run(
-            partial(store.change, of=batch, states=("in_progress", "cancelling"), values=values)
-        )
+    async def begin(self, batch: Batch) -> bool:
+        """False where not every line of it has ended.  Raises: Refusal: storage_unavailable."""
+        now_ms = self._clock.wall_ms()
+        return await self._writer.run(partial(store.begin_end, of=batch, now_ms=now_ms))
 
     async def finish(self, batch: Batch) -> None:
         """Raises: Refusal: storage_unavailable."""
+        most_ms = await self._readers.run(
+            partial(store.content_ms_max, of=batch), tenant=batch.organisation_id
+        )
         errors = None
         if batch.kind == "openai":
             try:
-                await self._write(batch, good=True)
-                await self._write(batch, good=False)
+                await self._write(batch, most_ms, good=True)
+                await self._write(batch, most_ms, good=False)
             except Refusal as refusal:
-                if refusal.entry.retryable:
+                if not self._is_final(refusal, batch):
                     raise
                 told = {"code": refusal.code, "line": None, "message": refusal.message}
                 errors = store.words([{**told, "param": refusal.field}])
-        await self._writer.run(partial(self._end, batch, errors))
+        if batch.kind == "openai" or most_ms == 0:
+            await self._drop(batch)
+        await self._writer.run(partial(self._end, batch, errors, most_ms))
 
-    async def _write(self, batch: Batch, *, good: bool) -> None:
+    def _is_final(self, refusal: Refusal, batch: Batch) -> bool:
+        """Answers were paid for: where there is no room for their files, somebody may make some."""
+        late = self._clock.wall_ms() >= batch.due_at_ms + self._limits.window_ms
+        return not refusal.entry.retryable and (late or refusal.entry is ZERO_RETENTION)
+
+    async def _drop(self, batch: Batch) -> None:
+        """In pieces, between which others write."""
+        last = await self._readers.run(
+            partial(store.last_number, of=batch), tenant=batch.organisation_id
+        )
+        for after in range(0, last, _LINES_AT_ONCE):
+            await self._writer.run(
+                partial(store.drop_answers, of=batch, after=after, most=_LINES_AT_ONCE)
+            )
+
+    async def _write(self, batch: Batch, most_ms: int | None, *, good: bool) -> None:
         """One of the two files, if there is anything in it, and if an earlier try has not.  The file
         and the word of it are one commit."""
         column = "output_file_id" if good else "error_file_id"
@@ -60,7 +83,7 @@ class Finishing:
         first = await anext(lines, None)
         if first is None:
             return
-        owner = Owner(batch.organisation_id, batch.project_id, batch.key_id)
+        owner = Owner(batch.organisation_id, batch.project_id, batch.key_id, most_ms)
         name = f"{batch.id}_{'output' if good else 'error'}.jsonl"
         wish = Wish(BATCH_OUTPUT, name, "application/jsonl", batch.output_keep_ms)
         async with await self._files.draft(owner, self._files.limits.upload_bytes_max) as draft:
@@ -70,10 +93,12 @@ class Finishing:
             made = self._files.made_of(draft, owner, wish)
 
             def keep(connection: Connection) -> Room:
-                store.change(connection, batch, ("finalizing",), {column: made.id})
+                if not store.name_file(connection, batch, column, made.id):
+                    raise _AlreadyThere
                 return file_store.add(connection, made, self._files.limits)
 
-            await draft.keep(keep)
+            with suppress(_AlreadyThere):
+                await draft.keep(keep)
 
     async def _lines(self, batch: Batch, *, good: bool) -> AsyncIterator[bytes]:
         after = 0
@@ -96,7 +121,9 @@ class Finishing:
             if piece:
                 yield piece
 
-    def _end(self, batch: Batch, errors: str | None, connection: Connection) -> None:
+    def _end(
+        self, batch: Batch, errors: str | None, most_ms: int | None, connection: Connection
+    ) -> None:
         counts = store.counts(connection, batch.organisation_id, (batch.id,))[batch.id]
         state = "completed"
         if errors is not None:
@@ -110,8 +137,7 @@ class Finishing:
             "state": state,
             "errors": errors,
             "ended_at_ms": now_ms,
-            "expires_at_ms": now_ms + self._limits.keep_ms,
+            "expires_at_ms": expires_at_ms(batch, self._limits, most_ms, now_ms),
             "owner": None,
         }
-        if store.change(connection, batch, ("finalizing",), values) and batch.kind == "openai":
-            store.drop_answers(connection, batch)
+        store.change(connection, batch, ("finalizing",), values)

@@ -6,16 +6,25 @@ from functools import partial
 from sqlalchemy import Connection
 
 from portico.db.writer import Writer
+from portico.dialects.body import BOM
 from portico.errors import Refusal
 from portico.kit.clock import Clock
 from portico.resources.batches import store
 from portico.resources.batches.model import Batch, Limits, NewLine, Reading
-from portico.resources.batches.rules import ERRORS_MAX, BadLine, Reader
+from portico.resources.batches.rules import (
+    ERRORS_MAX,
+    BadLine,
+    Reader,
+    too_large_line,
+    too_many_lines,
+)
 from portico.resources.files.model import Owner
 from portico.resources.files.service import Files
 
 _LINES_AT_ONCE = 500
 """In one transaction."""
+_BYTES_AT_ONCE = 1_048_576
+"""Of lines: they are written to the database then."""
 _LINES_A_TURN = 50
 """Read before others on this loop have their turn."""
 
@@ -47,39 +56,21 @@ class Validating:
         """Raises: Refusal."""
         owner = Owner(batch.organisation_id, batch.project_id)
         file = await self._files.get(owner, batch.input_file_id or "", "input_file_id")
-        reader, rest, lines = Reader(batch.endpoint, self._limits), b"", list[NewLine]()
-        number = 0
+        taking = _Taking(Reader(batch.endpoint, self._limits), self._limits, reading)
         async with await self._files.open(file) as source:
             while piece := await source.piece():
-                *whole, rest = (rest + piece).split(b"\n")
-                number = await self._take_all(reader, number, whole, lines, reading)
-                if len(rest) > self._limits.line_bytes_max:
-                    _take(reader, number + 1, rest, lines, reading, self._limits)
+                await taking.take(piece)
+                if taking.full:
                     return
-                while len(lines) >= _LINES_AT_ONCE:
-                    await self._add(batch, lines[:_LINES_AT_ONCE])
-                    del lines[:_LINES_AT_ONCE]
-        _take(reader, number + 1, rest, lines, reading, self._limits)
-        await self._add(batch, lines)
-
-    async def _take_all(
-        self,
-        reader: Reader,
-        number: int,
-        whole: list[bytes],
-        lines: list[NewLine],
-        reading: Reading,
-    ) -> int:
-        """Gives the number of the last of them."""
-        for text in whole:
-            number += 1
-            _take(reader, number, text, lines, reading, self._limits)
-            if number % _LINES_A_TURN == 0:
-                await asyncio.sleep(0)
-        return number
+                if taking.waiting_bytes >= _BYTES_AT_ONCE:
+                    await self._add(batch, taking.taken())
+        taking.end()
+        await self._add(batch, taking.taken())
 
     async def _add(self, batch: Batch, lines: list[NewLine]) -> None:
-        await self._writer.run(partial(store.add_lines, new=batch, lines=lines))
+        for first in range(0, len(lines), _LINES_AT_ONCE):
+            some = lines[first : first + _LINES_AT_ONCE]
+            await self._writer.run(partial(store.add_lines, new=batch, lines=some))
 
     def _end(self, batch: Batch, reading: Reading, connection: Connection) -> None:
         now_ms = self._clock.wall_ms()
@@ -99,24 +90,74 @@ class Validating:
             store.change(connection, batch, ("cancelling",), {"lines": reading.lines})
 
 
-def _take(
-    reader: Reader,
-    number: int,
-    text: bytes,
-    lines: list[NewLine],
-    reading: Reading,
-    limits: Limits,
-) -> None:
-    """A blank line is none."""
-    if not text.strip() or len(reading.errors) >= ERRORS_MAX:
-        return
-    try:
-        if reading.lines >= limits.lines_max:
-            raise BadLine("too_many_lines", f"A batch has at most {limits.lines_max} lines.")
-        lines.append(reader.read(number, text.strip()))
-        reading.lines += 1
-    except BadLine as bad:
-        reading.errors.append(bad.told(number))
+class _Taking:
+    """Lines of one file out of its pieces."""
+
+    def __init__(self, reader: Reader, limits: Limits, reading: Reading) -> None:
+        self._reader = reader
+        self._limits = limits
+        self._reading = reading
+        self._number = 0
+        self._rest: list[bytes] = []
+        self._rest_bytes = 0
+        self._lines: list[NewLine] = []
+        self.waiting_bytes = 0
+        self._over = False
+
+    @property
+    def full(self) -> bool:
+        """There is enough to tell, and none of the lines will run."""
+        return self._over or len(self._reading.errors) >= ERRORS_MAX
+
+    async def take(self, piece: bytes) -> None:
+        first, *more = piece.split(b"\n")
+        self._rest.append(first)
+        self._rest_bytes += len(first)
+        for text in more:
+            self._whole()
+            self._rest, self._rest_bytes = [text], len(text)
+            if self._number % _LINES_A_TURN == 0:
+                await asyncio.sleep(0)
+            if self.full:
+                return
+        if self._rest_bytes > self._limits.line_bytes_max + len(BOM):
+            self._give_up(too_large_line(self._rest_bytes, self._limits.line_bytes_max, more=True))
+
+    def end(self) -> None:
+        self._whole()
+
+    def taken(self) -> list[NewLine]:
+        lines, self._lines, self.waiting_bytes = self._lines, [], 0
+        return lines
+
+    def _whole(self) -> None:
+        """A blank line is none, but counts: a file of nothing else would be read for hours."""
+        text, reading = b"".join(self._rest), self._reading
+        self._rest, self._rest_bytes = [], 0
+        self._number += 1
+        if self._number == 1:
+            text = text.removeprefix(BOM)
+        text = text.strip()
+        if self._number > self._most or (text and reading.lines >= self._limits.lines_max):
+            self._give_up(too_many_lines(self._limits.lines_max))
+        elif text:
+            self._read(text)
+
+    def _read(self, text: bytes) -> None:
+        try:
+            self._lines.append(self._reader.read(self._number, text))
+            self.waiting_bytes += len(text)
+            self._reading.lines += 1
+        except BadLine as bad:
+            self._reading.errors.append(bad.told(self._number))
+
+    def _give_up(self, bad: BadLine) -> None:
+        self._reading.errors.append(bad.told(self._number))
+        self._over = True
+
+    @property
+    def _most(self) -> int:
+        return 2 * self._limits.lines_max + _LINES_A_TURN
 
 
 def _told(refusal: Refusal) -> dict[str, object]:

@@ -30,6 +30,7 @@ class Caller:
     networks: where it may come from; (): anywhere.
     retention: what is kept of its requests; retention_days: for "days".
     lines: header lines that every answer to it carries (a key that is being replaced says so).
+    patient: nobody waits for this: it takes none of the places of its key.
     """
 
     key_id: str
@@ -46,6 +47,7 @@ class Caller:
     retention: Retention = "metadata"
     retention_days: int | None = None
     lines: bytes = b""
+    patient: bool = False
 
     @property
     def content_ms_max(self) -> int | None:

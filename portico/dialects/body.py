@@ -14,7 +14,7 @@ from portico import errors
 from portico.dialects import diagnosis
 from portico.dialects.diagnosis import DEPTH_MAX, DIGITS_MAX, LongNumber
 
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 _INT_MAX = 10**DIGITS_MAX
 _INT_MIN = -_INT_MAX
 _COUNTED_FROM_BYTES = 1_048_576
@@ -40,7 +40,7 @@ _decoder = msgspec.json.Decoder(float_hook=_float)
 
 def without_bom(body: bytes) -> bytes:
     """Some editors and shells put a byte order mark before the document."""
-    return body[3:] if body.startswith(_BOM) else body
+    return body[3:] if body.startswith(BOM) else body
 
 
 def json_object(body: bytes) -> dict[str, Any]:

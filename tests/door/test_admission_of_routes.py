@@ -12,7 +12,7 @@ from portico import errors, journey
 from portico.app.administering import administering
 from portico.app.door import Door
 from portico.app.identity import Identity
-from portico.app.judging.moderating import moderating
+from portico.app.judging.moderating import moderation_of
 from portico.app.resources import Kept
 from portico.app.spoken.dialects import spoken
 from portico.callers.model import Caller
@@ -67,6 +67,12 @@ RUN_NOTHING = {
         )
         for method in methods
     ),
+    ("POST", "/v1/messages/batches"),
+    ("GET", "/v1/messages/batches"),
+    ("GET", "/v1/messages/batches/{id}"),
+    ("DELETE", "/v1/messages/batches/{id}"),
+    ("POST", "/v1/messages/batches/{id}/cancel"),
+    ("GET", "/v1/messages/batches/{id}/results"),
     ("POST", "/v1/responses/input_tokens"),
     *(
         way
@@ -174,9 +180,9 @@ def door(rooms: Rooms) -> Door:
     clock = SystemClock()
     who = Identity((), behind, Presence(behind, clock, behind), behind, salts, SEAL)
     settings, metrics = load(environment={}), Metrics()
-    judged = moderating(settings, made, behind, behind, metrics, clock)
-    also = (*administering(who, behind, clock), *judged)
-    return Door(settings, made, behind, behind, metrics, clock, who, NOTHING, also)
+    judging = moderation_of(settings, behind, behind, metrics, clock)
+    also = tuple(administering(who, behind, clock))
+    return Door(settings, made, behind, behind, metrics, clock, who, NOTHING, judging, also)
 
 
 def routes() -> list[tuple[str, str]]:

@@ -28,7 +28,11 @@ def background(of: Surroundings) -> Backstage:
         replay_ms=round(1000 * of.settings.replay.keep_s),
         ping_s=EdgeLimits().ping_s,
     )
-    generation = of.way(of.words.generating["/v1/responses"], Resumed(of.states, lives))
+    generation = of.way(
+        of.words.generating["/v1/responses"],
+        Resumed(of.states, lives),
+        presence=of.identity.presence,
+    )
     runner = Runner(
         *(generation.handle, lives, books.writer, of.readers, of.clock, limits),
         owner=books.owner,

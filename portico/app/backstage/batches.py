@@ -4,19 +4,25 @@ from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
 
+from portico.app.backstage.judged import Judged
 from portico.app.backstage.stage import Surroundings
-from portico.background.batches import Lane, Way
+from portico.app.spoken.dialects import OPENAI_CHAT
+from portico.background.batches import Lane
 from portico.background.finishing import Finishing
+from portico.background.lines import Making, Way
 from portico.background.validating import Validating
+from portico.callers.deputies import Deputies, Patient
 from portico.callers.scopes import BATCHES
 from portico.door.dialect import Dialect
 from portico.door.resources.batches import BatchEndpoints, BatchRequest
+from portico.door.resources.message_batches import MessageBatchEndpoints
 from portico.door.routes import Route
 from portico.errors import Refusal
 from portico.resources.batches.keeper import Lines
-from portico.resources.batches.model import ENDPOINTS, MESSAGES, Limits
+from portico.resources.batches.messages import MessageBatchRequest
+from portico.resources.batches.model import ENDPOINTS, MESSAGES, MODERATIONS, Limits
 from portico.resources.batches.service import Batches
-from portico.resources.pages import OPENAI
+from portico.resources.pages import ANTHROPIC, OPENAI
 from portico.routing.service import Routing
 from portico.settings import Settings
 
@@ -28,8 +34,7 @@ def batches(of: Surroundings) -> tuple[list[Route], tuple[Follow, ...]]:
     said, books = of.settings.batches, of.books
     limits, lines = limits_of(of.settings), Lines(of.states)
     lane = Lane(
-        _ways(of, lines),
-        lines,
+        Making(_ways(of, lines), lines, books.writer, of.clock),
         books.admission,
         partial(places_of, of.rooms.routing),
         *(books.writer, of.readers, of.clock),
@@ -39,8 +44,8 @@ def batches(of: Surroundings) -> tuple[list[Route], tuple[Follow, ...]]:
         at_once=said.at_once,
         share=said.share,
     )
-    kept = Batches(of.files, books.writer, of.readers, of.clock, limits, lane.news.set)
-    return _routes(of, kept), (lane.run,)
+    kept = Batches(of.files, books.writer, of.readers, of.clock, limits, lane.hear)
+    return [*_of_files(of, kept), *_of_messages(of, kept)], (lane.run,)
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -63,18 +68,24 @@ def places_of(routing: Routing, model: str) -> int:
 
 def _ways(of: Surroundings, lines: Lines) -> Mapping[str, Way]:
     spoken = of.words.generating
-    return {
-        endpoint: Way(of.way(spoken[endpoint], lines).handle, partial(_told, spoken[endpoint]))
+    callers = Patient(Deputies(of.readers, of.clock))
+    judged = Judged(callers, of.moderation)
+    ways = {
+        endpoint: Way(
+            of.way(spoken[endpoint], lines, callers).handle, partial(_told, spoken[endpoint])
+        )
         for endpoint in (*ENDPOINTS, MESSAGES)
         if endpoint in spoken
     }
+    ways[MODERATIONS] = Way(judged.handle, partial(_told, OPENAI_CHAT), of_models=False)
+    return ways
 
 
 def _told(dialect: Dialect, refusal: Refusal, request_id: str) -> tuple[int, bytes]:
     return dialect.status(refusal), dialect.envelope(refusal, request_id)
 
 
-def _routes(of: Surroundings, kept: Batches) -> list[Route]:
+def _of_files(of: Surroundings, kept: Batches) -> list[Route]:
     batches = BatchEndpoints(of.reception, kept, round(1000 * of.settings.replay.keep_s))
     one = "/v1/batches/{id}"
     return [
@@ -97,5 +108,44 @@ def _routes(of: Surroundings, kept: Batches) -> list[Route]:
         Route("GET", one, batches.one, "How far a batch is.", scope=BATCHES),
         Route(
             "POST", f"{one}/cancel", batches.cancel, "Begin no more of its lines.", scope=BATCHES
+        ),
+    ]
+
+
+def _of_messages(of: Surroundings, kept: Batches) -> list[Route]:
+    settings, path = of.settings, f"{MESSAGES}/batches"
+    batches = MessageBatchEndpoints(
+        of.reception,
+        kept,
+        of.words.others["anthropic"],
+        replay_ms=round(1000 * settings.replay.keep_s),
+        body_bytes_max=settings.edge.body_bytes_max,
+        https=settings.server.https,
+    )
+    one = f"{path}/{{id}}"
+    return [
+        Route(
+            "POST",
+            path,
+            batches.create,
+            "Have many messages answered within a day, in Anthropic's words.",
+            MessageBatchRequest,
+            BATCHES,
+        ),
+        Route(
+            "GET",
+            path,
+            batches.all,
+            "Your project's batches of messages.",
+            scope=BATCHES,
+            query=ANTHROPIC,
+        ),
+        Route("GET", one, batches.one, "How far a batch of messages is.", scope=BATCHES),
+        Route("DELETE", one, batches.delete, "Delete one that has ended.", scope=BATCHES),
+        Route(
+            "POST", f"{one}/cancel", batches.cancel, "Begin no more of its requests.", scope=BATCHES
+        ),
+        Route(
+            "GET", f"{one}/results", batches.results, "What came of its requests.", scope=BATCHES
         ),
     ]

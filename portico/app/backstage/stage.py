@@ -9,6 +9,7 @@ from portico.app.identity import Identity
 from portico.app.spoken.dialects import Spoken
 from portico.app.storage import Books
 from portico.callers.deputies import Deputies
+from portico.callers.presence import Presence
 from portico.db.readers import Readers
 from portico.door.dialect import Dialect
 from portico.door.endpoints.answering import Verifier
@@ -19,6 +20,7 @@ from portico.door.visits.generation import Generation, Knowing
 from portico.kit.clock import Clock
 from portico.resources.files.service import Files
 from portico.resources.responses.states import States
+from portico.safety.service import Moderation
 from portico.settings import Settings
 
 
@@ -37,13 +39,21 @@ class Surroundings:
     states: States
     files: Files
     reception: Verifier
+    moderation: Moderation
 
-    def way(self, dialect: Dialect, knowing: Knowing) -> Generation:
-        """Into the journey, for callers who are not there.  knowing: what each of them follows."""
+    def way(
+        self,
+        dialect: Dialect,
+        knowing: Knowing,
+        callers: journey.Verifier | None = None,
+        presence: Presence | None = None,
+    ) -> Generation:
+        """Into the journey, for callers who are not there.  knowing: what each of them follows.
+        callers: who they are; None: `Deputies`.  presence: cuts off whose key ends."""
         return Generation(
             dialect,
             journey.Rooms(
-                Deputies(self.readers, self.clock),
+                callers or Deputies(self.readers, self.clock),
                 self.rooms.routing,
                 self.rooms.admission,
                 self.rooms.metering,
@@ -55,7 +65,7 @@ class Surroundings:
             compression=False,
             media=self.media,
             salts=self.identity.salts,
-            presence=self.identity.presence,
+            presence=presence,
             states=knowing,
         )
 

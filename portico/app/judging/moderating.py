@@ -41,19 +41,11 @@ def moderation_of(
     )
 
 
-def moderating(
-    settings: Settings,
-    rooms: journey.Rooms,
-    books: Books,
-    transport: Transport,
-    metrics: Metrics,
-    clock: Clock,
-) -> Iterator[Route]:
-    """Raises: CannotStart."""
+def moderating(settings: Settings, rooms: journey.Rooms, moderation: Moderation) -> Iterator[Route]:
     endpoint = Moderations(
         OPENAI_CHAT,
         Reception(rooms.callers, rooms.admission),
-        moderation_of(settings, books, transport, metrics, clock),
+        moderation,
         body_bytes_max=settings.edge.body_bytes_max,
         compression=settings.edge.compression,
     )

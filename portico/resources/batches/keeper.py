@@ -2,14 +2,17 @@
 
 from dataclasses import replace
 
+from portico import errors
 from portico.callers.model import Caller
+from portico.dialects.body import json_object, without_bom
 from portico.keeping.model import KeptLine
-from portico.resources.batches.model import TIER, Work
+from portico.resources.batches.model import TIER, WHOLE, Work
+from portico.resources.batches.rules import check_kept
 from portico.resources.responses.keeper import Teller
 from portico.resources.responses.states import States, Turn
 
-_WHOLE = frozenset({"completed", "out_of_funds"})
 _RESPONSES = "/v1/responses"
+_CONVERSATION = "conversation"
 
 
 class LineKeeper:
@@ -18,6 +21,8 @@ class LineKeeper:
     def __init__(self, work: Work) -> None:
         self._work = work
         self._answer = b""
+        self.read = False
+        """It was read: from here on admission knows of it."""
         self.kept = False
         """It is on its way to the database with the record of its request."""
 
@@ -28,7 +33,7 @@ class LineKeeper:
         self._answer = end
 
     def end(self, outcome: str) -> KeptLine | None:
-        if outcome not in _WHOLE:
+        if outcome not in WHOLE:
             return None
         self.kept = True
         work = self._work
@@ -60,12 +65,29 @@ class Lines:
         self._under_way.pop(work.request_id, None)
 
     async def open(self, body: bytes, caller: Caller, answer_id: str) -> Turn:
-        """Raises: Refusal."""
+        """Raises: Refusal: zero_retention, of a project that has chosen it since; those of `States`."""
         work, keeper = self._under_way[answer_id]
-        if work.endpoint != _RESPONSES:
-            return Turn(body, keeper, tier=TIER)
-        turn = await self._states.open(body, caller, answer_id)
-        return replace(turn, keeper=keeper, background=False, tier=TIER)
+        check_kept(caller)
+        turn = Turn(body, keeper, tier=TIER)
+        if work.endpoint == _RESPONSES:
+            _check_alone(body)
+            turn = await self._states.open(body, caller, answer_id)
+            turn = replace(turn, keeper=keeper, background=False, tier=TIER)
+        keeper.read = True
+        return turn
 
     def close(self, turn: Turn) -> None:
         self._states.close(turn)
+
+
+def _check_alone(body: bytes) -> None:
+    """A conversation goes on in one order, lines in any.  Raises: Refusal."""
+    if _CONVERSATION.encode() not in body:
+        return
+    said = json_object(without_bom(body)).get(_CONVERSATION)
+    if said is not None:
+        raise errors.UNSUPPORTED_FEATURE(
+            "A line of a batch cannot belong to a conversation.",
+            field=_CONVERSATION,
+            remedy="Leave it out; `previous_response_id` works.",
+        )

@@ -15,17 +15,20 @@ State = Literal[
     "cancelled",
 ]
 LineState = Literal["waiting", "running", "succeeded", "errored", "expired", "cancelled"]
+MODERATIONS = "/v1/moderations"
 ENDPOINTS = (
     "/v1/responses",
     "/v1/chat/completions",
     "/v1/embeddings",
     "/v1/completions",
-    "/v1/moderations",
+    MODERATIONS,
 )
 """Where lines may be sent that come in a file."""
 MESSAGES = "/v1/messages"
 TIER = "batch"
 """What lines are priced as."""
+WHOLE = frozenset({"completed", "out_of_funds"})
+"""Ways of ending whose answer is one, of the requests that lines are."""
 
 
 @dataclass(frozen=True, slots=True)

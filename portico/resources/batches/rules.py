@@ -5,12 +5,15 @@ from typing import Any
 import msgspec
 
 from portico import errors
+from portico.callers.model import Caller
 from portico.dialects.diagnosis import brief
 from portico.errors import Refusal
 from portico.resources.batches.model import ENDPOINTS, Batch, Counts, Limits, Line, NewLine
 
 ERRORS_MAX = 100
 """Told of one file."""
+RESULTS_MS = 29 * 86_400_000
+"""How long Anthropic's clients expect to find results, from when they asked."""
 _CUSTOM_ID_MAX = 512
 
 
@@ -43,6 +46,18 @@ class BadLine(Exception):
         return {"code": self.code, "line": number, "message": self.message, "param": self.param}
 
 
+def too_large_line(size_bytes: int, limit_bytes: int, *, more: bool = False) -> BadLine:
+    """more: it goes on."""
+    least = "more than " if more else ""
+    return BadLine(
+        "line_too_large", f"The line has {least}{size_bytes} bytes; it may have {limit_bytes}."
+    )
+
+
+def too_many_lines(limit: int) -> BadLine:
+    return BadLine("too_many_lines", f"The file has too many lines; a batch has at most {limit}.")
+
+
 class Reader:
     """Reads the lines of one file, one after the other."""
 
@@ -54,13 +69,12 @@ class Reader:
     def read(self, number: int, text: bytes) -> NewLine:
         """Raises: BadLine."""
         if len(text) > self._limits.line_bytes_max:
-            raise BadLine(
-                "line_too_large",
-                f"The line has {len(text)} bytes; it may have {self._limits.line_bytes_max}.",
-            )
+            raise too_large_line(len(text), self._limits.line_bytes_max)
         try:
             sent = _sent.decode(text)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except RecursionError:
+            raise BadLine("json_too_deep", "The line is nested too deeply.") from None
+        except ValueError as error:  # also of msgspec's, and of Unicode
             raise BadLine("invalid_json_line", f"The line is not a JSON object: {error}.") from None
         custom_id = self._custom_id(sent.custom_id)
         if sent.method != "POST":
@@ -75,10 +89,11 @@ class Reader:
         return NewLine(number, custom_id, bytes(sent.body))
 
     def _custom_id(self, said: Any) -> str:
-        if not isinstance(said, str) or not 1 <= len(said) <= _CUSTOM_ID_MAX:
+        if not isinstance(said, str) or not 1 <= len(said) <= _CUSTOM_ID_MAX or "\0" in said:
             raise BadLine(
                 "invalid_custom_id",
-                f"The custom_id must be a text of 1 to {_CUSTOM_ID_MAX} characters.",
+                f"The custom_id must be a text of 1 to {_CUSTOM_ID_MAX} characters, none of them "
+                "NUL.",
                 "custom_id",
             )
         if said in self._seen:
@@ -91,7 +106,7 @@ class Reader:
     def _check_body(self, body: bytes) -> None:
         try:
             said = _body.decode(body)
-        except msgspec.DecodeError:
+        except (ValueError, RecursionError):
             raise BadLine("invalid_body", "The body must be a JSON object.", "body") from None
         check_plain(said.stream, said.background)
 
@@ -105,6 +120,14 @@ def check_plain(stream: Any, background: Any) -> None:
             "background_not_allowed",
             "A line of a batch is in the background already.",
             "body.background",
+        )
+
+
+def check_kept(caller: Caller) -> None:
+    """Raises: Refusal: zero_retention."""
+    if caller.content_ms_max == 0:
+        raise errors.ZERO_RETENTION(
+            "Nothing is kept of the requests of this project (zero retention), and a batch has to be."
         )
 
 
@@ -188,6 +211,13 @@ def output_line(line: Line) -> tuple[bool, bytes]:
         "error": error,
     }
     return line.state == "succeeded", msgspec.json.encode(told) + b"\n"
+
+
+def expires_at_ms(batch: Batch, limits: Limits, most_ms: int | None, ended_at_ms: int) -> int:
+    """When what is left of it goes.  most_ms: that its project lets it be kept, None: any time."""
+    keep_ms = limits.keep_ms if most_ms is None else min(limits.keep_ms, most_ms or limits.keep_ms)
+    at_ms = ended_at_ms + keep_ms
+    return at_ms if batch.kind == "openai" else min(at_ms, batch.created_at_ms + RESULTS_MS)
 
 
 def too_many(count: int, limit: int) -> Refusal:

@@ -6,14 +6,24 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, and_, delete, exists, func, insert, select, update
 
-from portico.db.tables import batch, batch_line, hold, instance, usage_record
-from portico.resources.batches.model import Batch, Counts, Line, LineState, NewLine, State, Work
+from portico.db.tables import batch, batch_line, hold, instance, project, usage_record
+from portico.resources.batches.model import (
+    WHOLE,
+    Batch,
+    Counts,
+    Line,
+    LineState,
+    NewLine,
+    State,
+    Work,
+)
 from portico.resources.pages import Window, paged
 
 _SHOWN = [batch.c[name] for name in Batch.__dataclass_fields__]
 _b, _l = batch.c, batch_line.c
 _TEXTS = ("metadata", "errors")
 _OPEN = ("waiting", "running")
+_DAY_MS = 86_400_000
 
 
 def add(connection: Connection, new: Batch) -> None:
@@ -114,13 +124,40 @@ def resolve_waiting(connection: Connection, of: Batch, state: LineState) -> int:
     return changed.rowcount
 
 
-def drop_answers(connection: Connection, of: Batch) -> None:
-    """They stand in files now."""
+def drop_answers(connection: Connection, of: Batch, after: int, most: int) -> None:
+    """Of the lines behind the one numbered `after`, so many of them; they stand in files now."""
     connection.execute(
         update(batch_line)
-        .where(_l.batch_id == of.id, _l.organisation_id == of.organisation_id)
+        .where(
+            _l.batch_id == of.id,
+            _l.organisation_id == of.organisation_id,
+            _l.number > after,
+            _l.number <= after + most,
+        )
         .values(answer=None, request=None)
     )
+
+
+def last_number(connection: Connection, of: Batch) -> int:
+    query = select(func.max(_l.number)).where(
+        _l.batch_id == of.id, _l.organisation_id == of.organisation_id
+    )
+    return connection.execute(query).scalar_one() or 0
+
+
+def content_ms_max(connection: Connection, of: Batch) -> int | None:
+    """As `Caller.content_ms_max`, as its project says now."""
+    p = project.c
+    row = connection.execute(
+        select(p.retention, p.retention_days).where(
+            p.id == of.project_id, p.organisation_id == of.organisation_id
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    if row.retention == "zero":
+        return 0
+    return row.retention_days * _DAY_MS if row.retention == "days" else None
 
 
 def drop_lines(connection: Connection, of: Batch) -> None:
@@ -129,10 +166,60 @@ def drop_lines(connection: Connection, of: Batch) -> None:
     )
 
 
-def remove(connection: Connection, of: Batch) -> bool:
-    """With its lines."""
-    gone = connection.execute(delete(batch).where(_b.id == of.id, _b.project_id == of.project_id))
-    return gone.rowcount == 1
+def begin_end(connection: Connection, of: Batch, now_ms: int) -> bool:
+    """Where every line of it has ended, whoever made it: nothing is lost that is under way elsewhere."""
+    open_lines = (
+        _l.batch_id == of.id,
+        _l.organisation_id == of.organisation_id,
+        _l.state.in_(_OPEN),
+    )
+    all_lines = select(func.count()).where(
+        _l.batch_id == of.id, _l.organisation_id == of.organisation_id
+    )
+    changed = connection.execute(
+        update(batch)
+        .where(
+            _b.id == of.id,
+            _b.project_id == of.project_id,
+            _b.state.in_(("in_progress", "cancelling")),
+            ~exists().where(*open_lines),
+        )
+        .values(state="finalizing", finalizing_at_ms=now_ms, lines=all_lines.scalar_subquery())
+    )
+    return changed.rowcount == 1
+
+
+def name_file(connection: Connection, of: Batch, column: str, file_id: str) -> bool:
+    """Of its answers.  False where it has one already: somebody else was faster."""
+    changed = connection.execute(
+        update(batch)
+        .where(
+            _b.id == of.id,
+            _b.project_id == of.project_id,
+            _b.state == "finalizing",
+            _b[column].is_(None),
+        )
+        .values({column: file_id})
+    )
+    return changed.rowcount == 1
+
+
+def remove_expired_lines(connection: Connection, now_ms: int, most: int) -> int:
+    """Of batches whose time is over, so many: with tens of thousands at once others would wait.
+    How many went."""
+    over = (
+        select(_l.batch_id, _l.organisation_id)
+        .join(batch, _b.id == _l.batch_id)
+        .where(_b.expires_at_ms <= now_ms)
+        .limit(1)
+    )
+    found = connection.execute(over).one_or_none()
+    if found is None:
+        return 0
+    of_it = (_l.batch_id == found.batch_id, _l.organisation_id == found.organisation_id)
+    some = select(_l.number).where(*of_it).order_by(_l.number).limit(most)
+    last = connection.execute(select(func.max(some.subquery().c.number))).scalar_one()
+    return connection.execute(delete(batch_line).where(*of_it, _l.number <= last)).rowcount
 
 
 def words(told: list[dict[str, Any]]) -> str:
@@ -168,17 +255,21 @@ def let_go(connection: Connection, owner: str) -> None:
     )
 
 
-def recover(connection: Connection, of: Batch) -> tuple[int, int]:
-    """Of a batch that was somebody else's: lines that were running wait again; how many, and how
-    many had been answered without the answer being kept."""
+def recover(connection: Connection, of: Batch, working: Collection[str]) -> tuple[int, int]:
+    """Lines that run and that nobody works on wait again; how many, and how many had been answered
+    without the answer being kept.  What money is set aside for is left to the sweeper, which gives
+    it back first.
+
+    working: requests of this process that are under way."""
     money = exists().where(and_(hold.c.id == _l.request_id, hold.c.state == "open"))
     answered = exists().where(
-        and_(usage_record.c.id == _l.request_id, usage_record.c.outcome == "completed")
+        and_(usage_record.c.id == _l.request_id, usage_record.c.outcome.in_(WHOLE))
     )
     running = (
         _l.batch_id == of.id,
         _l.organisation_id == of.organisation_id,
         _l.state == "running",
+        _l.request_id.not_in(working),
     )
     lost = connection.execute(
         update(batch_line).where(*running, answered).values(state="errored", request=None)
@@ -187,6 +278,19 @@ def recover(connection: Connection, of: Batch) -> tuple[int, int]:
         update(batch_line).where(*running, ~money).values(state="waiting", request_id=None)
     )
     return again.rowcount, lost.rowcount
+
+
+def has_ended(connection: Connection, work: Work) -> bool:
+    """Of a line whose request has, with an answer: is that in the database?  One that was too large
+    for the spool never will be."""
+    answered = exists().where(
+        and_(usage_record.c.id == _l.request_id, usage_record.c.outcome.in_(WHOLE))
+    )
+    connection.execute(
+        update(batch_line).where(*_is(work), answered).values(state="errored", request=None)
+    )
+    still = select(_l.number).where(*_is(work))
+    return connection.execute(still).one_or_none() is None
 
 
 def waiting(connection: Connection, of: Batch, after: int, most: int) -> list[tuple[int, bytes]]:
@@ -206,9 +310,23 @@ def waiting(connection: Connection, of: Batch, after: int, most: int) -> list[tu
 
 
 def take(
-    connection: Connection, of: Batch, numbers: Sequence[int], draw: Callable[[], str]
+    connection: Connection,
+    of: Batch,
+    owner: str,
+    numbers: Sequence[int],
+    draw: Callable[[], str],
 ) -> list[Work]:
-    """Those of them that still wait are running now.  draw: gives an id for the request."""
+    """Those of them that still wait are running now; none where the batch is no longer `owner`'s, or
+    was cancelled.  draw: gives an id for the request."""
+    held = select(_b.id).where(
+        _b.id == of.id,
+        _b.project_id == of.project_id,
+        _b.owner == owner,
+        _b.state == "in_progress",
+    )
+    # Nobody takes it over, or cancels it, between this look and the commit.
+    if connection.execute(held.with_for_update(read=True)).one_or_none() is None:
+        return []
     taken = []
     for number in numbers:
         request_id = draw()
