@@ -256,6 +256,43 @@ def shape(body: dict[str, Any]) -> dict[str, Any]:
     return {name: error[name] for name in ("type", "code", "param")}
 
 
+def test_responses_and_conversations_are_of_a_project(site: Site) -> None:
+    """On every path that reads, and in what a request may follow."""
+    kept = json.loads(site.ask(site.a, RESPONSES, model="sim-echo", input="mine")[2])
+    chat = json.loads(
+        site.ask(site.a, "/v1/conversations", items=[{"role": "user", "content": "x"}])[2]
+    )
+    nobodys = {
+        "response": "resp_" + "0" * 32,
+        "item": "msg_" + "0" * 33,
+        "chat": "conv_" + "0" * 32,
+    }
+    theirs = {"response": kept["id"], "item": kept["output"][0]["id"], "chat": chat["id"]}
+
+    def told(who: Customer, ids: dict[str, str]) -> list[tuple[int, str]]:
+        paths = (
+            *(f"/v1/responses/{ids['response']}{more}" for more in ("", "/input_items")),
+            *(f"/v1/conversations/{ids['chat']}{more}" for more in ("", "/items", "/items/msg_1")),
+        )
+        reference = [{"type": "item_reference", "id": ids["item"]}]
+        asked = (
+            {"input": "x", "previous_response_id": ids["response"]},
+            {"input": "x", "conversation": ids["chat"]},
+            {"input": reference},
+        )
+        answers = [get(site.served, path, who.key)[::2] for path in paths]
+        answers += [site.ask(who, RESPONSES, model="sim-echo", **each)[::2] for each in asked]
+        bodies = [(status, body.decode()) for status, body in answers]
+        for name in ids.values():
+            bodies = [(status, body.replace(name, "ID")) for status, body in bodies]
+        return bodies
+
+    nothing = told(site.b, nobodys)
+    assert {status for status, _ in nothing} == {400, 404}
+    assert told(site.b, theirs) == told(site.more, theirs) == nothing
+    assert {status for status, _ in told(site.a, theirs)} == {200, 404}  # there is no such item
+
+
 def test_one_customers_crowd_takes_nobody_elses_place(site: Site) -> None:
     """A key has so many requests at once; those of another customer are answered meanwhile."""
     crowd = []
@@ -271,26 +308,43 @@ def test_one_customers_crowd_takes_nobody_elses_place(site: Site) -> None:
     eventually(lambda: site.count("usage_record", "outcome = 'running'") == 0)
 
 
-def test_end_users_are_kept_nowhere(site: Site) -> None:
-    """What names the person behind a request goes to the engine, or nowhere."""
-    who = new_canary()
+def test_end_users_are_kept_nowhere_but_in_answers_that_are_kept(site: Site) -> None:
+    """What names the person behind a request goes to the engine, or nowhere; an answer in Responses
+    says it again, and is kept where that is asked for."""
+    who, kept = new_canary(), new_canary()
     content = [{"role": "user", "parts": [{"text": "hi"}]}]
     for path, fields in (
         (CHAT, {"messages": HELLO, "user": who, "safety_identifier": who}),
-        (RESPONSES, {"input": "hi", "user": who, "safety_identifier": who}),
+        (RESPONSES, {"input": "hi", "user": who, "safety_identifier": who, "store": False}),
+        (RESPONSES, {"input": "hi", "user": kept}),
         (MESSAGES, {"messages": HELLO, "max_tokens": 5, "metadata": {"user_id": who}}),
         (f"{GEMINI}/sim-echo:generateContent", {"contents": content, "labels": {"user": who}}),
     ):
         model = {} if path.startswith(GEMINI) else {"model": "sim-echo"}
-        named = f"Idempotency-Key: of-{path.count('/')}{len(path)}"
-        assert site.ask(site.a, path, named, **model, **fields)[0] == 200, path
+        assert site.ask(site.a, path, **model, **fields)[0] == 200, path
+    named = site.ask(
+        site.a,
+        RESPONSES,
+        "Idempotency-Key: who",
+        model="sim-echo",
+        input="hi",
+        user=kept,
+        store=False,
+    )
+    assert named[0] == 200
     tables = site.database.read(_everything)
     assert not [name for name, text in tables.items() if any(f in text for f in forms(who))]
+    assert {name for name, text in tables.items() if kept.encode() in text} == {
+        "idempotency_key",
+        "response",
+    }
 
 
 def _everything(connection: Any) -> dict[str, bytes]:
-
+    """By table.  As tuples: rows themselves are shown with their long values cut."""
     return {
-        name: repr(connection.exec_driver_sql(f"SELECT * FROM {name}").all()).encode()
+        name: repr(
+            [tuple(row) for row in connection.exec_driver_sql(f"SELECT * FROM {name}")]
+        ).encode()
         for name in metadata.tables
     }
