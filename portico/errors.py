@@ -142,6 +142,16 @@ NOT_FOUND = _entry("not_found", 404, "Check the path; API paths start with /v1."
 METHOD_NOT_ALLOWED = _entry(
     "method_not_allowed", 405, "Use one of the methods in the Allow header.", says_all=True
 )
+UPGRADE_REQUIRED = _entry(
+    "upgrade_required",
+    426,
+    "Open a WebSocket here (`wss://`, version 13), or POST the request to the same path.",
+)
+ORIGIN_NOT_ALLOWED = _entry(
+    "origin_not_allowed",
+    403,
+    "Call from a server of yours; operators: `edge.origins_allowed` lists pages that may.",
+)
 BODY_TOO_LARGE = _entry(
     "body_too_large", 413, "Send a smaller body, or ask the operator to raise the limit."
 )
@@ -326,6 +336,12 @@ RATE_LIMITS = {
     for meter in ("requests", "input_tokens", "output_tokens")
 }
 """By what was used up."""
+WEBSOCKET_CONNECTION_LIMIT = _entry(
+    "websocket_connection_limit_reached",
+    400,
+    "Open a new connection, and send the request there.",
+    retryable=True,
+)
 OVERLOADED = _entry(
     "overloaded",
     503,

@@ -22,6 +22,7 @@ from portico.app.spoken.conversing import conversing
 from portico.app.spoken.dialects import OPENAI_CHAT, Spoken, spoken
 from portico.app.spoken.gemini import ROOTS
 from portico.app.spoken.responses import keeping
+from portico.app.spoken.sockets import route_of, sockets
 from portico.app.storage import Books, queue_limits
 from portico.callers.scopes import BALANCE, GENERATE, MODELS, USAGE
 from portico.db.readers import Readers
@@ -80,11 +81,13 @@ class Door:
             *(settings, words, rooms, books, readers, clock, identity, media, states),
             *(kept.files, _reception(words, rooms), moderation),
         )
+        self.sockets = sockets(settings, words, rooms, books, clock, identity, media, states)
         stage = background(unseen)
         batch_routes, batch_work = batches(unseen)
         self.follow = (*stage.follow, *batch_work, *ends(books, readers, clock))
         self._described = [
             *_generating(words, settings, rooms, books, clock, identity, media, states, stage),
+            route_of(self.sockets),
             *stage.routes,
             *batch_routes,
             *_counting(words, settings, rooms, clock, media, states),
@@ -150,6 +153,7 @@ class Door:
         metrics.gauge("requests_running", "Requests holding a place.", lambda: admission.running)
         metrics.gauge("requests_waiting", "Requests in line.", lambda: admission.waiting)
         metrics.gauge("records_open", "Usage records not settled.", lambda: metering.open_count)
+        metrics.gauge("websockets", "WebSockets open.", lambda: self.sockets.count)
         metrics.gauge("tasks", "Tasks on the event loop.", lambda: len(asyncio.all_tasks()))
         metrics.gauge("deployments", "Deployments served.", lambda: fleet.size)
         metrics.gauge("deployments_ready", "Those ready now.", lambda: fleet.ready)

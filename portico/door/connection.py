@@ -5,7 +5,6 @@ becomes an ASGI scope: that alone would cost more than everything the door does.
 """
 
 import asyncio
-import ipaddress
 import struct
 from collections import deque
 from math import inf
@@ -22,8 +21,14 @@ from portico import errors
 from portico.door.edge import Edge
 from portico.door.exchange import Exchange
 from portico.door.framing import guard
-from portico.door.framing.forwarded import plain, trusts
-from portico.door.limits import FRAMING_BYTES_MAX, PIPELINED_MAX, TAKEN_BYTES_MIN
+from portico.door.framing.forwarded import counted_as, plain, trusts
+from portico.door.limits import (
+    FRAMING_BYTES_MAX,
+    PIPELINED_MAX,
+    TAKEN_BYTES_MIN,
+    UNREAD_BODY_BYTES_MAX,
+)
+from portico.door.sockets.successor import Successor
 from portico.kit.ids import new_id
 
 log = structlog.get_logger("portico.door")
@@ -54,6 +59,8 @@ class Connection(HttpToolsProtocol):
     """
     gone: nobody reads any more; writing is useless.
     deaf: what arrives from now on is thrown away (closing, or framing in doubt).
+    foreign: what came behind a request for another protocol, which is not HTTP if that is granted;
+      None where nobody asked for one.
     deadline_s: monotonic time at which the connection is ended unless something happens first.
     """
 
@@ -72,6 +79,8 @@ class Connection(HttpToolsProtocol):
         self.peer = self.address = ""
         self.proxied = False
         """Is the other side one of our own proxies?"""
+        self.foreign: bytearray | None = None
+        self._successor: Successor | None = None
         self._current: Exchange | None = None
         """Being answered."""
         self._receiving: Exchange | None = None
@@ -100,7 +109,7 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         if self.client is not None:
             self.peer = plain(self.client[0])
-            self.address = _counted_as(self.peer)
+            self.address = counted_as(self.peer)
             self.proxied = bool(self.edge.proxies) and trusts(self.peer, self.edge.proxies)
         self.deadline_s = self.edge.clock.monotonic_s() + self.edge.limits.header_read_s
         refusal = self.edge.enter(self)
@@ -123,22 +132,29 @@ class Connection(HttpToolsProtocol):
     def pause_writing(self) -> None:
         super().pause_writing()
         self._time_taking()
+        if self._successor is not None:
+            self.flow.pause_reading()  # or what it asks for next would be answered into a heap
 
     def resume_writing(self) -> None:
         super().resume_writing()
         self._must_take = self.deaf
-        if self._current is None and not self.gone:
+        if self._successor is not None:
+            self.flow.resume_reading()
+        elif self._current is None and not self.gone:
             self._next()
 
     def data_received(self, data: bytes) -> None:
         if self.deaf:
+            return
+        if self.foreign is not None:
+            self._receive_foreign(data)
             return
         self._read_bytes = len(data)
         try:
             try:
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as paused:
-                self._decline_upgrade(data[paused.args[0] :])
+                self._upgrade(data[paused.args[0] :])
         except httptools.HttpParserError as error:
             if not self.deaf:
                 self._malformed(str(error))
@@ -152,6 +168,8 @@ class Connection(HttpToolsProtocol):
         if self._current is not None:
             self._current.check_pace(now_s)
             self._current.check_silence(now_s)
+        if self._successor is not None and not self.deaf:
+            self._successor.tick(now_s)
         if now_s >= self.deadline_s:
             if not self.transport.get_write_buffer_size():
                 self.transport.abort()
@@ -160,11 +178,15 @@ class Connection(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """uvicorn's word for: no more requests.  One under way is answered first."""
-        if self._current is None:
+        if self._successor is not None and not self.deaf:
+            self._successor.shutdown()
+        elif self._current is None and self._successor is None:
             self.transport.close()
 
     def cut(self, reason: str) -> None:
         """Interrupt the answer under way; its handler still gets to say so."""
+        if self._successor is not None:
+            self._successor.cut(reason)
         if self._current is not None:
             self._current.leave(reason)
 
@@ -271,12 +293,12 @@ class Connection(HttpToolsProtocol):
         self.edge.finished(exchange)
         if not exchange.received_whole:
             exchange.forget()
-        if self.gone:
+        if self.gone or self._successor is not None:
             return
         if not exchange.ended:
             self._reset()
         elif not exchange.received_whole:
-            self._linger()
+            self.linger()
         elif exchange.closes:
             self._close()
         else:
@@ -317,7 +339,7 @@ class Connection(HttpToolsProtocol):
 
     def _part(self, refusal: errors.Refusal) -> None:
         self._write_refusal(refusal)
-        self._linger()
+        self.linger()
 
     def _write_refusal(self, refusal: errors.Refusal) -> None:
         self.edge.observer.refused(refusal.code)
@@ -342,7 +364,7 @@ class Connection(HttpToolsProtocol):
         self._time_taking()
         self.transport.close()
 
-    def _linger(self) -> None:
+    def linger(self) -> None:
         """Say that nothing follows, then read on for a moment: closing with unread data would
         reset the connection, and the client might never see what it was told."""
         self.deaf = True
@@ -367,15 +389,53 @@ class Connection(HttpToolsProtocol):
             if exchange is not None:
                 exchange.leave(reason)
         self._waiting.clear()
+        if self._successor is not None:
+            self._successor.lost(reason)
 
-    def _decline_upgrade(self, rest: bytes) -> None:
-        """Serve the request as if it had not asked.  The parser takes its body for the other
-        protocol and drops it (Java's client asks for h2c with every POST, body included), so a
-        second parser reads that body, under a head that says only where it ends."""
+    def abandon(self, reason: str) -> None:
+        """Nobody is there who could be told anything."""
+        self._left(reason)
+        self._reset()
+
+    # -- another protocol --------------------------------------------------------------------
+
+    def hand_over(self, head: bytes, successor: Successor) -> None:
+        """From now on this is the successor's connection.  head: the last words of HTTP."""
+        self.transport.write(head)
+        self._successor = successor
+        early, self.foreign = self.foreign, bytearray()
+        self.flow.resume_reading()
+        if early:
+            successor.receive(bytes(early))
+
+    def _receive_foreign(self, data: bytes) -> None:
+        if self._successor is not None:
+            self._successor.receive(data)
+            return
+        assert self.foreign is not None
+        self.foreign += data
+        if len(self.foreign) > UNREAD_BODY_BYTES_MAX:
+            self.flow.pause_reading()
+
+    def _upgrade(self, rest: bytes) -> None:
+        """The parser has stopped behind a head that asks for another protocol.  Whoever serves it
+        says whether it is granted; meanwhile `rest` is neither's."""
         asked = self._receiving
         if asked is None:
             return
         asked.closes = True
+        version = self.parser.get_http_version()
+        if version == "1.1" and guard.may_change(asked.method, asked.headers):
+            self._receiving = None
+            asked.complete()
+            self.foreign = bytearray(rest)
+        else:
+            self._decline_upgrade(asked, rest)
+
+    def _decline_upgrade(self, asked: Exchange, rest: bytes) -> None:
+        """Serve the request as if it had not asked.  The parser takes its body for the other
+        protocol and drops it (Java's client asks for h2c with every POST, body included), so a
+        second parser reads that body, under a head that says only where it ends."""
         chunked = b"transfer-encoding" in asked.headers
         length = asked.headers.get(b"content-length", b"0")
         framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: " + length
@@ -424,13 +484,4 @@ class Connection(HttpToolsProtocol):
             self._untaken_bytes = untaken_bytes
             self._taken_s = now_s
         elif now_s - self._taken_s >= self.edge.limits.write_idle_s:
-            self._left("stopped reading")
-            self._reset()
-
-
-def _counted_as(peer: str) -> str:
-    """What the per-address cap counts: an IPv6 client has a whole /64 to choose from, this machine
-    has not."""
-    if ":" not in peer or peer == "::1":
-        return peer
-    return str(ipaddress.ip_network((peer.partition("%")[0], 64), strict=False))
+            self.abandon("stopped reading")

@@ -12,6 +12,7 @@ from portico.door.exchange import Exchange
 from portico.door.framing.forwarded import Network
 from portico.door.limits import EdgeLimits
 from portico.kit.clock import Clock
+from portico.kit.leaving import Leaving
 
 if TYPE_CHECKING:
     from uvicorn.server import ServerState
@@ -37,6 +38,19 @@ class Observer(Protocol):
     def answered(self, route: str, status: int, seconds: float) -> None: ...
 
     def refused(self, code: str) -> None: ...
+
+
+class Ended(Protocol):
+    """What is told of a request once it has ended: an exchange, or one that came otherwise."""
+
+    request_id: str
+    method: str
+    route: str
+    status: int
+    peer: str
+    arrived_s: float
+    held_bytes: int
+    leaving: Leaving
 
 
 class Edge:
@@ -135,7 +149,7 @@ class Edge:
             self._date_line = b"".join((*dated, self._standing))
         return self._date_line
 
-    def finished(self, exchange: Exchange) -> None:
+    def finished(self, exchange: Ended) -> None:
         """An exchange has come to its end, answered or not."""
         exchange.status = exchange.status or _CLIENT_GONE
         self.bodies_bytes -= exchange.held_bytes

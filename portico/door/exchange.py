@@ -20,6 +20,7 @@ from portico.kit.leaving import Leaving, Left
 
 if TYPE_CHECKING:
     from portico.door.connection import Connection
+    from portico.door.sockets.successor import Successor
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSE = b"connection: close\r\n"
@@ -165,6 +166,28 @@ class Exchange:
         if self.method == "HEAD":
             body = b""
         self._connection.transport.write(b"".join((head, length, body)))
+
+    @property
+    def changeable(self) -> bool:
+        """May the connection go on in another protocol behind this request?"""
+        return self._connection.foreign is not None
+
+    def hand_over(self, headers: bytes, make: "Callable[[Connection], Successor]") -> None:
+        """The end of HTTP here: from now on the connection belongs to what `make` makes.  `headers`:
+        complete lines.
+
+        Raises: Refusal: server_shutting_down; Left.
+        """
+        connection = self._connection
+        if connection.gone:
+            raise Left(self.leaving.reason)
+        if connection.edge.draining:
+            raise errors.DRAINING("This server is shutting down.", retry_after_ms=2_000)
+        self.started = self.ended = True
+        self.status = 101
+        line = STATUS_LINE[101]
+        head = b"".join((line, connection.edge.date_line(), headers, self.also, b"\r\n"))
+        connection.hand_over(head, make(connection))
 
     def open(self, status: int, headers: bytes, length_bytes: int | None = None) -> None:
         """Begin a stream.  The head leaves together with the first bytes of the body.

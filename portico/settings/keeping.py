@@ -84,3 +84,36 @@ class Conversations(Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = 0
     items_max: Annotated[int, Meta(ge=1, le=100_000, description="In one.")] = 10_000
+
+
+class Websocket(Struct, frozen=True, forbid_unknown_fields=True):
+    """Responses over a WebSocket, on the path and the port of /v1/responses."""
+
+    connections_max: Annotated[int, Meta(ge=0, description="Open at once, of all keys.")] = 1_000
+    per_key_max: Annotated[int, Meta(ge=0, description="Of one key.")] = 100
+    waiting_max: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000,
+            description="Requests of one connection in line behind the one that is answered.",
+        ),
+    ] = 16
+    connection_s: Annotated[float, Meta(gt=0, description="How long one may last.")] = 3_600.0
+    idle_s: Annotated[
+        float, Meta(gt=0, description="How long one may last with nothing asked on it.")
+    ] = 600.0
+    ping_s: Annotated[
+        float,
+        Meta(gt=0, description="Without a byte from the client it is asked whether it is there."),
+    ] = 20.0
+    pong_s: Annotated[float, Meta(gt=0, description="How soon it must say that it is.")] = 20.0
+    memory_bytes_max: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Of one connection, for answers with `store: false` that can be followed on "
+            "it; the oldest makes room.",
+        ),
+    ] = 8_388_608
+    memory_bytes_in_all: Annotated[int, Meta(ge=0, description="Of all connections.")] = 268_435_456

@@ -10,7 +10,13 @@ import msgspec
 from msgspec import Struct
 
 from portico.settings.files import Files
-from portico.settings.keeping import Background, Batches, Conversations, Responses
+from portico.settings.keeping import (
+    Background,
+    Batches,
+    Conversations,
+    Responses,
+    Websocket,
+)
 from portico.settings.money import (
     Alerts,
     Audit,
@@ -48,6 +54,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     edge: Edge = Edge()
     media: Media = Media()
     responses: Responses = Responses()
+    websocket: Websocket = Websocket()
     conversations: Conversations = Conversations()
     files: Files = Files()
     background: Background = Background()

@@ -32,6 +32,7 @@ from tests.door.scene import request, serving
 pytestmark = pytest.mark.anyio
 
 RUN_NOTHING = {
+    ("GET", "/v1/responses"),  # a WebSocket: each of its requests asks, see test_websocket.py
     ("POST", "/v1/preflight"),
     *(
         ("POST", f"/v1/preflight/{endpoint}")

@@ -50,3 +50,11 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address
+
+
+def counted_as(peer: str) -> str:
+    """What the per-address cap counts: an IPv6 client has a whole /64 to choose from, this machine
+    has not."""
+    if ":" not in peer or peer == "::1":
+        return peer
+    return str(ipaddress.ip_network((peer.partition("%")[0], 64), strict=False))

@@ -61,6 +61,17 @@ def refusal_for(
     return _host(head, hosts_allowed)
 
 
+def may_change(method: str, fields: dict[bytes, bytes]) -> bool:
+    """Can the connection go on as a WebSocket behind this request, if whoever serves it likes?  One
+    with a body cannot: where that ends, and frames begin, would be open to two readings."""
+    return (
+        method == "GET"
+        and fields.get(b"upgrade", b"").lower() == b"websocket"
+        and fields.get(b"content-length", b"0") == b"0"
+        and b"transfer-encoding" not in fields
+    )
+
+
 def _size_bytes(head: Head) -> int:
     lines = (len(name) + len(value) + 4 for name, value in head.fields.items())
     return len(head.method) + len(head.url) + 12 + sum(lines)

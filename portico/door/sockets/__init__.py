@@ -1,0 +1,1 @@
+"""WebSockets: the handshake, frames, and the requests that come in them."""
