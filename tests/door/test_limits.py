@@ -7,9 +7,8 @@ import weakref
 import pytest
 
 from portico import errors
-from portico.door.connection import _counted_as
 from portico.door.exchange import Exchange
-from portico.door.framing.forwarded import plain
+from portico.door.framing.forwarded import counted_as, plain
 from portico.door.limits import EdgeLimits
 from portico.kit.leaving import Left
 from tests.door.scene import Echo, Wire, limits, render, request, serving
@@ -370,7 +369,7 @@ async def test_a_socket_for_both_versions_tells_ipv4_clients_apart() -> None:
     ],
 )
 def test_what_counts_as_one_address(peer: str, counted: str) -> None:
-    assert _counted_as(plain(peer)) == counted
+    assert counted_as(plain(peer)) == counted
 
 
 async def _served_again(connect) -> object:  # type: ignore[no-untyped-def]
