@@ -1,16 +1,20 @@
 """Requests that are much work for how small they are: how long do others wait meanwhile?
 
-    uv run python -m bench.edge.stalls [--values 90000] [--json]
+    uv run python -m bench.edge.stalls [--values 90000] [--core N] [--json]
 
 One caller with a valid key sends bodies with as many values as are let through, in many shapes, in all
 dialects, one after the other.  Beside them somebody asks for `/healthz` all the time.  One event loop
 serves both, so that what takes one of them long makes the other wait.
+
+On a busy machine, `--core` keeps one for the server and the next for this program, before all others'
+work where the system allows it.
 
 What must hold: nobody waits for more than a second, and no answer is a 5xx.
 """
 
 import argparse
 import json
+import os
 import secrets
 import sys
 import threading
@@ -20,7 +24,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench.edge.place import Place, serving
+from bench.edge.place import Place, put_first, serving
 from bench.edge.talk import answers, ask
 
 WAITED_S_MAX = 1.0
@@ -202,10 +206,13 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--values", type=int, default=90_000, help="JSON values in a body, about")
+    options.add_argument("--core", type=int, help="of the server's own; left out: any")
     options.add_argument("--json", action="store_true", help="one line for each shape")
     given = options.parse_args()
     held = True
-    with serving() as place:
+    with serving(core=given.core) as place:
+        if given.core is not None:
+            put_first(os.getpid(), given.core + 1)
         bystander = Bystander(place)
         try:
             for shape in shapes(given.values):
