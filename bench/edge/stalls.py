@@ -1,6 +1,6 @@
 """Requests that are much work for how small they are: how long do others wait meanwhile?
 
-    uv run python -m bench.edge.stalls [--values 90000] [--core N] [--json]
+    uv run python -m bench.edge.stalls [--values 309900] [--core N] [--json]
 
 One caller with a valid key sends bodies with as many values as are let through, in many shapes, in all
 dialects, one after the other.  Beside them somebody asks for `/healthz` all the time.  One event loop
@@ -26,6 +26,7 @@ from typing import Any
 
 from bench.edge.place import Place, put_first, serving
 from bench.edge.talk import answers, ask
+from portico.dialects.body import VALUES_MAX
 
 WAITED_S_MAX = 1.0
 _PAUSE_S = 0.01
@@ -205,8 +206,10 @@ def main() -> int:
     options = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    options.add_argument("--values", type=int, default=90_000, help="JSON values in a body, about")
-    options.add_argument("--core", type=int, help="of the server's own; left out: any")
+    options.add_argument(
+        "--values", type=int, default=VALUES_MAX - 100, help="JSON values in a body, about"
+    )
+    options.add_argument("--core", type=int, help="the server's; left out: any")
     options.add_argument("--json", action="store_true", help="one line for each shape")
     given = options.parse_args()
     held = True

@@ -23,6 +23,15 @@ _WEIGHTS = ((b"{", 240), (b"[", 64), (b":", 120), (b",", 48))
 """What each may stand for in memory, in bytes; those inside of strings are counted, too, which only
 a body of several megabytes of nothing but such signs would notice."""
 
+VALUES_MAX = 310_000
+"""Members of objects and items of arrays: as many tokens as one request for embeddings may hold at
+OpenAI, and what goes around them.  Each takes some microseconds on its way through a dialect, for
+which everybody waits."""
+MEMBERS_MAX = 10_000
+"""Of the object itself, in a body with room for many: one that is not known is told by its name."""
+_VALUES_FROM_BYTES = 2 * VALUES_MAX
+"""A smaller body has not got so many."""
+
 Shape = TypeVar("Shape")
 
 
@@ -57,6 +66,8 @@ def json_object(body: bytes) -> dict[str, Any]:
         raise diagnosis.malformed(body, error) from None
     if type(document) is not dict:
         raise diagnosis.not_an_object(document)
+    if len(body) > _VALUES_FROM_BYTES:
+        _check_values(document)
     if not _within_limits(document):
         raise diagnosis.beyond_limits(document)
     return document
@@ -74,6 +85,32 @@ def _check_weight(body: bytes) -> None:
             f"the limit is {_TREE_BYTES_MAX}.",
             value=tree_bytes,
             limit=_TREE_BYTES_MAX,
+            remedy="Send fewer values; what is long belongs in a string.",
+        )
+
+
+def _check_values(document: dict[str, Any]) -> None:
+    """Raises: Refusal."""
+    if len(document) > MEMBERS_MAX:
+        raise errors.BODY_TOO_LARGE(
+            f"The body has {len(document)} members; so large a body may have {MEMBERS_MAX}.",
+            value=len(document),
+            limit=MEMBERS_MAX,
+            remedy="Send fewer.",
+        )
+    level: list[Any] = [document]
+    values = 0
+    while level and values <= VALUES_MAX:
+        values += sum(map(len, level))
+        below: list[Any] = []
+        for each in level:
+            inside = each.values() if type(each) is dict else each
+            below += [value for value in inside if type(value) is dict or type(value) is list]
+        level = below
+    if values > VALUES_MAX:
+        raise errors.BODY_TOO_LARGE(
+            f"The body holds more than {VALUES_MAX} values; no more are read at once.",
+            limit=VALUES_MAX,
             remedy="Send fewer values; what is long belongs in a string.",
         )
 

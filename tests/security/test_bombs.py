@@ -6,7 +6,7 @@ import pytest
 
 from bench.edge.bombs import CORPUS, HEAVY, RISE_BYTES_MAX, Bomb, Target, targets, throw
 from bench.edge.place import Place
-from portico.dialects.body import json_object
+from portico.dialects.body import MEMBERS_MAX, VALUES_MAX, json_object
 from portico.errors import Refusal
 from tests.whole.conftest import Served
 from tests.whole.wire import get
@@ -52,6 +52,31 @@ def test_more_values_than_fit_are_refused_before_they_are_read(unit: str) -> Non
     with pytest.raises(Refusal) as refused:
         json_object(body)
     assert refused.value.code == "body_too_large"
+
+
+def _of(values: int, unit: str) -> bytes:
+    """values: in all, the array and the text beside it included, which only makes it long."""
+    inside = 3 if unit == '{"a":{"b":1}}' else 1
+    items = ",".join([unit] * ((values - 2) // inside))
+    return f'{{"x":[{items}],"long":"{"x," * 310_000}"}}'.encode()
+
+
+@pytest.mark.parametrize("unit", ["1", '"a"', "[]", '{"a":{"b":1}}'])
+def test_values_are_counted_one_by_one(unit: str) -> None:
+    """Wherever they stand; commas in a text are none."""
+    assert json_object(_of(VALUES_MAX, unit))["x"]
+    with pytest.raises(Refusal) as refused:
+        json_object(_of(VALUES_MAX + 3, unit))
+    assert (refused.value.code, refused.value.limit) == ("body_too_large", VALUES_MAX)
+
+
+def test_as_many_members_as_nobody_has_fields() -> None:
+    long = {"long": "," * 700_000}
+    many = {f"m{number}": 1 for number in range(MEMBERS_MAX)}
+    assert json_object(json.dumps(many | {"m0": long["long"]}).encode())
+    with pytest.raises(Refusal) as refused:
+        json_object(json.dumps(many | long).encode())
+    assert (refused.value.code, refused.value.limit) == ("body_too_large", MEMBERS_MAX)
 
 
 def test_a_long_text_is_not_taken_for_many_values() -> None:
