@@ -11,9 +11,11 @@ from sqlalchemy import Connection
 from portico import errors
 from portico.callers.scopes import GENERATE
 from portico.db.readers import Readers
+from portico.db.transaction import Transaction
 from portico.db.writer import Writer
 from portico.door.visits.carrier import Unattended
 from portico.errors import Refusal
+from portico.keeping import service as keeping
 from portico.kit.clock import Clock
 from portico.kit.ids import new_id
 from portico.kit.leaving import DRAINED, Leaving, Left
@@ -204,7 +206,10 @@ class Runner:
 
     def _end(self, task: Task, body: bytes, connection: Connection) -> None:
         now_ms = self._clock.wall_ms()
-        if not store.end(connection, task, "failed", body, (now_ms, now_ms + self._keep_ms)):
+        until_ms = keeping.until_ms(
+            Transaction(connection), task.project_id, now_ms, now_ms + self._keep_ms
+        )
+        if not store.end(connection, task, "failed", body, (now_ms, until_ms)):
             store.explain(connection, task, body)
 
     async def _requeue(self, task: Task) -> None:

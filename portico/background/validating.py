@@ -5,9 +5,11 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from portico.db.transaction import Transaction
 from portico.db.writer import Writer
 from portico.dialects.body import BOM
 from portico.errors import Refusal
+from portico.keeping import service as keeping
 from portico.kit.clock import Clock
 from portico.resources.batches import store
 from portico.resources.batches.model import Batch, Limits, NewLine, Reading
@@ -80,7 +82,9 @@ class Validating:
                 "state": "failed",
                 "errors": store.words(reading.errors),
                 "ended_at_ms": now_ms,
-                "expires_at_ms": now_ms + self._limits.keep_ms,
+                "expires_at_ms": keeping.until_ms(
+                    Transaction(connection), batch.project_id, now_ms, now_ms + self._limits.keep_ms
+                ),
                 "owner": None,
             }
             store.change(connection, batch, ("validating", "cancelling"), failed)

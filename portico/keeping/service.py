@@ -5,12 +5,16 @@ from collections.abc import Sequence
 from portico.db.transaction import Transaction
 from portico.keeping import store
 from portico.keeping.model import Kept, KeptLine, KeptResponse
+from portico.keeping.rules import expiry_ms
+
+_DROPPED_AT_ONCE = 500
 
 
 def write(transaction: Transaction, kept: Sequence[Kept], now_ms: int) -> None:
     """In the commit that settles their requests.  It may come twice.
 
-    What their project decided while they ran counts: nothing is kept under zero retention.
+    What their project decided while they ran counts: nothing is kept under zero retention, and
+    nothing longer than its days.
     """
     responses = [each for each in kept if isinstance(each, KeptResponse)]
     lines = [each for each in kept if isinstance(each, KeptLine)]
@@ -28,18 +32,30 @@ def release(transaction: Transaction, ids: Sequence[str]) -> set[str]:
 
 def keeps(transaction: Transaction, project_id: str) -> bool:
     """Whether anything may be kept of it now, whatever a caller was told a moment ago."""
-    return not store.under_zero_retention(transaction, {project_id})
+    return store.most_ms(transaction, {project_id}).get(project_id) != 0
+
+
+def until_ms(
+    transaction: Transaction, project_id: str, since_ms: int, expires_at_ms: int | None
+) -> int | None:
+    """When something new goes, by what its project says now.  since_ms: what that counts from."""
+    most = store.most_ms(transaction, {project_id})
+    return expiry_ms(expires_at_ms, since_ms, most.get(project_id))
 
 
 def drop(transaction: Transaction, project_id: str) -> None:
-    """What a project has decided not to keep any more."""
-    store.drop(transaction, project_id)
+    """What a project has decided not to keep any more: as much as others can wait for.  What is
+    left, and all that is more than a row, `background.expiring` takes within a minute."""
+    store.drop(transaction, project_id, _DROPPED_AT_ONCE)
 
 
 def _responses(transaction: Transaction, responses: Sequence[KeptResponse], now_ms: int) -> None:
-    secret = store.under_zero_retention(transaction, {each.project_id for each in responses})
+    most = store.most_ms(transaction, {each.project_id for each in responses})
     for each in responses:
-        fresh = each.project_id not in secret and store.put(transaction, each, now_ms)
+        most_ms = most.get(each.project_id)
+        own_ms = None if each.keep_ms is None else now_ms + each.keep_ms
+        until = expiry_ms(own_ms, now_ms, most_ms)
+        fresh = most_ms != 0 and store.put(transaction, each, now_ms, until)
         if each.conversation_id is None:
             continue
         # In the order in which locks are taken everywhere: first who may, then what is added.

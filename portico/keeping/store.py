@@ -7,6 +7,7 @@ import msgspec
 from portico.db.tables import response
 from portico.db.transaction import Row, Transaction, places
 from portico.keeping.model import KeptLine, KeptResponse
+from portico.keeping.rules import content_ms_max
 
 _CHANGED = ("state", "request", "body", "ended_at_ms", "expires_at_ms", "request_id", "owner")
 _PUT = (
@@ -27,20 +28,25 @@ class _Identified(msgspec.Struct):
 _identified = msgspec.json.Decoder(_Identified)
 
 
-def under_zero_retention(transaction: Transaction, projects: Collection[str]) -> set[str]:
-    """Those of them of which nothing is kept."""
+def most_ms(transaction: Transaction, projects: Collection[str]) -> dict[str, int]:
+    """How long those of them that say so may keep what they keep; 0: nothing is kept."""
     found = transaction.rows(
-        f"SELECT id FROM project WHERE id IN {places(len(projects))} AND retention = 'zero'",
+        f"SELECT id, retention, retention_days FROM project WHERE id IN {places(len(projects))}"
+        " AND retention IN ('zero', 'days')",
         tuple(projects),
     )
-    return {row[0] for row in found}
+    told = {row[0]: content_ms_max(row[1], row[2], None, 0) for row in found}
+    return {project_id: most for project_id, most in told.items() if most is not None}
 
 
-def put(transaction: Transaction, kept: KeptResponse, now_ms: int) -> bool:
+def put(
+    transaction: Transaction, kept: KeptResponse, now_ms: int, expires_at_ms: int | None
+) -> bool:
     """False where it is there already, or was deleted while it was made."""
     if kept.request_id is not None and not _is_open(transaction, kept):
         return False
-    return bool(transaction.rows(_INSERT, (*_row(kept, now_ms), kept.request_id)))
+    row = _row(kept, now_ms, expires_at_ms)
+    return bool(transaction.rows(_INSERT, (*row, kept.request_id)))
 
 
 def _is_open(transaction: Transaction, kept: KeptResponse) -> bool:
@@ -52,7 +58,7 @@ def _is_open(transaction: Transaction, kept: KeptResponse) -> bool:
     return bool(found)
 
 
-def _row(kept: KeptResponse, now_ms: int) -> Row:
+def _row(kept: KeptResponse, now_ms: int, expires_at_ms: int | None) -> Row:
     return (
         kept.id,
         kept.organisation_id,
@@ -70,7 +76,7 @@ def _row(kept: KeptResponse, now_ms: int) -> Row:
         kept.body,
         kept.created_at_ms,
         now_ms,
-        None if kept.keep_ms is None else now_ms + kept.keep_ms,
+        expires_at_ms,
         None,
         None,
         0,
@@ -160,7 +166,16 @@ def reopen_lines(transaction: Transaction, ids: Sequence[str]) -> set[str]:
     return {row[0] for row in working}
 
 
-def drop(transaction: Transaction, project_id: str) -> None:
-    """Responses and conversations of a project.  Those that are under way find themselves deleted."""
-    transaction.run("DELETE FROM response WHERE project_id = ?", (project_id,))
-    transaction.run("DELETE FROM conversation WHERE project_id = ?", (project_id,))
+def drop(transaction: Transaction, project_id: str, most: int) -> None:
+    """Responses and conversations of a project, up to `most` of each.  Those that are under way find
+    themselves deleted."""
+    transaction.run(
+        "DELETE FROM response WHERE project_id = ? AND id IN"
+        " (SELECT id FROM response WHERE project_id = ? LIMIT ?)",
+        (project_id, project_id, most),
+    )
+    transaction.run(
+        "DELETE FROM conversation WHERE project_id = ? AND id IN"
+        " (SELECT id FROM conversation WHERE project_id = ? LIMIT ?)",
+        (project_id, project_id, most),
+    )

@@ -103,11 +103,12 @@ UNSCOPED = {
         "requeue": OURS,
     },
     "portico/keeping/store.py": {
-        "under_zero_retention": OURS,
+        "most_ms": OURS,
         "unlock": OURS,
         "reopen_responses": OURS,
         "reopen_lines": OURS,
     },
+    "portico/keeping/stock.py": {"restricted": ROUNDS, "expired": ROUNDS},
     "portico/ledger/ended.py": {"outcomes": OURS},
     "portico/ledger/store.py": {
         "_MOVE": OURS,
@@ -126,9 +127,9 @@ UNSCOPED = {
     "portico/pricing/store.py": {"book": SNAPSHOT, "size": SNAPSHOT, "organisations": OPERATOR},
     "portico/rates/store.py": {"rules": SNAPSHOT},
     "portico/resources/files/store.py": {
-        "_KEEPING_NOTHING": BASE,
         "known": ROUNDS,
         "stored": ROUNDS,
+        "remove_uploads": ROUNDS,
     },
     "portico/replay/store.py": {
         "release": OURS,

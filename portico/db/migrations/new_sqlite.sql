@@ -980,6 +980,7 @@ CREATE INDEX response_open ON response (state, id) WHERE state IN ('queued', 'in
 CREATE INDEX response_expiry ON response (expires_at_ms) WHERE expires_at_ms IS NOT NULL;
 CREATE INDEX response_request ON response (request_id) WHERE request_id IS NOT NULL;
 CREATE INDEX response_unannounced ON response (ended_at_ms) WHERE background = 1 AND announced_at_ms IS NULL AND ended_at_ms IS NOT NULL;
+CREATE INDEX conversation_project ON conversation (project_id, id);
 CREATE INDEX conversation_expiry ON conversation (expires_at_ms) WHERE expires_at_ms IS NOT NULL;
 CREATE INDEX batch_project ON batch (project_id, id);
 CREATE INDEX batch_open ON batch (state, id) WHERE ended_at_ms IS NULL;
@@ -990,5 +991,6 @@ CREATE INDEX batch_line_request ON batch_line (request_id) WHERE request_id IS N
 CREATE INDEX file_project ON file (project_id, id);
 CREATE INDEX file_purpose ON file (project_id, purpose, id);
 CREATE INDEX file_expiry ON file (expires_at_ms) WHERE expires_at_ms IS NOT NULL;
+CREATE INDEX upload_project ON upload (project_id, id);
 CREATE INDEX upload_expiry ON upload (expires_at_ms);
 CREATE INDEX upload_part_upload ON upload_part (upload_id);

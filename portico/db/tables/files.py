@@ -63,6 +63,7 @@ upload = Table(
         nullable=False,
     ),
     Column("file_id", Text),
+    Index("upload_project", "project_id", "id"),
     Index("upload_expiry", "expires_at_ms"),
     sqlite_strict=True,
 )

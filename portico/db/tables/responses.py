@@ -98,6 +98,7 @@ conversation = Table(
     # The request that is adding to it, and until when nobody else may.
     Column("locked_by", Text),
     Column("locked_until_ms", Int64),
+    Index("conversation_project", "project_id", "id"),
     partial_index("conversation_expiry", "expires_at_ms", only="expires_at_ms IS NOT NULL"),
     sqlite_strict=True,
 )

@@ -204,24 +204,6 @@ def name_file(connection: Connection, of: Batch, column: str, file_id: str) -> b
     return changed.rowcount == 1
 
 
-def remove_expired_lines(connection: Connection, now_ms: int, most: int) -> int:
-    """Of batches whose time is over, so many: with tens of thousands at once others would wait.
-    How many went."""
-    over = (
-        select(_l.batch_id, _l.organisation_id)
-        .join(batch, _b.id == _l.batch_id)
-        .where(_b.expires_at_ms <= now_ms)
-        .limit(1)
-    )
-    found = connection.execute(over).one_or_none()
-    if found is None:
-        return 0
-    of_it = (_l.batch_id == found.batch_id, _l.organisation_id == found.organisation_id)
-    some = select(_l.number).where(*of_it).order_by(_l.number).limit(most)
-    last = connection.execute(select(func.max(some.subquery().c.number))).scalar_one()
-    return connection.execute(delete(batch_line).where(*of_it, _l.number <= last)).rowcount
-
-
 def words(told: list[dict[str, Any]]) -> str:
     """As the column holds them."""
     return msgspec.json.encode(told).decode()

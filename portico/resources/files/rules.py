@@ -72,12 +72,15 @@ def media_type_of(said: str) -> str:
 def check_kept(owner: Owner) -> None:
     """Raises: Refusal: zero_retention."""
     if owner.content_ms_max == 0:
-        raise errors.ZERO_RETENTION(
-            "This project keeps nothing of what it is sent (zero retention), so it can keep no "
-            "files.",
-            value="zero",
-            limit="metadata or days",
-        )
+        raise nothing_kept()
+
+
+def nothing_kept() -> Refusal:
+    return errors.ZERO_RETENTION(
+        "This project keeps nothing of what it is sent (zero retention), so it can keep no files.",
+        value="zero",
+        limit="metadata or days",
+    )
 
 
 def not_found(file_id: str, field: str | None = None) -> Refusal:

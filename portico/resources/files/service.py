@@ -204,6 +204,18 @@ class Files:
         self._drafts.learn(owner.project_id, room)
         await self.forget([file_id])
 
+    async def empty(self, owner: Owner) -> int:
+        """All of a project's files and uploads go; how many.  Raises: Refusal: storage_unavailable."""
+        gone = 0
+        while True:
+            count, names = await self._drafts.commit(
+                partial(store.remove_all, owner=owner, most=_MOST)
+            )
+            await self.forget(names)
+            gone += count
+            if not count:
+                return gone
+
     async def forget(self, names: Collection[str]) -> None:
         """Take from the shelf what has no row any more.  What stays is swept later."""
         for name in names:

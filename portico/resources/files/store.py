@@ -5,15 +5,15 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, or_, select, update
 
-from portico.db.tables import file, file_room, project, upload, upload_part
+from portico.db.tables import file, file_room, upload, upload_part
 from portico.db.transaction import Transaction
+from portico.keeping import service as keeping
 from portico.resources.files.model import File, Limits, Owner, Part, Room, Upload
-from portico.resources.files.rules import no_room, upload_ended
+from portico.resources.files.rules import no_room, nothing_kept, upload_ended
 from portico.resources.pages import Window, paged
 
 _FILE = [file.c[name] for name in File.__dataclass_fields__]
 _UPLOAD = [upload.c[name] for name in Upload.__dataclass_fields__]
-_KEEPING_NOTHING = select(project.c.id).where(project.c.retention == "zero")
 _PART = [upload_part.c[name] for name in Part.__dataclass_fields__]
 
 
@@ -21,12 +21,15 @@ _PART = [upload_part.c[name] for name in Part.__dataclass_fields__]
 
 
 def add(connection: Connection, made: File, limits: Limits) -> Room:
-    """Raises: Refusal: storage_quota_exceeded; nothing is done then."""
+    """Kept as long as its project says now.
+
+    Raises: Refusal: storage_quota_exceeded, zero_retention; nothing is done then."""
+    until_ms = _until_ms(connection, made.project_id, made.created_at_ms, made.expires_at_ms)
     room = _grow(connection, made.organisation_id, made.project_id, 1, made.size_bytes)
     refusal = no_room(room, limits)
     if refusal is not None:
         raise refusal
-    connection.execute(insert(file).values(**_values(made)))
+    connection.execute(insert(file).values(**{**_values(made), "expires_at_ms": until_ms}))
     return room
 
 
@@ -56,9 +59,8 @@ def remove(connection: Connection, owner: Owner, file_id: str, now_ms: int) -> R
 
 
 def remove_expired(connection: Connection, now_ms: int, most: int) -> list[str]:
-    """Files whose time has come, or whose project keeps nothing any more; their names on the shelf."""
-    over = or_(file.c.expires_at_ms <= now_ms, file.c.project_id.in_(_KEEPING_NOTHING))
-    found = select(*_FILE).where(over).limit(most)
+    """Files whose time has come; their names on the shelf."""
+    found = select(*_FILE).where(file.c.expires_at_ms <= now_ms).limit(most)
     gone = []
     for each in [File(*row) for row in connection.execute(found)]:
         owner = Owner(each.organisation_id, each.project_id)
@@ -74,6 +76,8 @@ def remove_expired(connection: Connection, now_ms: int, most: int) -> list[str]:
 
 
 def begin(connection: Connection, begun: Upload) -> None:
+    """Raises: Refusal: zero_retention."""
+    _until_ms(connection, begun.project_id, begun.created_at_ms, None)
     connection.execute(insert(upload).values(**_values(begun)))
 
 
@@ -91,7 +95,8 @@ def upload_of(
 
 
 def add_part(connection: Connection, made: Part, limits: Limits, parts_max: int) -> Room:
-    """Raises: Refusal: conflict, where its upload takes no more; storage_quota_exceeded."""
+    """Raises: Refusal: conflict, where its upload takes no more; storage_quota_exceeded,
+    zero_retention."""
     owner = Owner(made.organisation_id, made.project_id)
     # Written to, not only read: so that it is not completed meanwhile.
     touched = update(upload).where(
@@ -102,6 +107,7 @@ def add_part(connection: Connection, made: Part, limits: Limits, parts_max: int)
     )
     if connection.execute(touched.values(state="pending")).rowcount == 0:
         raise upload_ended(made.upload_id)
+    _until_ms(connection, made.project_id, made.created_at_ms, None)
     count = select(func.count()).where(
         upload_part.c.project_id == made.project_id, upload_part.c.upload_id == made.upload_id
     )
@@ -130,16 +136,35 @@ def cancel(connection: Connection, begun: Upload) -> list[str]:
 
 
 def remove_uploads(connection: Connection, now_ms: int, most: int) -> list[str]:
-    """As `remove_expired`; the names of their parts on the shelf."""
-    over = or_(upload.c.expires_at_ms <= now_ms, upload.c.project_id.in_(_KEEPING_NOTHING))
-    found = select(*_UPLOAD).where(over).limit(most)
+    """Uploads whose time is over; the names of their parts on the shelf."""
+    found = select(*_UPLOAD).where(upload.c.expires_at_ms <= now_ms).limit(most)
+    return _remove_uploads(connection, [Upload(*row) for row in connection.execute(found)])
+
+
+def _remove_uploads(connection: Connection, ended: Sequence[Upload]) -> list[str]:
     removed: list[str] = []
-    for each in [Upload(*row) for row in connection.execute(found)]:
+    for each in ended:
         removed += _remove_parts(connection, each)
         connection.execute(
             delete(upload).where(upload.c.project_id == each.project_id, upload.c.id == each.id)
         )
     return removed
+
+
+def remove_all(connection: Connection, owner: Owner, most: int) -> tuple[int, list[str]]:
+    """Some of the owner's files and uploads: how many, and their names on the shelf."""
+    gone = delete(file).where(
+        *_of(owner), file.c.id.in_(select(file.c.id).where(*_of(owner)).limit(most))
+    )
+    files = connection.execute(gone.returning(file.c.id, file.c.size_bytes)).all()
+    if files:
+        freed_bytes = sum(size_bytes for _, size_bytes in files)
+        _grow(connection, owner.organisation_id, owner.project_id, -len(files), -freed_bytes)
+    begun = [
+        Upload(*row)
+        for row in connection.execute(select(*_UPLOAD).where(*_their_upload(owner)).limit(most))
+    ]
+    return len(files) + len(begun), [each[0] for each in files] + _remove_uploads(connection, begun)
 
 
 # -- all of it --------------------------------------------------------------------------------
@@ -194,6 +219,16 @@ def _grow(
         (project_id, organisation_id, files, more_bytes),
     )
     return Room(*rows[0])
+
+
+def _until_ms(
+    connection: Connection, project_id: str, since_ms: int, expires_at_ms: int | None
+) -> int | None:
+    """Raises: Refusal: zero_retention, where its project has turned to it since."""
+    transaction = Transaction(connection)
+    if not keeping.keeps(transaction, project_id):
+        raise nothing_kept()
+    return keeping.until_ms(transaction, project_id, since_ms, expires_at_ms)
 
 
 def _end(connection: Connection, begun: Upload, state: str, file_id: str | None) -> list[str]:

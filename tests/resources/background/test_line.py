@@ -51,7 +51,7 @@ def take(
 
 def state(database: Database, response_id: str, project_id: str = "proj_1") -> str:
     with database.connect() as connection:
-        found = one(connection, project_id, response_id)
+        found = one(connection, project_id, response_id, 0)
     assert found is not None
     return found.state
 
@@ -133,7 +133,7 @@ def test_only_the_try_that_holds_it_answers_it(database: Database) -> None:
     assert state(database, "resp_1") == "completed"
     database.write(lambda c: keeping.write(Transaction(c), [answered(first)], 6_000))  # late
     with database.connect() as connection:
-        found = one(connection, "proj_1", "resp_1")
+        found = one(connection, "proj_1", "resp_1", 0)
     assert found is not None
     assert found.ended_at_ms == 5_000
 

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, insert
+from sqlalchemy import Connection, event
 
 from portico import errors
 from portico.db.database import Database, open_database
-from portico.db.tables import organisation, project
 from portico.errors import Refusal
 from portico.resources.files import store
 from portico.resources.files.model import Wish
@@ -233,23 +232,8 @@ async def test_what_has_expired_goes(database: Database, tmp_path: Path) -> None
         assert await place.files.sweep() == 0
 
 
-async def test_a_project_that_keeps_nothing_any_more(database: Database, tmp_path: Path) -> None:
-    """What was kept before goes, too."""
-
-    def now_zero(connection: Connection) -> None:
-        for owner, retention in ((ADA, "zero"), (BOB, "metadata")):
-            of = owner.organisation_id
-            connection.execute(insert(organisation).values(id=of, name="O", created_at_ms=0))
-            connection.execute(
-                insert(project).values(
-                    id=owner.project_id,
-                    organisation_id=of,
-                    name="P",
-                    created_at_ms=0,
-                    retention=retention,
-                )
-            )
-
+async def test_all_that_a_project_has(database: Database, tmp_path: Path) -> None:
+    """Goes at once, and nobody else's."""
     async with keeping(database, tmp_path) as place:
         for owner in (ADA, BOB):
             await place.put(owner)
@@ -257,8 +241,7 @@ async def test_a_project_that_keeps_nothing_any_more(database: Database, tmp_pat
             async with await place.uploads.draft(owner, upload.id) as draft:
                 await draft.add(b"part")
                 await place.uploads.add_part(draft, owner, upload.id)
-        database.write(now_zero)
-        assert await place.files.sweep() == 2
+        assert await place.files.empty(ADA) == 2
         assert (place.room(ADA), place.room(BOB)) == ((0, 0), (1, 9))
         assert len(place.names()) == 2
 

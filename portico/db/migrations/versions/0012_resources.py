@@ -66,6 +66,7 @@ def _conversations() -> None:
         sa.Column("locked_until_ms", Int64),
         sqlite_strict=True,
     )
+    op.create_index("conversation_project", "conversation", ["project_id", "id"])
     _expiry("conversation")
     op.create_table(
         "conversation_item",
@@ -160,6 +161,7 @@ def _files() -> None:
         sa.Column("file_id", sa.Text),
         sqlite_strict=True,
     )
+    op.create_index("upload_project", "upload", ["project_id", "id"])
     op.create_index("upload_expiry", "upload", ["expires_at_ms"])
     op.create_table(
         "upload_part",
