@@ -206,20 +206,6 @@ ZERO_RETENTION = _entry(
     403,
     "Use a project that keeps content; operators: `portico project set --retention`.",
 )
-BATCHES_FULL = _entry(
-    "batches_full",
-    429,
-    "Wait until some of them have ended, or cancel what you do not need.",
-    kind="rate_limit_error",
-    retryable=True,
-)
-BACKGROUND_FULL = _entry(
-    "background_full",
-    429,
-    "Wait until some of them have ended, or cancel what you do not need.",
-    kind="rate_limit_error",
-    retryable=True,
-)
 STORAGE_QUOTA = _entry(
     "storage_quota_exceeded",
     403,
@@ -322,6 +308,20 @@ CONCURRENCY = _entry(
     "concurrency_exceeded",
     429,
     "Wait for `Retry-After`, or until one of them has ended.",
+    kind="rate_limit_error",
+    retryable=True,
+)
+BATCHES_FULL = _entry(
+    "batches_full",
+    429,
+    "Wait until some of them have ended, or cancel what you do not need.",
+    kind="rate_limit_error",
+    retryable=True,
+)
+BACKGROUND_FULL = _entry(
+    "background_full",
+    429,
+    "Wait until some of them have ended, or cancel what you do not need.",
     kind="rate_limit_error",
     retryable=True,
 )
