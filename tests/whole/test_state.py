@@ -270,6 +270,44 @@ def test_whoever_hangs_up_finds_it_cancelled(served: Served, client: openai.Open
         client.responses.create(model=ECHO, input="x", previous_response_id=response_id)
 
 
+def test_a_retry_is_answered_whatever_became_of_what_it_follows(client: openai.OpenAI) -> None:
+    """Its own answer is in the conversation now, and what it followed is deleted."""
+    chat = client.conversations.create()
+    named = {"Idempotency-Key": "weather"}
+    calling: Any = {"model": "sim-auto", "tools": [WEATHER], "tool_choice": "required"}
+    first = client.responses.create(
+        input="What is the weather in Lisbon?", conversation=chat.id, extra_headers=named, **calling
+    )
+    again = client.responses.create(
+        input="What is the weather in Lisbon?", conversation=chat.id, extra_headers=named, **calling
+    )
+    assert (first.output[0].type, again) == ("function_call", first)
+    before = client.responses.create(model=ECHO, input="one")
+    follows: Any = {"model": ECHO, "input": "two", "previous_response_id": before.id}
+    named = {"Idempotency-Key": "two"}
+    second = client.responses.create(**follows, extra_headers=named)
+    client.responses.delete(before.id)
+    assert client.responses.create(**follows, extra_headers=named) == second
+    with pytest.raises(openai.BadRequestError):
+        client.responses.create(**follows, extra_headers={"Idempotency-Key": "three"})
+    with pytest.raises(openai.ConflictError) as refused:
+        client.responses.create(model=ECHO, input="one", extra_headers=named)
+    assert refused.value.code == "idempotency_key_reused"
+
+
+def test_in_the_background_a_conversation_is_added_to_all_the_same(client: openai.OpenAI) -> None:
+    chat = client.conversations.create(items=[{"role": "user", "content": "I am Ada."}])
+    asked = client.responses.create(model=ECHO, input="Who?", conversation=chat.id, background=True)
+    eventually(lambda: client.responses.retrieve(asked.id).status == "completed")
+    assert words(client.conversations.items.list(chat.id, order="asc")) == [
+        *("I am Ada.", "Who?", "Who?")
+    ]
+    follows = client.responses.create(model=ECHO, input="And?", background=True)
+    eventually(lambda: client.responses.retrieve(follows.id).status == "completed")
+    last = client.responses.create(model=ECHO, input="x", previous_response_id=follows.id)
+    assert last.previous_response_id == follows.id
+
+
 def test_one_conversation_two_requests(served: Served, client: openai.OpenAI) -> None:
     """The second waits its turn, as the SDK has it."""
     chat = client.conversations.create()

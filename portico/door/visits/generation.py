@@ -152,7 +152,12 @@ class Visit:
         hints[PROJECT] = caller.project_id
         if self._rest:
             hints |= {":rest": self._rest, ":query": exchange.query.decode("latin-1")}
-        self._prompt = prompt = await self._parsed(body, caller, hints)
+        key = exchange.headers.get(b"idempotency-key")
+        try:
+            self._prompt = prompt = await self._parsed(body, caller, hints)
+        except errors.Refusal:
+            await self._answered_before(key, caller, body)
+            raise
         follows = self._turn is not None and bool(self._turn.follows)
         prompt.named = follows or exchange.answer_id is not self.request_id
         if terms.salts is not None:
@@ -165,10 +170,15 @@ class Visit:
             background = self._turn is not None and self._turn.background
             if background and isinstance(self.keeper, Keeper):
                 raise Deferred(caller, prompt, self.keeper, writer, body)
-        key = exchange.headers.get(b"idempotency-key")
         if key is not None:
-            self.claim = await self._claimed(key, caller, prompt, body)
+            self.claim = await self._claimed(key, caller, prompt.framing, body)
         return prompt
+
+    async def _answered_before(self, key: bytes | None, caller: Caller, body: bytes) -> None:
+        """What a request follows may have changed since it was answered, not least by its answer: a
+        retry gets that all the same.  Raises: Replayed; Refusal, where the key says more."""
+        if key is not None and self._terms.states is not None and b'"background"' not in body:
+            self.claim = await self._claimed(key, caller, "events", body)
 
     async def _parsed(self, body: bytes, caller: Caller, hints: dict[str, str]) -> Prompt:
         """With all that `body` refers to in it: what came before, files behind URLs."""
@@ -198,14 +208,14 @@ class Visit:
             return self._turn.created_s
         return self._terms.clock.wall_ms() // 1000
 
-    async def _claimed(self, key: bytes, caller: Caller, prompt: Prompt, body: bytes) -> Claim:
+    async def _claimed(self, key: bytes, caller: Caller, framing: str, body: bytes) -> Claim:
         terms, exchange = self._terms, self._exchange
         # The framing, which only the query says: an array is no answer to who wants events.
         target = b"%b %b %b %b" % (
             b"" if terms.salts is None else terms.salts.of_prints(caller),
             exchange.method.encode("ascii"),
             exchange.raw_path,
-            prompt.framing.encode("ascii"),
+            framing.encode("ascii"),
         )
         return await terms.claims.take(
             *(self.request_id, caller.project_id, key, target, body),
