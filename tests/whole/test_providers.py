@@ -398,3 +398,47 @@ def test_a_key_is_rotated_while_the_server_runs(
         base_url=front.base_url, api_key=front.api_key, max_retries=0, timeout=30
     ) as sdk:
         assert "Hi there" in Chat(sdk).ask("mine", "Hi there", stream=False, tool=False).text
+
+
+@each
+@streamed
+def test_what_a_provider_answered_is_kept_here_and_followed(
+    estate: Estate, kind: Kind, stream: bool
+) -> None:
+    """Also where its own words went through: it is asked to keep nothing, and knows no id of ours."""
+    with openai.OpenAI(
+        base_url=estate.front.base_url, api_key=estate.front.api_key, max_retries=0
+    ) as sdk:
+        asked: Any = {"reasoning": {"effort": "low", "summary": "auto"}}
+        first = _answered(sdk, stream, model=f"{kind}.sim-reasoning", input="Why?", **asked)
+        kept = sdk.responses.retrieve(first.id)
+        assert [item.id for item in kept.output] == [item.id for item in first.output]
+        assert (kept.output_text, kept.to_dict()["store"]) == (first.output_text, True)
+        second = _answered(
+            *(sdk, stream), model=f"{kind}.sim-echo", input="And?", previous_response_id=first.id
+        )
+        assert (second.status, second.previous_response_id) == ("completed", first.id)
+        assert second.usage.input_tokens > first.usage.input_tokens
+        tool: Any = {"type": "function", "strict": False, "name": "weather", "parameters": CITY}
+        calling = _answered(
+            *(sdk, stream), model=f"{kind}.sim-tool", input="Weather?", tools=[tool]
+        )
+        (call,) = (item for item in calling.output if item.type == "function_call")
+        result = {"type": "function_call_output", "call_id": call.call_id, "output": "sunny"}
+        last = _answered(
+            sdk,
+            stream,
+            model=f"{kind}.sim-echo",
+            input=[result],
+            previous_response_id=calling.id,
+        )
+        assert last.status == "completed"
+
+
+def _answered(sdk: openai.OpenAI, stream: bool, **asked: Any) -> Any:
+    if not stream:
+        return sdk.responses.create(**asked)
+    with sdk.responses.stream(**asked) as running:
+        for _ in running:
+            pass
+        return running.get_final_response()
