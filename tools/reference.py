@@ -154,7 +154,7 @@ def counted() -> Iterator[tuple[str, str, tuple[str, ...], str]]:
 
 def gauges() -> Iterator[tuple[str, str]]:
     """Name and meaning of every `metrics.gauge(name, says, ...)` of the composition root."""
-    files = sorted((ROOT / "portico" / "app").glob("*.py"))
+    files = sorted((ROOT / "portico" / "app").rglob("*.py"))
     for call in (call for file in files for call in ast.walk(ast.parse(file.read_text()))):
         match call:
             case ast.Call(

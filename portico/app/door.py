@@ -84,7 +84,11 @@ class Door:
         self.sockets = sockets(settings, words, rooms, books, clock, identity, media, states)
         stage = background(unseen)
         batch_routes, batch_work = batches(unseen)
-        self.follow = (*stage.follow, *batch_work, *ends(books, readers, kept.files, clock))
+        self.follow = (
+            *stage.follow,
+            *batch_work,
+            *ends(books, readers, kept.files, clock, metrics),
+        )
         self._described = [
             *_generating(words, settings, rooms, books, clock, identity, media, states, stage),
             route_of(self.sockets),

@@ -92,6 +92,7 @@ UNSCOPED = {
     },
     "portico/callers/store.py": {"_KEYS": CREDENTIAL, "_ENDED": SNAPSHOT, "note_use": OURS},
     "portico/cli/doctor/facts.py": {"_keys": OPERATOR},
+    "portico/cli/doctor/stored.py": {"_names": OPERATOR},
     "portico/background/announcing.py": {"_unannounced": ROUNDS},
     "portico/resources/batches/store.py": {"claim": ROUNDS, "let_go": ROUNDS},
     "portico/resources/background/store.py": {
@@ -109,6 +110,7 @@ UNSCOPED = {
         "reopen_lines": OURS,
     },
     "portico/keeping/stock.py": {"restricted": ROUNDS, "expired": ROUNDS},
+    "portico/keeping/survey.py": {"taken": ROUNDS, "bytes_by_kind": OPERATOR},
     "portico/ledger/ended.py": {"outcomes": OURS},
     "portico/ledger/store.py": {
         "_MOVE": OURS,
@@ -148,6 +150,7 @@ SYSTEM_READS = {
     "portico/background/batches.py": ROUNDS,
     "portico/background/expiring.py": ROUNDS,
     "portico/background/responses.py": ROUNDS,
+    "portico/background/surveying.py": ROUNDS,
     "portico/callers/deputies.py": OURS,
     "portico/callers/presence.py": SNAPSHOT,
     "portico/rates/service.py": SNAPSHOT,

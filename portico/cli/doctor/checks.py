@@ -7,8 +7,8 @@ import shutil
 import socket
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -28,12 +28,13 @@ _BUILT = datetime(2026, 11, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One row.  `fix` says what to do when it is not ok."""
+    """One row.  `fix` says what to do when it is not ok.  figures: what `says` tells, for scripts."""
 
     name: str
     ok: bool
     says: str
     fix: str = ""
+    figures: Mapping[str, int | None] = field(default_factory=dict)
 
 
 def examine(settings: Settings) -> Iterator[Check]:

@@ -13,6 +13,7 @@ from portico.cli.doctor.checks import Check, examine
 from portico.cli.doctor.facts import gathered
 from portico.cli.doctor.guard import examine_guard
 from portico.cli.doctor.hardening import harden
+from portico.cli.doctor.stored import examine_stored
 from portico.cli.doctor.upstreams import examine_upstreams
 from portico.cli.output import Exit, console, say_json
 from portico.cli.place import settings_for
@@ -61,6 +62,7 @@ def doctor(
 
 def _checks(settings: Settings, *, generate: bool) -> Iterator[Check]:
     yield from examine(settings)
+    yield from examine_stored(settings)
     yield from asyncio.run(examine_upstreams(settings, generate=generate))
     yield from asyncio.run(examine_guard(settings, generate=generate))
 

@@ -1,0 +1,95 @@
+"""`portico doctor` about what is kept: how much, what has waited longest, what should be gone."""
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from portico.kit.clock import SystemClock
+from tests.whole.conftest import Served, end, portico, start
+from tests.whole.wire import eventually
+
+QUIET = {"PORTICO_SERVER_DRAIN_S": "0", "PORTICO_ENGINE_ENABLED": "false"}
+DAY_MS = 86_400_000
+
+
+@pytest.fixture(autouse=True)
+def _no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORTICO_ENGINE_ENABLED", "false")
+
+
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a server left: a response, a file, one more response that nobody has made yet."""
+    served = start(tmp_path_factory.mktemp("left") / "data", "--simulated", env=QUIET)
+    with openai.OpenAI(api_key=served.api_key, base_url=served.base_url) as client:
+        client.responses.create(model="sim-echo", input="Hello")
+        client.files.create(file=("a.txt", b"12345"), purpose="user_data")
+        made = client.responses.create(
+            model="sim-echo", input="[[sim tokens=400 delay_ms=50]]", background=True
+        )
+        eventually(lambda: _state(served, made.id) == "in_progress")
+    end(served)
+    return served.data_dir
+
+
+def _state(served: Served, response_id: str) -> str:
+    with sqlite3.connect(served.data_dir / "portico.db") as database:
+        query = "SELECT state FROM response WHERE id = ?"
+        return str(database.execute(query, (response_id,)).fetchone()[0])
+
+
+def told(data_dir: Path) -> dict[str, dict[str, Any]]:
+    done = portico("doctor", "--data-dir", str(data_dir), "--port", "0", "--json")
+    assert "Traceback" not in done.stderr
+    return {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+
+
+def change(data_dir: Path, sql: str, *values: object) -> None:
+    with sqlite3.connect(data_dir / "portico.db") as database:
+        database.execute(sql, values)
+
+
+def test_how_much_is_kept_and_what_waits(left: Path) -> None:
+    found = told(left)
+    figures = found["kept"]["figures"]
+    assert (figures["responses_rows"], figures["files_rows"]) == (2, 1)
+    assert (figures["files_bytes"], figures["conversations_rows"]) == (5, 0)
+    assert figures["responses_bytes"] > 100
+    jobs = found["jobs"]
+    assert (jobs["ok"], jobs["figures"]["responses"]) == (True, 1)
+    assert jobs["figures"]["oldest_ms"] >= 0
+    assert "1 responses unfinished, the oldest (resp_" in jobs["says"]
+    assert (found["expiry"]["ok"], found["files"]["ok"]) == (True, True)
+
+
+def test_what_should_have_ended_or_gone_is_told(left: Path) -> None:
+    now_ms = SystemClock().wall_ms()
+    change(
+        left, "UPDATE response SET created_at_ms = ? WHERE ended_at_ms IS NULL", now_ms - 2 * DAY_MS
+    )
+    change(
+        left,
+        "UPDATE response SET expires_at_ms = ? WHERE ended_at_ms IS NOT NULL",
+        now_ms - DAY_MS,
+    )
+    (kept,) = list((left / "files").rglob("file_*"))
+    kept.rename(left / "elsewhere")
+    found = told(left)
+    assert [found[name]["ok"] for name in ("kept", "jobs", "expiry", "files")] == [
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert "should have ended" in found["jobs"]["fix"]
+    assert found["expiry"]["figures"] == {"overdue": 1}
+    assert found["files"]["figures"] == {"files": 1, "lost": 1, "strays": 0}
+
+
+def test_no_database_no_rows(tmp_path: Path) -> None:
+    assert not {"kept", "jobs", "expiry", "files"} & told(tmp_path).keys()
+    assert not (tmp_path / "portico.db").exists()
