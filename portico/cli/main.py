@@ -21,6 +21,7 @@ COMMANDS = {
         "Stream an answer from the running server, then say what it took.",
     ),
     "key": ("portico.cli.key:app", "Create, change, list and revoke API keys."),
+    "batch": ("portico.cli.batch:app", "See how far batches are, and cancel them."),
     "organisation": (
         "portico.cli.tenants.organisation:app",
         "Create, list, rename, suspend and resume organisations.",

@@ -24,6 +24,13 @@ def write(transaction: Transaction, kept: Sequence[Kept], now_ms: int) -> None:
         store.answer(transaction, line)
 
 
+def disowned(transaction: Transaction, kept: Sequence[Kept]) -> set[str]:
+    """Requests whose line is somebody else's by now: their process was taken for dead.  They are not
+    paid for, or a line would be paid for twice."""
+    lines = [each for each in kept if isinstance(each, KeptLine)]
+    return {each.request_id for each in lines if not store.is_its_own(transaction, each)}
+
+
 def release(transaction: Transaction, ids: Sequence[str]) -> set[str]:
     """These requests died with their process: whatever they worked on is open again, for another.
     Which of them worked on something: what is made anew is not paid for now."""

@@ -136,6 +136,16 @@ def answer(transaction: Transaction, line: KeptLine) -> None:
     )
 
 
+def is_its_own(transaction: Transaction, line: KeptLine) -> bool:
+    """Does the line wait for this very request, or has it been answered by it?"""
+    found = transaction.rows(
+        "SELECT request_id FROM batch_line"
+        " WHERE batch_id = ? AND number = ? AND organisation_id = ?" + transaction.for_update,
+        (line.batch_id, line.number, line.organisation_id),
+    )
+    return bool(found) and found[0][0] == line.request_id
+
+
 def reopen_responses(transaction: Transaction, ids: Sequence[str]) -> set[str]:
     """ids: of requests."""
     working = transaction.rows(

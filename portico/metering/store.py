@@ -108,13 +108,20 @@ class UsageLane:
         transaction.insert(usage_record, _latest([row[:_COLUMNS] for row in rows]), _REPLACE)
 
     def _close(self, transaction: Transaction, closings: Sequence[Closing]) -> dict[str, Settled]:
-        settlements = [each.settlement for each in closings if each.settlement is not None]
+        kept = [each.kept for each in closings if each.kept is not None]
+        disowned = keeping.disowned(transaction, kept) if kept else set()
+        settlements = [
+            each.settlement
+            if each.settlement.request_id not in disowned
+            else Settlement(each.settlement.request_id, "void", None)
+            for each in closings
+            if each.settlement is not None
+        ]
         settled = self._settle(transaction, settlements)
         claims = [each.claim for each in closings if each.claim is not None]
         if claims:
             charged_nano = {each: settled[each].charged_nano for each in settled}
             replay.finish(transaction, claims, charged_nano, self._clock.wall_ms())
-        kept = [each.kept for each in closings if each.kept is not None]
         if kept:
             keeping.write(transaction, kept, self._clock.wall_ms())
         return settled

@@ -30,6 +30,8 @@ TIER = "batch"
 WHOLE = frozenset({"completed", "out_of_funds"})
 """Ways of ending whose answer is one, of the requests that lines are."""
 
+CANCELLABLE: tuple[State, ...] = ("validating", "in_progress")
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -76,6 +78,10 @@ class Counts:
     @property
     def open(self) -> int:
         return self.waiting + self.running
+
+    @property
+    def failed(self) -> int:
+        return self.errored + self.expired + self.cancelled
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,7 +183,7 @@ def openai_shape(batch: Batch, counts: Counts) -> dict[str, Any]:
         "request_counts": {
             "total": batch.lines,
             "completed": counts.succeeded,
-            "failed": counts.errored + counts.expired + counts.cancelled,
+            "failed": counts.failed,
         },
         "metadata": batch.metadata or None,
     }

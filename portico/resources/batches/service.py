@@ -18,13 +18,20 @@ from portico.kit.ids import new_id
 from portico.replay.model import Wish
 from portico.replay.once import Done, once
 from portico.resources.batches import store
-from portico.resources.batches.model import Batch, Counts, Kind, Limits, Line, NewLine, State
+from portico.resources.batches.model import (
+    CANCELLABLE,
+    Batch,
+    Counts,
+    Kind,
+    Limits,
+    Line,
+    NewLine,
+)
 from portico.resources.batches.rules import check_kept, too_many
 from portico.resources.files.model import Owner
 from portico.resources.files.service import Files
 from portico.resources.pages import Window, page_of
 
-_CANCELLABLE: tuple[State, ...] = ("validating", "in_progress")
 T = TypeVar("T")
 Shown = Callable[[Batch, Counts], dict[str, Any]]
 
@@ -175,7 +182,7 @@ class Batches:
                         value=batch_id[:100],
                     )
                 values = {"state": "cancelling", "cancelling_at_ms": self._clock.wall_ms()}
-                store.change(connection, found, _CANCELLABLE, values)
+                store.change(connection, found, CANCELLABLE, values)
 
         await self._writer.run(change)
         self._news()

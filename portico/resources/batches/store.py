@@ -19,7 +19,7 @@ from portico.resources.batches.model import (
 )
 from portico.resources.pages import Window, paged
 
-_SHOWN = [batch.c[name] for name in Batch.__dataclass_fields__]
+SHOWN = [batch.c[name] for name in Batch.__dataclass_fields__]
 _b, _l = batch.c, batch_line.c
 _TEXTS = ("metadata", "errors")
 _OPEN = ("waiting", "running")
@@ -59,17 +59,17 @@ def open_count(connection: Connection, project_id: str) -> int:
 
 
 def one(connection: Connection, project_id: str, batch_id: str) -> Batch | None:
-    query = select(*_SHOWN).where(_b.id == batch_id, _b.project_id == project_id)
+    query = select(*SHOWN).where(_b.id == batch_id, _b.project_id == project_id)
     row = connection.execute(query).one_or_none()
-    return None if row is None else _batch(row)
+    return None if row is None else batch_of(row)
 
 
 def page(
     connection: Connection, project_id: str, kind: str, window: Window, now_ms: int
 ) -> list[Batch]:
-    query = select(*_SHOWN).where(_b.project_id == project_id, _b.kind == kind)
+    query = select(*SHOWN).where(_b.project_id == project_id, _b.kind == kind)
     query = query.where(_b.expires_at_ms.is_(None) | (_b.expires_at_ms > now_ms))
-    return [_batch(row) for row in connection.execute(paged(query, _b.id, window))]
+    return [batch_of(row) for row in connection.execute(paged(query, _b.id, window))]
 
 
 def counts(connection: Connection, organisation_id: str, ids: Collection[str]) -> dict[str, Counts]:
@@ -226,8 +226,8 @@ def claim(connection: Connection, owner: str) -> list[Batch]:
         .where(_b.ended_at_ms.is_(None), _b.owner.is_(None) | (_b.owner != owner) & ~alive)
         .values(owner=owner)
     )
-    query = select(*_SHOWN).where(_b.ended_at_ms.is_(None), _b.owner == owner).order_by(_b.id)
-    return [_batch(row) for row in connection.execute(query)]
+    query = select(*SHOWN).where(_b.ended_at_ms.is_(None), _b.owner == owner).order_by(_b.id)
+    return [batch_of(row) for row in connection.execute(query)]
 
 
 def let_go(connection: Connection, owner: str) -> None:
@@ -371,7 +371,7 @@ def _is(work: Work) -> tuple[Any, ...]:
     )
 
 
-def _batch(row: Row[Any]) -> Batch:
+def batch_of(row: Row[Any]) -> Batch:
     facts = dict(row._mapping)
     for name in _TEXTS:
         if facts[name] is not None:
