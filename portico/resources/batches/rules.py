@@ -6,6 +6,7 @@ import msgspec
 
 from portico import errors
 from portico.callers.model import Caller
+from portico.dialects.body import json_object
 from portico.dialects.diagnosis import brief
 from portico.errors import Refusal
 from portico.resources.batches.model import ENDPOINTS, Batch, Counts, Limits, Line, NewLine
@@ -15,6 +16,7 @@ ERRORS_MAX = 100
 RESULTS_MS = 29 * 86_400_000
 """How long Anthropic's clients expect to find results, from when they asked."""
 _CUSTOM_ID_MAX = 512
+_NO_JSON = frozenset({errors.INVALID_JSON, errors.NOT_AN_OBJECT})
 
 
 class _Sent(msgspec.Struct):
@@ -58,6 +60,16 @@ def too_many_lines(limit: int) -> BadLine:
     return BadLine("too_many_lines", f"The file has too many lines; a batch has at most {limit}.")
 
 
+def _malformed(text: bytes) -> BadLine:
+    """Read again, more slowly, to say what is wrong with it."""
+    try:
+        json_object(text)
+    except Refusal as refusal:
+        code = "invalid_json_line" if refusal.entry in _NO_JSON else refusal.code
+        return BadLine(code, f"The line is not what it should be: {refusal.message}")
+    return BadLine("invalid_json_line", "The line is not a JSON object as batches have them.")
+
+
 class Reader:
     """Reads the lines of one file, one after the other."""
 
@@ -72,10 +84,8 @@ class Reader:
             raise too_large_line(len(text), self._limits.line_bytes_max)
         try:
             sent = _sent.decode(text)
-        except RecursionError:
-            raise BadLine("json_too_deep", "The line is nested too deeply.") from None
-        except ValueError as error:  # also of msgspec's, and of Unicode
-            raise BadLine("invalid_json_line", f"The line is not a JSON object: {error}.") from None
+        except (ValueError, RecursionError):
+            raise _malformed(text) from None
         custom_id = self._custom_id(sent.custom_id)
         if sent.method != "POST":
             raise BadLine("invalid_method", 'The method must be "POST".', "method")

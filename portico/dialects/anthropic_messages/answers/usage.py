@@ -5,6 +5,9 @@ from typing import Any
 
 from portico.canon.usage import Meters
 
+_TIERS = ("priority", "batch")
+"""Those its clients know besides the usual one."""
+
 
 def totals_of(meters: Meters) -> dict[str, Any]:
     """The figures that grow while an answer is made, as `message_delta` tells them."""
@@ -19,8 +22,8 @@ def totals_of(meters: Meters) -> dict[str, Any]:
     }
 
 
-def usage_of(meters: Meters) -> dict[str, Any]:
-    """The whole `usage` object of a message."""
+def usage_of(meters: Meters, tier: str = "standard") -> dict[str, Any]:
+    """The whole `usage` object of a message.  tier: see `Prompt.service_tier`."""
     return {
         **totals_of(meters),
         "cache_creation": {
@@ -28,5 +31,5 @@ def usage_of(meters: Meters) -> dict[str, Any]:
             "ephemeral_1h_input_tokens": meters.input_cache_write_1h,
         },
         "server_tool_use": None,
-        "service_tier": "standard",
+        "service_tier": tier if tier in _TIERS else "standard",
     }

@@ -116,7 +116,7 @@ class StreamWriter:
             "stop_reason": None,
             "stop_sequence": None,
             "stop_details": None,
-            "usage": usage_of(self._running.total()),
+            "usage": usage_of(self._running.total(), self._prompt.service_tier),
         }
         body = {"type": "message_start", "message": message}
         self._events.written.append(_frame(b"message_start", encode(body)))
@@ -199,7 +199,7 @@ class AnswerWriter:
                 **_message(self._prompt, self._request_id),
                 "content": self._whole.content,
                 **self._blocks.ending.told(delta.cut),
-                "usage": usage_of(self._running.total()),
+                "usage": usage_of(self._running.total(), self._prompt.service_tier),
             }
         )
 
