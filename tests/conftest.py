@@ -13,6 +13,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from portico.db.database import Database, open_database
 from tests.db.databases import PostgresServer, kept_connections, postgres_server
@@ -22,6 +23,10 @@ from tests.warm.commands import warm
 # start compiles everything it loads.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# How long an example takes says how busy this machine is.
+settings.register_profile("portico", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("portico")
 
 _MEMORY = Path("/dev/shm")
 _ROOM_BYTES_MIN = 2 * 2**30

@@ -88,16 +88,17 @@ class Load:
     by: Counter[str] = field(default_factory=Counter)
     failed: list[bytes] = field(default_factory=list)
     _left: Any = None
+    _at: dict[int, Callable[[], None]] = field(default_factory=dict)
+    _noting: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, clients: int, at: dict[int, Callable[[], None]]) -> None:
-        """at: what is to happen once so many were answered."""
+        """at: what is to happen once so many were answered.  The client that hears the last of them
+        does it: another thread may come too late for the rest of the load."""
         self._left = iter(range(self.requests))
+        self._at = at
         threads = [threading.Thread(target=self._client) for _ in range(clients)]
         for thread in threads:
             thread.start()
-        for count, happens in at.items():
-            eventually(lambda count=count: self.done >= count, 120)  # type: ignore[misc]  # mypy cannot infer a lambda with a default
-            happens()
         for thread in threads:
             thread.join()
 
@@ -112,7 +113,12 @@ class Load:
             wire.ask(model="house", messages=question("hi"), max_tokens=20, stream=stream)
             if stream:
                 wire.read_until(END)
-            self._note(*wire.answer())
+            answer = wire.answer()
+            with self._noting:
+                self._note(*answer)
+                happens = self._at.get(self.done)
+            if happens is not None:
+                happens()
 
     def _note(self, status: int, headers: dict[str, str], body: bytes) -> None:
         if status != 200 or b'"error"' in body:

@@ -1,7 +1,9 @@
 """Each part of an exchange has its own deadline; which one passed is said."""
 
 import asyncio
+import time
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -89,17 +91,31 @@ async def test_idle(world: World, start: bytes) -> None:
 
 
 async def test_silence_shorter_than_idle_is_forgiven_for_ever(world: World) -> None:
+    idle_s = 0.3
+    sent_s: list[float] = []
+
     async def script(peer: Peer) -> None:
         await peer.request()
         await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n")
+        sent_s[:] = [time.monotonic()]
         for _ in range(20):
             await asyncio.sleep(0.02)
             await peer.send(b"x")
+            sent_s.append(time.monotonic())
         await peer.until_client_closes()
 
     upstream = await world.upstream(script)
-    answer = await world.transport().send(upstream.call(deadlines=replace(LONG, idle_s=0.3)))
-    assert await answer.read(20) == b"x" * 20
+    transport = world.transport()
+    while True:
+        try:
+            answer = await transport.send(upstream.call(deadlines=replace(LONG, idle_s=idle_s)))
+            assert await answer.read(20) == b"x" * 20
+            return
+        except TransportFailed:
+            longest_s = max(b - a for a, b in pairwise([*sent_s, time.monotonic()]))
+            if longest_s < idle_s / 2:
+                raise
+        # A busy machine did not let this process run: it was longer than said.  Once more.
 
 
 async def test_total(world: World) -> None:
