@@ -5,6 +5,7 @@ from typing import Any
 
 from portico import errors
 from portico.dialects.diagnosis import brief, shown
+from portico.dialects.openai_responses.answers.output import UNSHOWN
 from portico.errors import Refusal
 
 
@@ -38,10 +39,18 @@ def shown_items(items: Sequence[Any]) -> Iterator[dict[str, Any]]:
 
 def shown_item(item: dict[str, Any]) -> dict[str, Any]:
     """Text stands in parts, and what was sent without a status is completed."""
-    said = item
+    said = shown_thought(item)
     if item.get("type") == "message":
         said = {**item, "content": _parts(item.get("role"), item.get("content"))}
     return {"status": "completed", **said} if item.get("type") in _DONE else said
+
+
+def shown_thought(item: dict[str, Any], *, sealed: bool = False) -> dict[str, Any]:
+    """Without what was not shown when it was made.  sealed: that is asked for now."""
+    if UNSHOWN not in item:
+        return item
+    hidden = {UNSHOWN} if sealed else {UNSHOWN, "encrypted_content", "portico_expires_at"}
+    return {name: value for name, value in item.items() if name not in hidden}
 
 
 _DONE = frozenset(

@@ -9,7 +9,7 @@ from portico.dialects.openai_responses.opening import typed
 from portico.door.endpoints.answering import Verifier, answer_json, identify
 from portico.door.exchange import Exchange
 from portico.door.intake.decoding import body_of
-from portico.door.resources.responses import check_include
+from portico.door.resources.responses import included_in
 from portico.resources.conversations.rules import items_in, metadata_in, new_in, told
 from portico.resources.conversations.service import Conversations
 from portico.resources.items import list_of, shown_item
@@ -56,14 +56,14 @@ class KeptConversations:
 
     async def add(self, exchange: Exchange, conversation_id: str) -> None:
         caller = await identify(self._callers, exchange)
-        check_include(exchange.query)
+        included_in(exchange.query)
         items = items_in(await self._document(exchange))
         added = await self._conversations.add(caller, conversation_id, items)
         answer_json(exchange, 200, list_of([_shown(each) for each in added], more=False))
 
     async def items(self, exchange: Exchange, conversation_id: str) -> None:
         caller = await identify(self._callers, exchange)
-        check_include(exchange.query)
+        included_in(exchange.query)
         window = openai_window(exchange.query)
         found = await self._conversations.page(caller, conversation_id, window)
         page = [_shown(entry.item) for entry in found[: window.limit]]
@@ -71,7 +71,7 @@ class KeptConversations:
 
     async def item(self, exchange: Exchange, rest: str) -> None:
         caller = await identify(self._callers, exchange)
-        check_include(exchange.query)
+        included_in(exchange.query)
         conversation_id, _, item_id = rest.partition("/")
         entry = await self._conversations.item(caller, conversation_id, item_id)
         answer_json(exchange, 200, _shown(entry.item))

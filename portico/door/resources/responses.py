@@ -4,8 +4,8 @@ from typing import get_args
 from urllib.parse import parse_qsl
 
 from portico import errors
-from portico.callers.model import Caller
-from portico.dialects.diagnosis import brief, not_one_of, shown
+from portico.dialects import diagnosis
+from portico.dialects.diagnosis import brief, not_one_of
 from portico.dialects.openai_responses.request import Includable
 from portico.door.endpoints.answering import Verifier, answer_json, identify
 from portico.door.exchange import Exchange
@@ -13,7 +13,7 @@ from portico.door.lines import JSON
 from portico.door.resources.background import Background
 from portico.resources.pages import openai_window
 from portico.resources.responses.pages import input_page
-from portico.resources.responses.service import Responses
+from portico.resources.responses.service import Responses, shown
 
 _INCLUDABLE = get_args(Includable)
 STREAM = ("stream", "starting_after", "include_obfuscation")
@@ -31,14 +31,16 @@ class KeptResponses:
 
     async def one(self, exchange: Exchange, response_id: str) -> None:
         """Raises: Refusal, as all of these."""
-        caller = await self._reader(exchange)
+        caller = await identify(self._callers, exchange)
+        included = included_in(exchange.query)
         after = _stream_in(exchange.query)
         found = await self._responses.get(caller, response_id)
         if after is not None:
             await self._background.follow(exchange, caller, found, after)
             return
         request_id = exchange.request_id.encode("ascii")
-        exchange.reply(200, JSON + b"x-request-id: %b\r\n" % request_id, found.body)
+        body = shown(found.body, sealed="reasoning.encrypted_content" in included)
+        exchange.reply(200, JSON + b"x-request-id: %b\r\n" % request_id, body)
 
     async def delete(self, exchange: Exchange, response_id: str) -> None:
         caller = await identify(self._callers, exchange)
@@ -47,22 +49,20 @@ class KeptResponses:
         answer_json(exchange, 200, told)
 
     async def input_items(self, exchange: Exchange, response_id: str) -> None:
-        caller = await self._reader(exchange)
+        caller = await identify(self._callers, exchange)
+        included_in(exchange.query)
         window = openai_window(exchange.query)
         items = await self._responses.input_items(caller, response_id)
         answer_json(exchange, 200, input_page(items, window))
 
-    async def _reader(self, exchange: Exchange) -> Caller:
-        caller = await identify(self._callers, exchange)
-        check_include(exchange.query)
-        return caller
 
-
-def check_include(query: bytes) -> None:
-    """Raises: Refusal: invalid_value."""
-    for name, value in parse_qsl(query.decode("latin-1")):
-        if name in ("include", "include[]") and value not in _INCLUDABLE:
-            raise not_one_of("include", value, list(_INCLUDABLE))
+def included_in(query: bytes) -> frozenset[str]:
+    """What is asked to be shown beside.  Raises: Refusal: invalid_value."""
+    said = parse_qsl(query.decode("latin-1"))
+    asked = frozenset(value for name, value in said if name in ("include", "include[]"))
+    for each in asked - set(_INCLUDABLE):
+        raise not_one_of("include", each, list(_INCLUDABLE))
+    return asked
 
 
 def _stream_in(query: bytes) -> int | None:
@@ -74,7 +74,7 @@ def _stream_in(query: bytes) -> int | None:
         raise not_one_of("stream", stream, ["true", "false"])
     if after and not (after.isascii() and after.isdigit() and len(after) <= 9):
         raise errors.INVALID_VALUE(
-            f"'starting_after' is {shown(after)}; it must be the number of an event.",
+            f"'starting_after' is {diagnosis.shown(after)}; it must be the number of an event.",
             field="starting_after",
             value=brief(after),
             limit="a whole number",

@@ -8,8 +8,9 @@ from sqlalchemy import Connection
 from portico.callers.model import Caller
 from portico.db.readers import Readers
 from portico.db.writer import Writer
+from portico.dialects.openai_responses.answers.output import UNSHOWN
 from portico.kit.clock import Clock
-from portico.resources.items import shown_items
+from portico.resources.items import shown_items, shown_thought
 from portico.resources.responses import store
 from portico.resources.responses.model import Response
 from portico.resources.responses.rules import not_found
@@ -41,6 +42,15 @@ async def find(readers: Readers, caller: Caller, response_id: str, now_ms: int) 
     if found is None:
         raise not_found(response_id)
     return found
+
+
+def shown(body: bytes, *, sealed: bool) -> bytes:
+    """A response object as clients read it.  sealed: they ask for sealed thoughts."""
+    if UNSHOWN.encode() not in body:  # nearly always
+        return body
+    response = msgspec.json.decode(body)
+    output = [shown_thought(item, sealed=sealed) for item in response["output"]]
+    return msgspec.json.encode({**response, "output": output})
 
 
 class Responses:

@@ -17,6 +17,7 @@ from portico.canon.delta import (
 )
 from portico.canon.prompt import Prompt
 from portico.dialects.openai_responses.answers.output import (
+    UNSHOWN,
     CallItem,
     MessageItem,
     OutputItem,
@@ -59,6 +60,8 @@ class Answer:
         self._calls: set[int] = set()
         """Those that have begun and are shown."""
         self._output: list[Wire] = []
+        self._unshown: dict[str, Wire] = {}
+        """By item, what is kept of it and not shown."""
         self._finished = Finished("stop")
         self._cut = ""
         self._suppressed = False
@@ -117,13 +120,17 @@ class Answer:
 
     def _seal(self, event: Sealed) -> Iterator[Wire]:
         """The end of a thought that somebody else has sealed."""
-        if not self._terms.seals:
+        if not self._terms.seals and not self._prompt.kept:
             return
         item = yield from self._thought()
         if event.issuer == "openai":
-            item.sealed = {"encrypted_content": event.blob}
+            sealed: Wire = {"encrypted_content": event.blob}
         else:
-            item.sealed = self._sealed(item.text, event.blob, event.issuer)
+            sealed = self._sealed(item.text, event.blob, event.issuer)
+        if self._terms.seals:
+            item.sealed = sealed
+        else:
+            item.unshown = {**sealed, UNSHOWN: True}
         yield from self._end_item("completed")
 
     def _sealed(self, text: str, blob: str = "", issuer: str = "") -> Wire:
@@ -176,6 +183,8 @@ class Answer:
         if isinstance(item, ReasoningItem) and self._terms.seals and not item.sealed:
             item.sealed = self._sealed(item.text)
         body = item.body(status)
+        if isinstance(item, ReasoningItem) and item.unshown:
+            self._unshown[body["id"]] = item.unshown
         index = len(self._output)
         self._output.append(body)
         self._item = self._call = None
@@ -209,6 +218,13 @@ class Answer:
         if warnings:
             response["warnings"] = warnings
         return response
+
+    def kept(self, response: Wire) -> Wire:
+        """`response`, with what is needed to go on from it."""
+        if not self._unshown:
+            return response
+        output = [{**item, **self._unshown.get(item["id"], {})} for item in response["output"]]
+        return {**response, "output": output}
 
     def failed(self, refusal: Refusal) -> Wire:
         """What is there so far, the open item as it stands."""

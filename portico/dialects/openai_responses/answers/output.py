@@ -137,6 +137,8 @@ class ReasoningItem:
         self._open: _Part | None = None
         self.sealed: Wire = {}
         """encrypted_content, and what belongs to it."""
+        self.unshown: Wire = {}
+        """The same where the caller did not ask for it, but it is needed to go on from here."""
 
     @property
     def text(self) -> str:
@@ -192,4 +194,6 @@ class ReasoningItem:
         self._open = None
 
 
+UNSHOWN = "portico_unshown"
+"""Marks what is kept of a thought, and was not shown."""
 OutputItem = MessageItem | CallItem | ReasoningItem

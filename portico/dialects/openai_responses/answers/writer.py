@@ -76,7 +76,7 @@ class StreamWriter:
     def whole(self) -> bytes:
         """The response object, once its last delta was written; b"" where an engine's own bytes do
         not say it."""
-        return encode(self._whole) if self._whole else _told_in(self._raw)
+        return encode(self._answer.kept(self._whole)) if self._whole else _told_in(self._raw)
 
     def broken(self, status: str) -> bytes:
         """The same of an answer that has no end; of an engine's own nothing is known."""
@@ -107,6 +107,7 @@ class WholeWriter:
         self._answer = answer
         self._clock = clock
         self._whole = b""
+        self._response: dict[str, Any] = {}
 
     def write(self, delta: Delta) -> bytes:
         """b"" until the last delta, then the whole body."""
@@ -119,11 +120,13 @@ class WholeWriter:
             return b""
         for _ in self._answer.end():
             continue
-        self._whole = encode(self._answer.complete(self._clock.wall_ms() // 1000))
+        self._response = self._answer.complete(self._clock.wall_ms() // 1000)
+        self._whole = encode(self._response)
         return self._whole
 
     def whole(self) -> bytes:
-        return self._whole
+        kept = self._answer.kept(self._response)
+        return self._whole if kept is self._response else encode(kept)
 
     def broken(self, status: str) -> bytes:
         return b"" if self._whole else encode(self._answer.broken(status))
