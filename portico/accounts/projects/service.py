@@ -141,6 +141,24 @@ def archive_project(errand: Errand, project_id: str) -> Project:
     return after
 
 
+def note_exported(errand: Errand, project_id: str) -> Project:
+    """Somebody takes all that it keeps elsewhere."""
+    project = project_of(errand, project_id)
+    errand.require("projects:write", project_id)
+    errand.note(project.organisation_id, "project.export", project_id)
+    return project
+
+
+def note_erased(errand: Errand, project_id: str) -> Project:
+    """Somebody deletes all that it keeps.  Answers under a key go at once; who sends such a key again
+    is refused instead of charged again."""
+    project = project_of(errand, project_id)
+    errand.require("projects:write", project_id)
+    replay.drop_answers(Transaction(errand.connection), project_id)
+    errand.note(project.organisation_id, "project.erase", project_id)
+    return project
+
+
 def first_project(connection: Connection) -> str | None:
     """The one made at the first start."""
     return store.first_project(connection)

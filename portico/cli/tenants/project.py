@@ -26,6 +26,10 @@ app = App(
 )
 
 
+app.command("portico.cli.tenants.contents:export", name="export")
+app.command("portico.cli.tenants.contents:erase_content", name="erase-content")
+
+
 def _words(_: object, tokens: Sequence[Token]) -> tuple[str, ...]:
     """`a,b c` as ("a", "b", "c")."""
     return tuple(" ".join(token.value for token in tokens).replace(",", " ").split())
