@@ -47,6 +47,18 @@ def _write_into_memory() -> None:
 _write_into_memory()
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Of what `-n auto` means: one more than this run has cores, for a worker often waits for a server.
+
+    xdist's own answer counts the machine's cores where a run was given two of them, and one core where
+    two threads share it.
+    """
+    given = (
+        os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    )
+    return len(given) + 1
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Next to nothing of what is loaded and collected goes away before the end: to look again and
