@@ -21,6 +21,7 @@ from portico.app.resources import Kept, resources
 from portico.app.spoken.conversing import conversing
 from portico.app.spoken.dialects import OPENAI_CHAT, Spoken, spoken
 from portico.app.spoken.gemini import ROOTS
+from portico.app.spoken.remote import remote_tools
 from portico.app.spoken.responses import keeping
 from portico.app.spoken.sockets import route_of, sockets
 from portico.app.storage import Books, queue_limits
@@ -176,6 +177,7 @@ def _generating(
 ) -> list[Route]:
     """What runs a model, by admission only, and what says how that would go."""
     size, compression = settings.edge.body_bytes_max, settings.edge.compression
+    rounds = remote_tools(settings, books, identity, clock)
     generating = [
         Route(
             "POST",
@@ -192,6 +194,7 @@ def _generating(
                 presence=identity.presence,
                 states=states if path == "/v1/responses" else None,
                 defer=stage.background.defer if path == "/v1/responses" else None,
+                rounds=rounds.get(path),
             ).handle,
             dialect.summary,
             dialect.body,

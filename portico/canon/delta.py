@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from portico.canon.embedding import Embedded
+from portico.canon.remote import Remote
 from portico.canon.usage import Meters
 
 FinishReason = Literal[
@@ -21,9 +22,11 @@ FinishReason = Literal[
     "content_filter",
     "refused",
     "paused",
+    "tool_limit",
 ]
 """Why an answer ended.  A dialect with fewer words says the nearest one; `tool_calls` is computed
-by the writers from what was called, whatever the engine says."""
+by the writers from what was called, whatever the engine says.  `tool_limit`: we called tools for
+the model, and call no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,7 @@ class Finished:
     native: str = ""
 
 
-Event = Text | Reasoning | Sealed | Refused | ToolCallBegan | ToolArguments | Finished
+Event = Text | Reasoning | Sealed | Refused | ToolCallBegan | ToolArguments | Finished | Remote
 
 
 class Delta(msgspec.Struct):

@@ -152,6 +152,8 @@ PROJECT = ":project"
 STATE = ":state"
 """The same: what came before stands in its input already; and whether its answer is `KEPT`."""
 KEPT = "kept"
+REMOTE = ":remote"
+"""The same: tools of remote servers are called here."""
 
 
 def obeyed(hints: dict[str, str]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from portico.canon.delta import (
     ToolArguments,
     ToolCallBegan,
 )
+from portico.canon.remote import RemoteAsked, RemoteCallBegan, RemoteCallEnded, RemoteTools
 from portico.canon.usage import NOTHING, Meters
 
 PING = b": ping\n\n"
@@ -95,3 +96,9 @@ def size_of(event: Event) -> int:
             return _PIECE + len(event.blob)
         case Finished():
             return _PIECE
+        case RemoteTools(tools=tools):
+            return _CALL * (1 + len(tools)) + sum(len(tool.description) for tool in tools)
+        case RemoteCallBegan() | RemoteAsked():
+            return _CALL + len(event.name) + len(event.arguments)
+        case RemoteCallEnded():
+            return _PIECE + len(event.output) + len(event.error)

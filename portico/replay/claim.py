@@ -51,6 +51,7 @@ class Claim:
         "_taken",
         "_wish",
         "ended",
+        "goes_on",
     )
 
     def __init__(
@@ -66,6 +67,8 @@ class Claim:
         """bytes_max: a larger answer is not kept.  keep_ms: how long one is.
         content_ms_max: the longest its project lets anything be kept; 0: nothing is."""
         self.ended = False
+        self.goes_on = False
+        """What comes next of its answer is made by another request."""
         self._room = room
         self._observer = observer
         self._taken = 0
@@ -102,7 +105,10 @@ class Claim:
         self._taken = len(head) + body + said
         self._answer = Answer(200, head, stream, b"".join(self._parts), cost, end)
 
-    def end(self, outcome: str) -> Ended:
+    def end(self, outcome: str) -> Ended | None:
+        """None: not yet."""
+        if self.goes_on:
+            return None
         self.ended = True
         if outcome not in KEPT:
             self._room.give_back(self._taken)

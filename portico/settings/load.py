@@ -42,6 +42,7 @@ from portico.settings.serving import (
     Storage,
     Upstream,
 )
+from portico.settings.tools import Tools
 
 
 class SettingsInvalid(Exception):
@@ -59,6 +60,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     files: Files = Files()
     background: Background = Background()
     batches: Batches = Batches()
+    tools: Tools = Tools()
     queue: Queue = Queue()
     rates: Rates = Rates()
     moderation: Moderation = Moderation()

@@ -23,6 +23,7 @@ _REASONS: dict[FinishReason, str] = {
     "stop_sequence": "STOP",
     "tool_calls": "STOP",
     "paused": "STOP",
+    "tool_limit": "STOP",
     "length": "MAX_TOKENS",
     "context": "MAX_TOKENS",
     "content_filter": "SAFETY",

@@ -22,6 +22,7 @@ from portico.canon.delta import (
     ToolCallBegan,
 )
 from portico.canon.prompt import Prompt
+from portico.canon.remote import Remote
 from portico.dialects.openai_chat.chunked import ChunkedStream
 from portico.dialects.openai_chat.usage import usage_of
 from portico.dialects.writing import Kept, encode
@@ -29,6 +30,7 @@ from portico.dialects.writing import Kept, encode
 _SAYS: dict[FinishReason, str] = {
     "stop_sequence": "stop",
     "paused": "stop",
+    "tool_limit": "stop",
     "context": "length",
     "refused": "content_filter",
 }
@@ -63,7 +65,7 @@ class StreamWriter(ChunkedStream):
         """Choices begun, and the tool calls each has made: is it a custom tool's?"""
 
     def _write_event(self, event: Event) -> list[bytes]:
-        if isinstance(event, Sealed):
+        if isinstance(event, Sealed | Remote):
             return []  # Chat has no place for it
         choice = event.choice
         written = self._begin(choice)

@@ -6,7 +6,16 @@ from typing import Any
 import msgspec
 
 from portico.canon.prompt import Feature, Prompt
-from portico.dialects.body import KEPT, PROJECT, STATE, checked, json_object, obeyed, without_bom
+from portico.dialects.body import (
+    KEPT,
+    PROJECT,
+    REMOTE,
+    STATE,
+    checked,
+    json_object,
+    obeyed,
+    without_bom,
+)
 from portico.dialects.openai_chat.plain import fields_of
 from portico.dialects.openai_chat.rules import check_metadata
 from portico.dialects.openai_responses import rules
@@ -45,9 +54,7 @@ class Parser:
         opened = Opened(json_object(body), self._seals.of(hints.get(PROJECT, "")))
         try:
             request = checked(opened.document, ResponsesRequest)
-            needs, media_characters = _check(
-                request, input_required=input_required, known=STATE in hints
-            )
+            needs, media_characters = _check(request, input_required=input_required, hints=hints)
         except Refusal as refusal:
             raise opened.as_sent(refusal) from None
         if opened.changed:
@@ -74,16 +81,16 @@ class Parser:
 
 
 def _check(
-    request: ResponsesRequest, *, input_required: bool, known: bool
+    request: ResponsesRequest, *, input_required: bool, hints: dict[str, str]
 ) -> tuple[set[Feature], dict[Feature, int]]:
     """Each rule runs only where its fields are present.  Gives what a model must be able to do."""
-    rules.check_state(request, known=known)
+    rules.check_state(request, known=STATE in hints)
     media_characters: dict[Feature, int] = {}
     if input_required or request.input is not None:
-        media_characters = rules.check_input(request, known=known)
+        media_characters = rules.check_input(request, known=STATE in hints)
     needs: set[Feature] = set(media_characters)
     if request.tools or request.tool_choice is not None:
-        rules.check_tools(request)
+        rules.check_tools(request, remote=REMOTE in hints)
         if offered(request.tools):
             needs.add("tools")
     if request.text is not None:

@@ -32,6 +32,7 @@ _STATE = {
 }
 """Fields that need somebody who keeps something, and what to do where nobody does."""
 
+MCP = "mcp"
 _CALLS = (wire.FunctionCall, wire.CustomToolCall)
 _RESULTS = (wire.FunctionCallOutput, wire.CustomToolCallOutput)
 
@@ -153,16 +154,20 @@ def _unpaired(path: str, call_id: str, why: str) -> Refusal:
     )
 
 
-def check_tools(request: ResponsesRequest) -> None:
-    """Definitions are whole, and the choice names one of them."""
+def check_tools(request: ResponsesRequest, *, remote: bool) -> None:
+    """Definitions are whole, and the choice names one of them.
+
+    remote: are tools of remote servers called here?
+    """
     for at, tool in enumerate(request.tools or ()):
         _check_tool(f"tools[{at}]", tool)
     can_call = offered(request.tools)
     _check_twins(can_call)
     choice = request.tool_choice
-    if choice == "required" and not can_call:
+    called_here = remote and any(tool.type == MCP for tool in request.tools or ())
+    if choice == "required" and not can_call and not called_here:
         raise missing("tools", "'tool_choice' is \"required\", and there is no function to call")
-    if isinstance(choice, Choice):
+    if isinstance(choice, Choice) and not (called_here and choice.type == MCP):
         _check_choice(choice, can_call, request)
 
 

@@ -16,7 +16,8 @@ from portico.door.endpoints.answering import Verifier, identify
 from portico.door.exchange import Exchange
 from portico.door.lines import JSON
 from portico.door.visits.carrier import Carrier
-from portico.door.visits.generation import STREAM, Deferred
+from portico.door.visits.generation import Deferred
+from portico.door.visits.heads import STREAM
 from portico.kit.clock import Clock
 from portico.kit.leaving import Left
 from portico.replay.claims import fingerprint

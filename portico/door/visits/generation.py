@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Protocol
 
 import structlog
@@ -14,15 +13,14 @@ from portico.callers.presence import Presence
 from portico.callers.salts import Salts
 from portico.canon.delta import Delta, Finished
 from portico.canon.prompt import Prompt
-from portico.dialects.body import KEPT, PROJECT, STATE
+from portico.dialects.body import KEPT, PROJECT, REMOTE, STATE
 from portico.dialects.links import may_hold
-from portico.dialects.losses import header
 from portico.door.credentials import credential_of
 from portico.door.dialect import Breaking, Dialect, Writer
 from portico.door.intake.decoding import body_of
 from portico.door.intake.media import Media
-from portico.door.lines import JSON, line
 from portico.door.visits.carrier import Carrier
+from portico.door.visits.heads import COST_COMMENT, COST_LINE, head_of, hints_of, served_by
 from portico.kit.clock import Clock
 from portico.kit.leaving import DRAINED, REVOKED, Left
 from portico.replay.claim import Claim
@@ -32,17 +30,6 @@ from portico.resources.responses.keeper import Collecting, Keeper, Teller
 from portico.resources.responses.states import Turn
 
 log = structlog.get_logger("portico.door")
-
-STREAM = (
-    b"content-type: text/event-stream; charset=utf-8\r\n"
-    b"cache-control: no-cache\r\n"
-    b"x-accel-buffering: no\r\n"
-)
-_HINT = b"x-portico-"
-_COST_LINE = b"portico-cost-nano-usd: %d\r\n"
-_COST_COMMENT = b": portico-cost-nano-usd %d\n\n"
-"""In a stream: known only at its end, when no header can follow, and no client trips over it."""
-_ARRAY = JSON + b"x-accel-buffering: no\r\n"
 
 
 class Knowing(Protocol):
@@ -75,6 +62,31 @@ class Deferred(Exception):
 Defer = Callable[[Carrier, Deferred], Awaitable[None]]
 
 
+class Handed(Exception):
+    """It was read and found right, and takes several rounds to answer."""
+
+    def __init__(self, caller: Caller, prompt: Prompt) -> None:
+        super().__init__()
+        self.caller = caller
+        self.prompt = prompt
+
+
+class Rounds(Protocol):
+    """Answers what takes several rounds, each of them a journey."""
+
+    def wanted(self, prompt: Prompt) -> bool:
+        """A cheap look; False for nearly all."""
+        ...
+
+    def check(self, prompt: Prompt, caller: Caller, *, background: bool) -> None:
+        """May this caller have that?  Raises: Refusal."""
+        ...
+
+    async def run(self, visit: "Visit", handed: Handed, rooms: journey.Rooms) -> None:
+        """Raises: Refusal, also in the middle of a stream; Left."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What every visit of a dialect has in common."""
@@ -92,6 +104,8 @@ class Terms:
     """Cuts off whose key ends; None: nobody does."""
     states: Knowing | None = None
     """Knows what a request follows, and who keeps what it is answered; None where nobody does."""
+    rounds: Rounds | None = None
+    """Has tools of remote servers called; None: nobody does."""
 
 
 class Visit:
@@ -103,6 +117,7 @@ class Visit:
     __slots__ = (
         "_end",
         "_exchange",
+        "_hints",
         "_prompt",
         "_rest",
         "_terms",
@@ -134,6 +149,7 @@ class Visit:
         self.entering: Caller | None = None
         """Who asks, until the head says what is left of his limits."""
         self.keeper: Collecting | None = None
+        self._hints: dict[str, str] = {}
         self._prompt: Prompt | None = None
         self._turn: Turn | None = None
         self._writer: Writer | None = None
@@ -148,16 +164,13 @@ class Visit:
             terms.presence.enter(caller.credential_id, self.leaving)
         dialect = terms.dialect
         body = await body_of(exchange, terms.body_bytes_max, compression=terms.compression)
-        hints = _hints(exchange.headers)
-        hints[PROJECT] = caller.project_id
-        if self._rest:
-            hints |= {":rest": self._rest, ":query": exchange.query.decode("latin-1")}
         key = exchange.headers.get(b"idempotency-key")
         try:
-            self._prompt = prompt = await self._parsed(body, caller, hints)
+            self._prompt = prompt = await self._parsed(body, caller, self._hinted(caller))
         except errors.Refusal:
             await self._answered_before(key, caller, body)
             raise
+        rounds = self._takes_rounds(prompt, caller)
         follows = self._turn is not None and bool(self._turn.follows)
         prompt.named = follows or exchange.answer_id is not self.request_id
         if terms.salts is not None:
@@ -172,6 +185,8 @@ class Visit:
                 raise Deferred(caller, prompt, self.keeper, writer, body)
         if key is not None:
             self.claim = await self._claimed(key, caller, prompt.framing, body)
+        if rounds:
+            raise Handed(caller, prompt)
         return prompt
 
     async def _answered_before(self, key: bytes | None, caller: Caller, body: bytes) -> None:
@@ -179,6 +194,57 @@ class Visit:
         retry gets that all the same.  Raises: Replayed; Refusal, where the key says more."""
         if key is not None and self._terms.states is not None and b'"background"' not in body:
             self.claim = await self._claimed(key, caller, "events", body)
+
+    def _takes_rounds(self, prompt: Prompt, caller: Caller) -> bool:
+        """Raises: Refusal: its caller may not have that."""
+        rounds = self._terms.rounds
+        if rounds is None or not rounds.wanted(prompt):
+            return False
+        background = self._turn is not None and self._turn.background
+        rounds.check(prompt, caller, background=background)
+        return True
+
+    def _hinted(self, caller: Caller) -> dict[str, str]:
+        """What the parser is told besides the body."""
+        exchange = self._exchange
+        self._hints = hints = hints_of(exchange.headers)
+        hints[PROJECT] = caller.project_id
+        if self._rest:
+            hints |= {":rest": self._rest, ":query": exchange.query.decode("latin-1")}
+        if self._terms.rounds is not None:
+            hints[REMOTE] = ""
+        return hints
+
+    @property
+    def answer_id(self) -> str:
+        return self._exchange.answer_id
+
+    def of_round(self, body: bytes) -> Prompt:
+        """What an engine is asked in one round: `body`, with all else as the request has it.
+
+        Raises: Refusal.
+        """
+        whole = self._prompt
+        assert whole is not None
+        prompt = self._terms.dialect.parse(body, self._hints)
+        prompt.compatibility = whole.compatibility
+        prompt.warnings = whole.warnings
+        prompt.service_tier = whole.service_tier
+        prompt.cache_salt = whole.cache_salt
+        prompt.file_tokens_max = whole.file_tokens_max
+        prompt.named = True
+        return prompt
+
+    def broken_off(self, refusal: errors.Refusal) -> bytes:
+        """The answer, as far as it came; b"" where that is a stream, or where the dialect has no
+        words for it but `refusal` itself."""
+        if self._prompt is None or self._prompt.stream or not isinstance(self._writer, Breaking):
+            return b""
+        return self._writer.fail(refusal)
+
+    def reply(self, body: bytes) -> None:
+        assert self._prompt is not None
+        self._exchange.reply(200, head_of(self._prompt) + self._passage(), body)
 
     async def _parsed(self, body: bytes, caller: Caller, hints: dict[str, str]) -> Prompt:
         """With all that `body` refers to in it: what came before, files behind URLs."""
@@ -240,7 +306,7 @@ class Visit:
 
     def served_by(self, deployment: str) -> None:
         assert self._prompt is not None
-        self._exchange.also += _served(deployment, self._prompt.service_tier)
+        self._exchange.also += served_by(deployment, self._prompt.service_tier)
 
     def _ping(self) -> None:
         """The engine, or the line in front of it, is taking its time."""
@@ -251,7 +317,7 @@ class Visit:
         if not data:
             return
         if not exchange.started:
-            exchange.open(200, _head(prompt) + self._passage())
+            exchange.open(200, head_of(prompt) + self._passage())
         if self.claim is not None:
             self.claim.add(
                 data
@@ -266,8 +332,8 @@ class Visit:
         if self.keeper is not None:
             self.keeper.compose(end)
         if self.claim is not None:
-            cost = _COST_COMMENT if self._may_comment(prompt) else b""
-            self.claim.complete(_head(prompt), end, stream=prompt.stream, cost=cost)
+            cost = COST_COMMENT if self._may_comment(prompt) else b""
+            self.claim.complete(head_of(prompt), end, stream=prompt.stream, cost=cost)
 
     async def send(self, delta: Delta) -> None:
         prompt, writer = self._prompt, self._writer
@@ -277,18 +343,18 @@ class Visit:
         data = self._end if delta.last else writer.write(delta)
         if not prompt.stream:
             if delta.last:
-                lines = _head(prompt) + self._passage()
+                lines = head_of(prompt) + self._passage()
                 if delta.charged_nano is not None:
-                    lines += _COST_LINE % delta.charged_nano
+                    lines += COST_LINE % delta.charged_nano
                 exchange.reply(200, lines, data)
             return
         if not data and not delta.last:
             return
         if not exchange.started:
-            exchange.open(200, _head(prompt) + self._passage())
+            exchange.open(200, head_of(prompt) + self._passage())
         if delta.last:
             if delta.charged_nano is not None and self._may_comment(prompt):
-                data = _COST_COMMENT % delta.charged_nano + data
+                data = COST_COMMENT % delta.charged_nano + data
             exchange.end(data)
             return
         if self.claim is not None:
@@ -303,7 +369,7 @@ class Visit:
             stored.head,
             self._passage(),
             stored.request_id.encode("ascii"),
-            _COST_LINE % 0,
+            COST_LINE % 0,
         )
         if stored.stream:
             self._exchange.open(stored.status, lines)
@@ -339,32 +405,6 @@ class Visit:
         return self._terms.dialect.passage(self.request_id.encode("ascii"), spent_ms)
 
 
-def _head(prompt: Prompt) -> bytes:
-    """Header lines about the answer, whoever gets it."""
-    kind = JSON
-    if prompt.stream:
-        kind = STREAM if prompt.framing == "events" else _ARRAY
-    if prompt.warnings:
-        kind += line("portico-warnings", header(prompt.warnings))
-    return kind
-
-
-@lru_cache(maxsize=1_024)
-def _served(deployment: str, tier: str) -> bytes:
-    """Header lines about who answers, and as what."""
-    return line("portico-deployment", deployment) + line("portico-service-tier", tier)
-
-
-def _hints(headers: dict[bytes, bytes]) -> dict[str, str]:
-    if b"\n".join(headers).find(_HINT) < 0:  # nearly always
-        return {}
-    return {
-        name.decode("ascii"): value.decode("latin-1")
-        for name, value in headers.items()
-        if name.startswith(_HINT)
-    }
-
-
 class Generation:
     """The handler of a dialect's one route that generates."""
 
@@ -382,12 +422,14 @@ class Generation:
         presence: Presence | None = None,
         states: Knowing | None = None,
         defer: Defer | None = None,
+        rounds: Rounds | None = None,
     ) -> None:
         """defer: takes what is to be answered later."""
         self._rooms = rooms
         self._defer = defer
         self._terms = Terms(
-            dialect, clock, claims, body_bytes_max, compression, media, salts, presence, states
+            *(dialect, clock, claims, body_bytes_max, compression, media, salts, presence, states),
+            rounds,
         )
 
     async def prepare(self, exchange: Carrier) -> None:
@@ -410,7 +452,7 @@ class Generation:
         """Raises: Refusal, while the answer has not begun; Left."""
         visit = Visit(exchange, self._terms, rest)
         try:
-            await journey.serve(visit, visit, self._rooms)
+            await self._serve(visit)
         except Replayed as answered:
             visit.repeat(answered.stored)
         except Deferred as deferred:
@@ -432,6 +474,13 @@ class Generation:
             _break_off(exchange, visit, errors.INTERNAL("Something went wrong here."))
         finally:
             visit.let_go()
+
+    async def _serve(self, visit: Visit) -> None:
+        try:
+            await journey.serve(visit, visit, self._rooms)
+        except Handed as handed:
+            assert self._terms.rounds is not None
+            await self._terms.rounds.run(visit, handed, self._rooms)
 
 
 def _cut_off(reason: str) -> errors.Refusal | None:

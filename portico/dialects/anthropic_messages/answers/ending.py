@@ -13,6 +13,7 @@ _SAYS: dict[FinishReason, str] = {
     "content_filter": "refusal",
     "refused": "refusal",
     "paused": "pause_turn",
+    "tool_limit": "pause_turn",
 }
 """`tool_calls` is what engines say; that there are some is what counts."""
 _CALLS_WIN = ("stop", "stop_sequence", "tool_calls")

@@ -16,6 +16,13 @@ from portico.canon.delta import (
     ToolCallBegan,
 )
 from portico.canon.prompt import Prompt
+from portico.canon.remote import (
+    Remote,
+    RemoteAsked,
+    RemoteCallBegan,
+    RemoteCallEnded,
+    RemoteTools,
+)
 from portico.dialects.openai_responses.answers.output import (
     UNSHOWN,
     CallItem,
@@ -24,6 +31,12 @@ from portico.dialects.openai_responses.answers.output import (
     ReasoningItem,
     Status,
     Wire,
+)
+from portico.dialects.openai_responses.answers.remote import (
+    RemoteCallItem,
+    asked,
+    offer_item,
+    offered,
 )
 from portico.dialects.openai_responses.answers.terms import terms_of
 from portico.dialects.openai_responses.opening import Seals, sealed_thought
@@ -35,6 +48,7 @@ _INCOMPLETE = {
     "length": "max_output_tokens",
     "context": "max_output_tokens",
     "content_filter": "content_filter",
+    "tool_limit": "max_tool_calls",
 }
 _BROKE_OFF = "The answer broke off before its end."
 SUPPRESSED = 'call_suppressed; field="tool_choice"; action=dropped'
@@ -96,6 +110,42 @@ class Answer:
                 yield from self._add_arguments(event)
             case Finished():
                 self._finished = event
+            case RemoteTools() | RemoteCallBegan() | RemoteCallEnded() | RemoteAsked():
+                yield from self._remote(event)
+
+    def _remote(self, event: Remote) -> Iterator[Wire]:
+        yield from self._end_remote(event)
+        index = len(self._output)
+        match event:
+            case RemoteTools():
+                item = offer_item(self._item_id("mcpl"), event)
+                yield from self._whole(item, offered(item, index))
+            case RemoteAsked():
+                item = {
+                    "id": event.id,
+                    "type": "mcp_approval_request",
+                    "server_label": event.label,
+                    "name": event.name,
+                    "arguments": event.arguments,
+                }
+                yield from self._whole(item, asked(item, index))
+            case RemoteCallBegan():
+                call = RemoteCallItem(self._item_id("mcp"), index, event)
+                yield self._added(call)
+                yield from call.begin()
+
+    def _end_remote(self, event: Remote) -> Iterator[Wire]:
+        """What is open, done: with what a call gave, where that is it."""
+        if isinstance(event, RemoteCallEnded) and isinstance(self._item, RemoteCallItem):
+            self._item.give(event)
+        yield from self._end_item("completed")
+
+    def _whole(self, item: Wire, events: Iterator[Wire]) -> Iterator[Wire]:
+        """An item that is there at once."""
+        index = len(self._output)
+        yield from events
+        self._output.append(item)
+        yield {"type": "response.output_item.done", "output_index": index, "item": item}
 
     def _say(self, kind: str, text: str, logprobs: Any) -> Iterator[Wire]:
         item = self._item

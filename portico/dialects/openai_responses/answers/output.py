@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from portico.dialects.openai_responses.answers.remote import RemoteCallItem
+
 Wire = dict[str, Any]
 Status = Literal["in_progress", "completed", "incomplete"]
 
@@ -196,4 +198,4 @@ class ReasoningItem:
 
 UNSHOWN = "portico_unshown"
 """Marks what is kept of a thought, and was not shown."""
-OutputItem = MessageItem | CallItem | ReasoningItem
+OutputItem = MessageItem | CallItem | ReasoningItem | RemoteCallItem

@@ -8,6 +8,7 @@ import msgspec
 from portico.canon.prompt import Prompt
 from portico.dialects.openai_responses.conversation import choice_of
 from portico.dialects.openai_responses.offered import Offered, offered
+from portico.dialects.openai_responses.remote.servers import shown
 from portico.dialects.openai_responses.request import ReasoningOptions, ResponsesRequest
 
 _TOLD_ELSEWHERE = ("model", "input", "stream")
@@ -96,6 +97,8 @@ def _id(conversation: Any) -> Any:
 
 
 def _tool(tool: dict[str, Any]) -> dict[str, Any]:
+    if tool.get("type") == "mcp":
+        return shown(tool)
     if tool.get("type") != "function":
         return tool
     return {"description": None, "parameters": None, "strict": None, **tool}

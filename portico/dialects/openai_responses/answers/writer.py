@@ -124,6 +124,10 @@ class WholeWriter:
         self._whole = encode(self._response)
         return self._whole
 
+    def fail(self, refusal: Refusal) -> bytes:
+        """An answer that breaks off after something was done that cannot be undone."""
+        return encode(self._answer.failed(refusal))
+
     def whole(self) -> bytes:
         kept = self._answer.kept(self._response)
         return self._whole if kept is self._response else encode(kept)

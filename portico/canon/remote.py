@@ -1,0 +1,103 @@
+"""Tools of remote MCP servers, which this server calls for a model: who offers them, and what an answer
+tells of them."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """As a request names it, for this one request: nothing of it is kept.
+
+    path: where it stands in the request.  label: what the request calls it.
+    headers: sent with each message to it; secrets, so no log, answer or row ever shows them.
+    allowed: names of its tools that may be offered; None: all.
+    read_only: only tools that say they change nothing.
+    asks: does a call need its caller's approval?  always, never: names for which that is otherwise.
+    """
+
+    path: str
+    label: str
+    url: str
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    allowed: frozenset[str] | None = None
+    read_only: bool = False
+    asks: bool = True
+    always: frozenset[str] = frozenset()
+    never: frozenset[str] = frozenset()
+
+    def must_ask(self, name: str) -> bool:
+        if name in self.always:
+            return True
+        return self.asks and name not in self.never
+
+    def offers(self, tool: "RemoteTool") -> bool:
+        """May the model see it?"""
+        if self.read_only and tool.annotations.get("readOnlyHint") is not True:
+            return False
+        return self.allowed is None or tool.name in self.allowed
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteTool:
+    """As its server describes it.  parameters: a JSON schema."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+    annotations: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """A call that its caller was asked about, and allowed."""
+
+    request_id: str
+    label: str
+    name: str
+    arguments: str
+
+
+# Events of an answer, beside those of `delta`
+@dataclass(frozen=True, slots=True)
+class RemoteTools:
+    """What a server offers.  error: why it offers nothing, "" where it was reached."""
+
+    label: str
+    tools: tuple[RemoteTool, ...]
+    error: str = ""
+    choice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteCallBegan:
+    """approval_id: of the question that allowed it, "" where none was asked."""
+
+    label: str
+    name: str
+    arguments: str
+    approval_id: str = ""
+    choice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteCallEnded:
+    """The end of the call that began last.  error: "" where it worked."""
+
+    output: str
+    error: str = ""
+    choice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteAsked:
+    """A call that waits for its caller's approval.  id: of the question."""
+
+    id: str
+    label: str
+    name: str
+    arguments: str
+    choice: int = 0
+
+
+Remote = RemoteTools | RemoteCallBegan | RemoteCallEnded | RemoteAsked

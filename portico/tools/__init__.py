@@ -1,0 +1,1 @@
+"""Tools of remote MCP servers."""

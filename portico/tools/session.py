@@ -1,0 +1,201 @@
+"""Streamable HTTP as the Model Context Protocol has it: a client of one server, for one run.
+
+It says that it can do nothing for the server (no sampling, no roots, no questions), so it is asked for
+nothing.  A failure of any kind is a `ToolFailed`.
+"""
+
+import asyncio
+from contextlib import suppress
+from importlib.metadata import version
+from itertools import count
+from typing import Any, TypeVar
+
+import msgspec
+
+from portico.canon.remote import RemoteTool, Server
+from portico.dialects.body import json_object
+from portico.errors import Refusal
+from portico.tools.http import Poster, Reply
+from portico.tools.model import Limits, Result, ToolFailed
+
+PROTOCOL = "2025-06-18"
+_SPOKEN = frozenset({"2025-11-25", "2025-06-18", "2025-03-26"})
+"""Versions whose messages are the same as far as they are used here."""
+_PAGES_MAX = 20
+_TOOL_BYTES_MAX = 65_536
+_NAME_MAX = 128
+_SAID_MAX = 500
+_CLOSE_S = 2.0
+Shape = TypeVar("Shape")
+
+
+class _Error(msgspec.Struct):
+    code: int = 0
+    message: str = ""
+
+
+class _Message(msgspec.Struct):
+    id: Any = None
+    result: msgspec.Raw = msgspec.Raw(b"")
+    error: _Error | None = None
+
+
+class _Begun(msgspec.Struct):
+    protocolVersion: str = ""  # noqa: N815 - as the wire has it
+
+
+class _Tool(msgspec.Struct):
+    name: str
+    inputSchema: dict[str, Any] = {}  # noqa: N815 - as the wire has it
+    description: str | None = None
+    annotations: dict[str, Any] | None = None
+
+
+class _Page(msgspec.Struct):
+    tools: list[msgspec.Raw] = []
+    nextCursor: str | None = None  # noqa: N815 - as the wire has it
+
+
+class _Content(msgspec.Struct):
+    type: str = ""
+    text: str | None = None
+    resource: dict[str, Any] | None = None
+    uri: str | None = None
+
+
+class _Called(msgspec.Struct):
+    content: list[_Content] = []
+    structuredContent: Any = None  # noqa: N815 - as the wire has it
+    isError: bool = False  # noqa: N815 - as the wire has it
+
+
+class Session:
+    """Belongs to one run.  `open` before all else, `close` at the end."""
+
+    def __init__(self, server: Server, poster: Poster, limits: Limits) -> None:
+        self._server = server
+        self._poster = poster
+        self._limits = limits
+        self._ids = count(1)
+        self._headers = {
+            **dict(server.headers),
+            "content-type": "application/json",
+            "accept": "application/json, text/event-stream",
+        }
+        self._named = False
+
+    async def open(self) -> None:
+        """Raises: ToolFailed."""
+        begun = await self._ask(
+            "initialize",
+            {
+                "protocolVersion": PROTOCOL,
+                "capabilities": {},
+                "clientInfo": {"name": "portico", "version": version("portico")},
+            },
+            _Begun,
+        )
+        if begun.protocolVersion not in _SPOKEN:
+            raise ToolFailed("server_invalid", "The server speaks another version of MCP.")
+        self._headers["mcp-protocol-version"] = begun.protocolVersion
+        await self._send({"method": "notifications/initialized"})
+
+    async def tools(self) -> tuple[RemoteTool, ...]:
+        """Those it may offer, as many as are offered at most.  Raises: ToolFailed."""
+        found: dict[str, RemoteTool] = {}
+        cursor: str | None = None
+        for _ in range(_PAGES_MAX):
+            page = await self._ask("tools/list", {"cursor": cursor} if cursor else {}, _Page)
+            for tool in filter(None, map(_tool, page.tools)):
+                if self._server.offers(tool) and len(found) < self._limits.tools_max:
+                    found.setdefault(tool.name, tool)
+            cursor = page.nextCursor
+            if not cursor or len(found) >= self._limits.tools_max:
+                break
+        return tuple(found.values())
+
+    async def call(self, name: str, arguments: dict[str, Any]) -> Result:
+        """Raises: ToolFailed."""
+        called = await self._ask("tools/call", {"name": name, "arguments": arguments}, _Called)
+        text = "\n".join(filter(None, map(_text, called.content)))
+        if not text and called.structuredContent is not None:
+            text = msgspec.json.encode(called.structuredContent).decode()
+        return Result(text, called.isError)
+
+    async def close(self) -> None:
+        """Tell the server that nothing more comes; whether it cares is not looked at."""
+        if not self._named:
+            return
+        with suppress(ToolFailed, TimeoutError):
+            async with asyncio.timeout(_CLOSE_S):
+                await self._post("DELETE", b"", lambda _: True)
+
+    async def _ask(self, method: str, params: dict[str, Any], shape: type[Shape]) -> Shape:
+        number = next(self._ids)
+        reply = await self._send({"id": number, "method": method, "params": params}, number)
+        try:
+            message = msgspec.json.decode(reply.body, type=_Message)
+            if message.error is not None:
+                said = message.error.message[:_SAID_MAX]
+                raise ToolFailed("server_error", f"{message.error.code}: {said}")
+            return msgspec.json.decode(message.result, type=shape)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise ToolFailed("server_invalid", "The answer is none in MCP's words.") from error
+
+    async def _send(self, message: dict[str, Any], number: int | None = None) -> Reply:
+        """number: of the answer that is waited for; None: there is none."""
+
+        def wanted(data: bytes) -> bool:
+            try:
+                return bool(msgspec.json.decode(data, type=_Message).id == number)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                return False
+
+        body = msgspec.json.encode({"jsonrpc": "2.0", **message})
+        try:
+            async with asyncio.timeout(self._limits.call_s):
+                reply = await self._post("POST", body, wanted)
+        except TimeoutError:
+            raise ToolFailed(
+                "server_timeout", f"No answer within {self._limits.call_s:g} s."
+            ) from None
+        if not 200 <= reply.status < 300:
+            raise ToolFailed("server_error", f"The server answers with status {reply.status}.")
+        session = reply.headers.get("mcp-session-id")
+        if session:
+            self._headers["mcp-session-id"], self._named = session, True
+        return reply
+
+    async def _post(self, method: str, body: bytes, wanted: Any) -> Reply:
+        return await self._poster.send(
+            method,
+            self._server.url,
+            self._headers,
+            body,
+            wanted=wanted,
+            bytes_max=self._limits.result_bytes_max,
+        )
+
+
+def _tool(raw: msgspec.Raw) -> RemoteTool | None:
+    """None for one that no model could be offered."""
+    if len(raw) > _TOOL_BYTES_MAX:
+        return None
+    try:
+        json_object(bytes(raw))  # as strictly as a request: it becomes part of one
+        tool = msgspec.json.decode(raw, type=_Tool)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Refusal):
+        return None
+    if not 1 <= len(tool.name) <= _NAME_MAX:
+        return None
+    said = tool.description or ""
+    return RemoteTool(tool.name, said, tool.inputSchema, tool.annotations or {})
+
+
+def _text(part: _Content) -> str:
+    """What a model can read of it."""
+    if part.text is not None:
+        return part.text
+    if part.resource is not None and isinstance(part.resource.get("text"), str):
+        return str(part.resource["text"])
+    return f"[{part.type}{' ' + part.uri if part.uri else ''}]"
