@@ -84,6 +84,7 @@ class Postgresql:
                 "PostgreSQL needs the extra `postgres`: pip install 'portico[postgres]'."
             ) from error
         event.listen(self._engine, "connect", _set_patience)
+        event.listen(self._engine, "connect", _take_any_text)
 
     @property
     def engine(self) -> Engine:
@@ -142,3 +143,15 @@ class Postgresql:
 
 def _set_patience(driver_connection: Any, _record: object) -> None:
     driver_connection.execute(f"SET lock_timeout = {_LOCK_WAIT_MS}")
+
+
+def _take_any_text(driver_connection: Any, _record: object) -> None:
+    """PostgreSQL's text has no room for NUL.  Ids and names are whatever callers write, and one such
+    sign in them must not undo the commit that charges for their request."""
+    from psycopg.types.string import StrDumperUnknown  # noqa: PLC0415  # an extra
+
+    class AnyText(StrDumperUnknown):
+        def dump(self, obj: str) -> bytes:
+            return obj.replace("\0", "\ufffd").encode()
+
+    driver_connection.adapters.register_dumper(str, AnyText)
