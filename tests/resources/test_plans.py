@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Connection, event
 
 from portico.db.database import Database, open_database
+from portico.resources.conversations import store
 from portico.resources.pages import Window
 from tests.resources.attic import MINE, Attic, attic, number, said
 
@@ -97,15 +98,20 @@ async def test_a_page_at_the_end_touches_as_many_rows_as_one_at_the_beginning(mi
     chat = await mine.conversations.make(MINE, [said(str(at)) for at in range(20)], {})
     for _ in range(40):
         await mine.conversations.add(MINE, chat.id, [said("x")] * 20)
-    steps = {}
-    for name, window in (("first", FIRST), ("last", LAST)):
-        steps[name] = await _steps(mine, chat.id, window)
     listed = await mine.conversations.page(MINE, chat.id, Window("", "", 100))
-    steps["behind"] = await _steps(mine, chat.id, Window(listed[80].id, "", 20))
+    behind = listed[80].position
+    steps = {
+        name: mine.database.read(partial(_steps, conversation_id=chat.id, window=window, edge=edge))
+        for name, window, edge in (
+            ("first", FIRST, None),
+            ("last", LAST, None),
+            ("behind", FIRST, behind),
+        )
+    }
     assert max(steps.values()) < 2 * min(steps.values()), steps
 
 
-async def _steps(mine: Attic, conversation_id: str, window: Window) -> int:
+def _steps(connection: Connection, conversation_id: str, window: Window, edge: int | None) -> int:
     """Of SQLite's machine, in tens, for one page."""
     counted = [0]
 
@@ -113,19 +119,11 @@ async def _steps(mine: Attic, conversation_id: str, window: Window) -> int:
         counted[0] += 1
         return 0
 
-    def read(connection: Connection) -> None:
-        driver: Any = connection.connection.driver_connection
-        driver.set_progress_handler(count, 10)
-
-    def silent(connection: Connection) -> None:
-        driver: Any = connection.connection.driver_connection
-        driver.set_progress_handler(None, 0)
-
-    for _ in range(4):  # whichever of its threads answers
-        await mine.readers.run(read)
-    await mine.conversations.page(MINE, conversation_id, window)
-    for _ in range(4):
-        await mine.readers.run(silent)
+    driver: Any = connection.connection.driver_connection
+    driver.set_progress_handler(count, 10)
+    found = store.page(connection, MINE.organisation_id, conversation_id, window, edge)
+    driver.set_progress_handler(None, 0)
+    assert len(found) == window.limit + 1
     return counted[0]
 
 
