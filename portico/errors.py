@@ -211,6 +211,11 @@ STORAGE_QUOTA = _entry(
     403,
     "Delete files that are not needed any more, or have the limit raised.",
 )
+OBJECT_LIMIT = _entry(
+    "object_limit_reached",
+    403,
+    "End or delete what is not needed any more, or ask the operator: he can make more.",
+)
 FILE_TOO_LARGE = _entry(
     "file_too_large", 413, "Send a smaller file; a larger one can be sent in parts (/v1/uploads)."
 )

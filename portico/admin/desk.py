@@ -15,10 +15,12 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from portico import errors
+from portico.accounts.actors.caps import CAPS, Caps
 from portico.accounts.actors.model import Errand, Rights
 from portico.accounts.actors.roles import MAKES_OWNERS
 from portico.accounts.admin_keys.service import rights_of
 from portico.admin.operation import Ask, Operation, Secrets, Told
+from portico.admin.turnstile import Turnstile
 from portico.callers.last_use import LastUse
 from portico.callers.rules import digest, kind_of
 from portico.db.readers import Readers
@@ -57,7 +59,9 @@ class Desk:
         clock: Clock,
         secrets: Secrets,
         last_use: LastUse,
+        turnstile: Turnstile,
         *,
+        caps: Caps = CAPS,
         keep_ms: int,
         compression: bool,
     ) -> None:
@@ -66,6 +70,8 @@ class Desk:
         self._clock = clock
         self._secrets = secrets
         self._last_use = last_use
+        self._turnstile = turnstile
+        self._caps = caps
         self._keep_ms = keep_ms
         self._compression = compression
 
@@ -83,12 +89,28 @@ class Desk:
 
     async def _serve(self, operation: Operation, exchange: Exchange, rest: str) -> None:
         """Raises: Refusal; Left."""
-        find = self._finder(operation.scope, exchange)
+        credential = credential_of(exchange.headers, exchange.query)
+        digests: tuple[bytes, ...] = (b"",)
+        if kind_of(credential) is not None:
+            digests = tuple(digest(pepper.secret, credential) for pepper in self._secrets.peppers)
+        self._turnstile.enter(digests[-1], exchange.peer)
+        try:
+            _check_credential(credential)
+            await self._ask(operation, exchange, rest, digests)
+        except errors.Refusal as refusal:
+            if refusal.status == errors.INVALID_KEY.status:
+                self._turnstile.failed(digests[-1], exchange.peer)
+            raise
+
+    async def _ask(
+        self, operation: Operation, exchange: Exchange, rest: str, digests: tuple[bytes, ...]
+    ) -> None:
+        find = self._finder(operation.scope, exchange.peer, digests)
         query = dict(parse_qsl(exchange.query.decode("latin-1"), keep_blank_values=True))
         _check_text("the URL", [rest, *query.values()])
 
         def run(connection: Connection, by: Rights, body: Any) -> Told:
-            errand = Errand(connection, by, self._clock)
+            errand = Errand(connection, by, self._clock, self._caps)
             with within(connection, by.organisation_id):
                 return operation.run(Ask(errand, rest, query, body, self._secrets))
 
@@ -99,12 +121,12 @@ class Desk:
                 return by, run(connection, by, None)
 
             by, told = await self._read(read)
-            self._last_use.note(by.actor.credential_id)
+            self._seen(digests[-1], by)
             _answer(exchange, msgspec.json.encode(told), [])
             return
         # Before its body is read: who may not is not worth it.
         by = await self._read(find)
-        self._last_use.note(by.actor.credential_id)
+        self._seen(digests[-1], by)
         raw = await body_of(exchange, _BODY_BYTES_MAX, compression=self._compression)
         body, ignored = _read_body(operation, raw)
         try:
@@ -133,21 +155,15 @@ class Desk:
 
         await self._writer.run(note)
 
-    def _finder(self, scope: str, exchange: Exchange) -> Callable[[Connection], Rights]:
-        """What whoever asks may do at the moment he is looked for; `scope` at least.
+    def _seen(self, digest: bytes, by: Rights) -> None:
+        """Raises: Refusal: requests_per_minute_exceeded."""
+        self._turnstile.opened(digest, by.actor.credential_id)
+        self._last_use.note(by.actor.credential_id)
 
-        Raises: Refusal.
-        """
-        credential = credential_of(exchange.headers, exchange.query)
-        address = exchange.peer
-        if not credential:
-            raise errors.MISSING_KEY(
-                "The request has no API key.",
-                remedy="Send an admin key as `Authorization: Bearer pk_admin_...`.",
-            )
-        if kind_of(credential) is None:
-            raise errors.INVALID_KEY("This is not a Portico API key.")
-        digests = tuple(digest(pepper.secret, credential) for pepper in self._secrets.peppers)
+    def _finder(
+        self, scope: str, address: str, digests: tuple[bytes, ...]
+    ) -> Callable[[Connection], Rights]:
+        """What whoever asks may do at the moment he is looked for; `scope` at least."""
 
         def find(connection: Connection) -> Rights:
             rights = rights_of(connection, digests, self._clock.wall_ms(), address)
@@ -201,6 +217,17 @@ class Desk:
             raise _made_before(done.body)
         exchange.also += b"idempotent-replayed: true\r\n"
         return done.body
+
+
+def _check_credential(credential: str) -> None:
+    """Raises: Refusal: missing_api_key, invalid_api_key."""
+    if not credential:
+        raise errors.MISSING_KEY(
+            "The request has no API key.",
+            remedy="Send an admin key as `Authorization: Bearer pk_admin_...`.",
+        )
+    if kind_of(credential) is None:
+        raise errors.INVALID_KEY("This is not a Portico API key.")
 
 
 def _check_scope(rights: Rights, scope: str) -> None:

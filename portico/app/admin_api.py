@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
+from portico.accounts.actors.caps import Caps
 from portico.accounts.admin_keys import store
 from portico.admin.desk import Desk
 from portico.admin.operation import Secrets
 from portico.admin.routes import routes
+from portico.admin.turnstile import Turnstile
 from portico.app.door import edge_limits, hosts_allowed, proxies, standing
 from portico.app.identity import Identity
 from portico.app.spoken.dialects import OPENAI_CHAT
@@ -32,6 +34,20 @@ class AdminApi:
     follow: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = ()
 
 
+def _caps(settings: Settings) -> Caps:
+    most = settings.organisation
+    return Caps(
+        projects=most.projects_max,
+        project_keys=most.project_keys_max,
+        replaced_keys=most.project_keys_max,
+        service_accounts=most.service_accounts_max,
+        invitations=most.invitations_max,
+        roles=most.roles_max,
+        admin_keys=most.admin_keys_max,
+        webhooks=most.webhooks_max,
+    )
+
+
 def admin_api(
     settings: Settings,
     who: Identity,
@@ -44,6 +60,8 @@ def admin_api(
     last_use = LastUse(books.writer.run, clock, store.note_use)
     desk = Desk(
         *(books.reports, books.writer, clock, Secrets(who.peppers, who.seal), last_use),
+        Turnstile(clock, settings.admin.requests_per_minute, settings.admin.failures_per_minute),
+        caps=_caps(settings),
         keep_ms=1000 * settings.replay.keep_s,
         compression=settings.edge.compression,
     )

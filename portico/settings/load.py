@@ -42,6 +42,7 @@ from portico.settings.serving import (
     Storage,
     Upstream,
 )
+from portico.settings.tenants import Organisation
 from portico.settings.tools import Tools
 
 
@@ -52,6 +53,7 @@ class SettingsInvalid(Exception):
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     server: Server = Server()
     admin: Admin = Admin()
+    organisation: Organisation = Organisation()
     edge: Edge = Edge()
     media: Media = Media()
     responses: Responses = Responses()

@@ -47,6 +47,17 @@ class Admin(Struct, frozen=True, forbid_unknown_fields=True):
     host: Annotated[
         str, Meta(description="Address to listen on with a port of its own; empty: `server.host`.")
     ] = ""
+    requests_per_minute: Annotated[
+        int, Meta(ge=1, description="What one of its keys may ask, of each server.")
+    ] = 600
+    failures_per_minute: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="How often one address (IPv6: one /64) may come without a key that opens, "
+            "to each server.",
+        ),
+    ] = 60
 
 
 Origin = Annotated[str, Meta(pattern=r"^(\*|https?://[^/?#\s]+)$")]

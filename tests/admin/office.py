@@ -4,11 +4,13 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
+from portico.accounts.actors.caps import CAPS, Caps
 from portico.accounts.actors.model import Errand, operator
 from portico.accounts.admin_keys import store as admin_key_store
 from portico.accounts.admin_keys.model import AdminKeyWish
@@ -30,6 +32,7 @@ from portico.accounts.webhooks.service import create_endpoint, send_test
 from portico.admin.desk import Desk
 from portico.admin.operation import Secrets
 from portico.admin.routes import routes
+from portico.admin.turnstile import Turnstile
 from portico.admin.visitors.joining import Joining
 from portico.admin.visitors.leaks import Leaks
 from portico.app.spoken.dialects import OPENAI_CHAT
@@ -113,7 +116,7 @@ class Site:
     def limit(self, project_id: str) -> str:
         for model in ("", "vendor/model:1"):
             limit = Limit("project", project_id, model, requests_per_minute=9)
-            self.does(lambda e, limit=limit: set_limit(e, limit))
+            self.does(partial(set_limit, limit=limit))
         return f"project/{project_id}"
 
     def terms(self, organisation_id: str, number: int) -> str:
@@ -199,7 +202,13 @@ class Interrupted(Readers):
 
 @asynccontextmanager
 async def office(
-    site: Site, *, rehearsing: bool = False, after_read: Callable[[], None] = lambda: None
+    site: Site,
+    *,
+    rehearsing: bool = False,
+    after_read: Callable[[], None] = lambda: None,
+    requests_per_minute: int = 1_000_000,
+    failures_per_minute: int = 1_000_000,
+    caps: Caps = CAPS,
 ) -> AsyncIterator[Office]:
     """rehearsing: every request finds the site as it was.  after_read: done behind every read, before
     its result is known."""
@@ -212,6 +221,8 @@ async def office(
     secrets = Secrets(site.peppers, Seal([each.secret for each in site.peppers]))
     desk = Desk(
         *(work or readers, work or writer, site.clock, secrets, last_use),
+        Turnstile(site.clock, requests_per_minute, failures_per_minute),
+        caps=caps,
         keep_ms=KEEP_MS,
         compression=True,
     )

@@ -1,11 +1,12 @@
 """What somebody may do, and on whose behalf something is done."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
 from portico import errors
+from portico.accounts.actors.caps import CAPS, Caps
 from portico.accounts.actors.login import login
 from portico.accounts.actors.roles import INSTALLATION_SCOPES
 from portico.audit import service as audit
@@ -57,11 +58,14 @@ class Errand:
 
     Every service of this room takes one.  It asks for the scope it needs before it does anything,
     and notes what it changed in the same transaction.
+
+    caps: of what an organisation may make; the operator may make more for it.
     """
 
     connection: Connection
     by: Rights
     clock: Clock
+    caps: Caps = CAPS
 
     def require(self, scope: str, project_id: str | None = None) -> None:
         """Raises: Refusal: permission_denied."""
@@ -76,6 +80,19 @@ class Errand:
         """
         if not self.by.anywhere(scope):
             raise _denied(scope)
+
+    def check_room(self, things: str, most: int, count: Callable[[], int]) -> None:
+        """Before one more is made.  things: in words.  count: of those that are alive.
+
+        Raises: Refusal: object_limit_reached.
+        """
+        if self.by.organisation_id is None:
+            return
+        there = count()
+        if there >= most:
+            raise errors.OBJECT_LIMIT(
+                f"There are {there} {things}; there may be {most}.", value=there, limit=most
+            )
 
     def note(
         self,

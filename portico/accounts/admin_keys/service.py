@@ -51,6 +51,11 @@ def create_admin_key(
     rules.check(wish, errand.clock.wall_ms())
     by = errand.by
     wish = _for_somebody(errand, rules.check_lifetime(wish, by.ends_at_ms, by.networks))
+    errand.check_room(
+        "admin keys in this organisation",
+        errand.caps.admin_keys,
+        lambda: store.alive(errand.connection, wish.organisation_id or "", errand.clock.wall_ms()),
+    )
     key, secret = _drawn(errand, wish)
     return _issue(errand, peppers, _within_rights(errand, key), secret)
 

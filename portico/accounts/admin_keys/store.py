@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Select, insert, select, update
+from sqlalchemy import Connection, Select, func, insert, or_, select, update
 
 from portico.accounts.actors.paging import ALL, Window, paged
 from portico.accounts.admin_keys.model import AdminKey, KnownAdminKey
@@ -34,6 +34,16 @@ def key(connection: Connection, organisation_id: str | None, key_id: str) -> Adm
     query = _of(select(*_SHOWN).where(admin_key.c.id == key_id), organisation_id)
     row = connection.execute(query).first()
     return None if row is None else _key(row)
+
+
+def alive(connection: Connection, organisation_id: str, now_ms: int) -> int:
+    """How many may be used."""
+    query = select(func.count()).where(
+        admin_key.c.organisation_id == organisation_id,
+        admin_key.c.revoked_at_ms.is_(None),
+        or_(admin_key.c.expires_at_ms.is_(None), admin_key.c.expires_at_ms > now_ms),
+    )
+    return connection.execute(query).scalar_one()
 
 
 def revoke(connection: Connection, key_id: str, at_ms: int) -> None:

@@ -47,6 +47,11 @@ def create_key(
     facts = _facts(errand, wish)
     facts["owner_id"] = owner_for(errand, project, wish.owner_id)
     _check_owner(errand, project.organisation_id, project.id, facts["owner_id"], wish.scopes)
+    errand.check_room(
+        "keys in this project",
+        errand.caps.project_keys,
+        lambda: store.alive(errand.connection, project.organisation_id, project.id, now_ms),
+    )
     return _issue(errand, peppers, project.id, project.organisation_id, facts)
 
 
@@ -148,6 +153,13 @@ def replace_key(
     now_ms = errand.clock.wall_ms()
     facts = _like(errand, before, now_ms)
     organisation_id = store.organisation_of(errand.connection, key_id)
+    errand.check_room(
+        "replaced keys in this project",
+        errand.caps.replaced_keys,
+        lambda: store.alive(
+            errand.connection, organisation_id, before.project_id, now_ms, replaced=True
+        ),
+    )
     issued = _issue(errand, peppers, before.project_id, organisation_id, facts)
     store.copy_limits(errand.connection, key_id, issued.key.id, now_ms)
     ends_ms = now_ms + overlap_ms

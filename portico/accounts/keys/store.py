@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, func, insert, or_, select, update
 
 from portico.accounts.actors.paging import ALL, Window, paged
 from portico.accounts.keys.model import Key
@@ -85,6 +85,33 @@ def copy_limits(connection: Connection, key_id: str, to: str, now_ms: int) -> No
         connection.execute(
             insert(budget).values({**row._mapping, "id": new_id("bud"), "scope_id": to})
         )
+
+
+def alive(
+    connection: Connection,
+    organisation_id: str,
+    project_id: str,
+    now_ms: int,
+    *,
+    replaced: bool = False,
+) -> int:
+    """How many of a project may be used, without those that were made with another.
+
+    replaced: those that have a successor; else those that have none.
+    """
+    query = (
+        select(func.count())
+        .select_from(api_key)
+        .where(
+            api_key.c.organisation_id == organisation_id,
+            api_key.c.project_id == project_id,
+            api_key.c.parent_id.is_(None),
+            api_key.c.revoked_at_ms.is_(None),
+            or_(api_key.c.expires_at_ms.is_(None), api_key.c.expires_at_ms > now_ms),
+            api_key.c.successor_id.is_not(None) if replaced else api_key.c.successor_id.is_(None),
+        )
+    )
+    return connection.execute(query).scalar_one()
 
 
 def forget_ephemeral(connection: Connection, parent_id: str, now_ms: int) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Select, insert, select, update
+from sqlalchemy import Connection, Select, func, insert, select, update
 
 from portico.accounts.actors.paging import Window, paged
 from portico.accounts.people.model import Invitation
@@ -53,6 +53,17 @@ def unused(
     if invited_by is not None:
         query = query.where(invitation.c.invited_by == invited_by)
     return _all(connection, query)
+
+
+def open_ones(connection: Connection, organisation_id: str, now_ms: int) -> int:
+    """How many can be accepted."""
+    query = select(func.count()).where(
+        invitation.c.organisation_id == organisation_id,
+        invitation.c.accepted_at_ms.is_(None),
+        invitation.c.revoked_at_ms.is_(None),
+        invitation.c.expires_at_ms > now_ms,
+    )
+    return connection.execute(query).scalar_one()
 
 
 def change(connection: Connection, invitation_id: str, **values: int) -> None:

@@ -50,6 +50,11 @@ def invite(
     check_role(errand, organisation_id, role, "organisation")
     now_ms = errand.clock.wall_ms()
     _check_new(errand, organisation_id, email, now_ms)
+    errand.check_room(
+        "open invitations in this organisation",
+        errand.caps.invitations,
+        lambda: invitation_store.open_ones(errand.connection, organisation_id, now_ms),
+    )
     by = OPERATOR if errand.by.organisation_id is None else errand.by.actor.id
     made = Invitation(new_id("inv"), organisation_id, email, role, by, now_ms, now_ms + lives_ms)
     token = _TOKEN + "".join(secrets.choice(BASE62) for _ in range(_RANDOM_CHARACTERS))

@@ -9,8 +9,6 @@ from portico.accounts.people.model import Level, Role
 from portico.accounts.people.standing import fit_keys
 from portico.accounts.projects.theirs import theirs
 
-_ROLES_MAX = 100
-
 
 def list_roles(errand: Errand, organisation_id: str) -> list[Role]:
     """Those that every organisation has, then its own by name."""
@@ -35,8 +33,7 @@ def create_role(
     errand.require("roles:write")
     rules.check_role_name(name)
     own = role_store.roles(errand.connection, organisation_id)
-    if len(own) >= _ROLES_MAX:
-        raise errors.CONFLICT(f"An organisation has at most {_ROLES_MAX} roles of its own.")
+    errand.check_room("own roles in this organisation", errand.caps.roles, lambda: len(own))
     if any(each.name == name for each in own):
         raise errors.CONFLICT(f"There is a role {name!r} already.", field="name", value=name)
     given = _given(errand, scopes, level)

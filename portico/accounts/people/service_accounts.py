@@ -23,6 +23,11 @@ def create_service_account(errand: Errand, project_id: str, name: str, role: str
     errand.require("service_accounts:write", project_id)
     check_role(errand, project.organisation_id, role, "project", project_id)
     check_name(name)
+    errand.check_room(
+        "service accounts in this organisation",
+        errand.caps.service_accounts,
+        lambda: store.accounts_at_work(errand.connection, project.organisation_id),
+    )
     made = ServiceAccount(
         new_id("svc"),
         project.organisation_id,

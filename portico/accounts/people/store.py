@@ -212,6 +212,17 @@ def accounts(
     return [ServiceAccount(**row._mapping) for row in connection.execute(query)]
 
 
+def accounts_at_work(connection: Connection, organisation_id: str) -> int:
+    """How many were not disabled."""
+    query = (
+        select(func.count())
+        .select_from(project)
+        .join(subject, subject.c.project_id == project.c.id)
+        .where(project.c.organisation_id == organisation_id, subject.c.disabled_at_ms.is_(None))
+    )
+    return connection.execute(query).scalar_one()
+
+
 def account_of(
     connection: Connection, organisation_id: str | None, account_id: str
 ) -> ServiceAccount | None:

@@ -78,6 +78,11 @@ def create_project(errand: Errand, organisation_id: str, name: str) -> Project:
     errand.require("projects:write")
     now_ms = errand.clock.wall_ms()
     check_name(name)
+    errand.check_room(
+        "projects in this organisation",
+        errand.caps.projects,
+        lambda: store.open_projects(errand.connection, organisation_id),
+    )
     made = Project(new_id("proj"), organisation_id, name, now_ms, "no_training", "warn")
     store.add_project(errand.connection, made)
     errand.note(organisation_id, "project.create", made.id, after=asdict(made))

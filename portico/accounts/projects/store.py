@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, insert, select, update
+from sqlalchemy import Connection, Row, Select, func, insert, select, update
 
 from portico.accounts.actors.paging import ALL, Window, paged
 from portico.accounts.projects.model import Organisation, Project
@@ -57,6 +57,14 @@ def projects(
     if among is not None:
         query = query.where(project.c.id.in_(among))
     return [_project(row) for row in connection.execute(_of(query, organisation_id))]
+
+
+def open_projects(connection: Connection, organisation_id: str) -> int:
+    """How many that were not archived."""
+    query = select(func.count()).where(
+        project.c.organisation_id == organisation_id, project.c.archived_at_ms.is_(None)
+    )
+    return connection.execute(query).scalar_one()
 
 
 def project_of(

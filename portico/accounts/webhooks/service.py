@@ -34,7 +34,6 @@ from portico.webhooks.rules import KINDS, round_after, secret_text
 OVERLAP_MS = 86_400_000
 """How long a secret that was replaced signs, too, unless somebody says otherwise."""
 _OVERLAP_MS_MAX = 30 * 86_400_000
-_ENDPOINTS_MAX = 50
 _SECRET_BYTES = 32
 SENT_MAX = 1_000
 BY_HAND = "disabled by hand"
@@ -55,8 +54,11 @@ def create_endpoint(
     errand.require("webhooks:write", wish.project_id)
     check_url(wish.url, private_allowed=private_allowed)
     kinds = _checked(wish.kinds)
-    if len(store.endpoints(errand.connection, wish.organisation_id)) >= _ENDPOINTS_MAX:
-        raise errors.CONFLICT(f"An organisation has at most {_ENDPOINTS_MAX} webhooks.")
+    errand.check_room(
+        "webhooks in this organisation",
+        errand.caps.webhooks,
+        lambda: len(store.endpoints(errand.connection, wish.organisation_id)),
+    )
     made = Endpoint(
         new_id(ENDPOINT),
         wish.organisation_id,

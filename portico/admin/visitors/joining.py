@@ -9,12 +9,13 @@ from msgspec import Struct
 from portico.accounts.people.invitations import accept_invitation, guest
 from portico.admin.tenants.keys import SECRET
 from portico.admin.tenants.people import MEMBER, member
-from portico.admin.visitors.throttle import Throttle
+from portico.admin.throttle import Throttle
 from portico.callers.pepper import Pepper
 from portico.db.writer import Writer
 from portico.dialects.body import checked, json_object, without_bom
 from portico.door.endpoints.answering import answer_json
 from portico.door.exchange import Exchange
+from portico.door.framing.forwarded import counted_as
 from portico.door.intake.decoding import body_of
 from portico.door.routes import Route
 from portico.errors import Refusal
@@ -51,7 +52,7 @@ class Joining:
 
     async def accept(self, exchange: Exchange, _: str) -> None:
         """Raises: Refusal."""
-        self._throttle.admit(exchange.peer)
+        self._throttle.admit(counted_as(exchange.peer))
         raw = await body_of(exchange, _BODY_BYTES_MAX, compression=False)
         wish = checked(json_object(without_bom(raw)), Acceptance)
         found = await self._writer.run(

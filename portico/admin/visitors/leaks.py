@@ -15,13 +15,14 @@ from portico.accounts.actors.model import Errand, Rights
 from portico.accounts.actors.roles import INSTALLATION_SCOPES
 from portico.accounts.admin_keys import service as admin_keys
 from portico.accounts.keys import service as keys
-from portico.admin.visitors.throttle import Throttle
+from portico.admin.throttle import Throttle
 from portico.audit.model import Actor
 from portico.callers.pepper import Pepper
 from portico.callers.rules import KEY_PATTERN, digest, kind_of
 from portico.db.writer import Writer
 from portico.door.endpoints.answering import answer_json
 from portico.door.exchange import Exchange
+from portico.door.framing.forwarded import counted_as
 from portico.door.intake.decoding import body_of
 from portico.door.routes import Route
 from portico.kit.clock import Clock
@@ -73,7 +74,7 @@ class Leaks:
         """Answers the same for keys that exist and for those that do not, once what exists is
         revoked.  Raises: Refusal."""
         more = f"Wait for `Retry-After`, and send more keys in each report, up to {REPORTS_MAX}."
-        self._throttle.admit(exchange.peer, more)
+        self._throttle.admit(counted_as(exchange.peer), more)
         reports = _read(await body_of(exchange, _BODY_BYTES_MAX, compression=False))
         found = [each for each in reports if kind_of(each.token) is not None]
         if found:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from portico.accounts.keys.ephemeral import ALIVE_MAX, EXPIRES_IN_S, EphemeralWish, mint
 from portico.accounts.keys.model import IssuedKey
-from portico.admin.visitors.throttle import Throttle
+from portico.admin.throttle import Throttle
 from portico.callers.model import Caller
 from portico.callers.pepper import Pepper
 from portico.callers.scopes import MINT

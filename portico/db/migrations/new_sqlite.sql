@@ -966,9 +966,13 @@ CREATE TRIGGER attempt_refuses_update BEFORE UPDATE ON attempt BEGIN SELECT RAIS
 CREATE TRIGGER attempt_refuses_delete BEFORE DELETE ON attempt BEGIN SELECT RAISE(ABORT, 'attempt is append-only'); END;
 CREATE INDEX api_key_parent ON api_key (parent_id) WHERE parent_id IS NOT NULL;
 CREATE INDEX api_key_owner ON api_key (owner_id) WHERE owner_id IS NOT NULL;
+CREATE INDEX api_key_project ON api_key (project_id) WHERE parent_id IS NULL;
+CREATE INDEX project_organisation ON project (organisation_id);
+CREATE INDEX subject_project ON subject (project_id) WHERE project_id IS NOT NULL;
 CREATE INDEX member_subject ON member (subject_id);
 CREATE INDEX project_member_subject ON project_member (subject_id);
 CREATE INDEX invitation_organisation ON invitation (organisation_id);
+CREATE INDEX admin_key_organisation ON admin_key (organisation_id);
 CREATE TRIGGER audit_event_refuses_update BEFORE UPDATE ON audit_event BEGIN SELECT RAISE(ABORT, 'audit_event is append-only'); END;
 CREATE TRIGGER audit_event_refuses_delete BEFORE DELETE ON audit_event BEGIN SELECT RAISE(ABORT, 'audit_event is append-only'); END;
 CREATE TRIGGER audit_head_refuses_update BEFORE UPDATE ON audit_head BEGIN SELECT RAISE(ABORT, 'audit_head is append-only'); END;

@@ -3,7 +3,7 @@ of the admin API."""
 
 from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, LargeBinary, Table, Text
 
-from portico.db.tables.base import Int64, identifier, metadata
+from portico.db.tables.base import Int64, identifier, metadata, partial_index
 
 # A person (`user_`) or a service account (`svc_`).
 subject = Table(
@@ -19,6 +19,7 @@ subject = Table(
     Column("created_at_ms", Int64, nullable=False),
     # Of a service account that was put out of use, for good.
     Column("disabled_at_ms", Int64),
+    partial_index("subject_project", "project_id", only="project_id IS NOT NULL"),
     sqlite_strict=True,
 )
 
@@ -105,5 +106,6 @@ admin_key = Table(
     Column("revoked_at_ms", Int64),
     Column("last_used_at_ms", Int64),
     CheckConstraint("(organisation_id IS NULL) = (owner_id IS NULL)"),
+    Index("admin_key_organisation", "organisation_id"),
     sqlite_strict=True,
 )

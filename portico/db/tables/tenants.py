@@ -1,6 +1,6 @@
 """Who may ask: organisations, their projects, their keys."""
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, LargeBinary, Table, Text
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, LargeBinary, Table, Text
 
 from portico.db.tables.base import Int64, data_use, identifier, metadata, partial_index
 
@@ -46,6 +46,7 @@ project = Table(
     Column("retention_days", Int64, CheckConstraint("retention_days >= 1")),
     # NULL: it may ask.
     Column("archived_at_ms", Int64),
+    Index("project_organisation", "organisation_id"),
     sqlite_strict=True,
 )
 
@@ -86,5 +87,6 @@ api_key = Table(
     Column("last_used_at_ms", Int64),
     partial_index("api_key_parent", "parent_id", only="parent_id IS NOT NULL"),
     partial_index("api_key_owner", "owner_id", only="owner_id IS NOT NULL"),
+    partial_index("api_key_project", "project_id", only="parent_id IS NULL"),
     sqlite_strict=True,
 )

@@ -85,14 +85,14 @@ def _tenants() -> None:
     ):
         op.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
     for name in ("parent", "owner"):
-        only = sa.text(f"{name}_id IS NOT NULL")
-        op.create_index(
-            f"api_key_{name}",
-            "api_key",
-            [f"{name}_id"],
-            sqlite_where=only,
-            postgresql_where=only,
-        )
+        _partial(f"api_key_{name}", "api_key", f"{name}_id", f"{name}_id IS NOT NULL")
+    _partial("api_key_project", "api_key", "project_id", "parent_id IS NULL")
+    op.create_index("project_organisation", "project", ["organisation_id"])
+
+
+def _partial(name: str, table: str, column: str, only: str) -> None:
+    where = sa.text(only)
+    op.create_index(name, table, [column], sqlite_where=where, postgresql_where=where)
 
 
 def _people() -> None:
@@ -107,6 +107,7 @@ def _people() -> None:
         sa.Column("disabled_at_ms", Int64),
         sqlite_strict=True,
     )
+    _partial("subject_project", "subject", "project_id", "project_id IS NOT NULL")
     op.create_table(
         "member",
         ref("organisation_id", "organisation.id", key=True),
@@ -173,6 +174,7 @@ def _admin_keys() -> None:
         sa.CheckConstraint("(organisation_id IS NULL) = (owner_id IS NULL)"),
         sqlite_strict=True,
     )
+    op.create_index("admin_key_organisation", "admin_key", ["organisation_id"])
 
 
 def _audit() -> None:
