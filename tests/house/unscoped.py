@@ -94,7 +94,7 @@ UNSCOPED = {
     "portico/cli/doctor/facts.py": {"_keys": OPERATOR},
     "portico/cli/doctor/stored.py": {"_names": OPERATOR},
     "portico/background/announcing.py": {"_unannounced": ROUNDS},
-    "portico/resources/batches/operating.py": {"recent": OPERATOR, "one": OPERATOR},
+    "portico/resources/batches/operating.py": {"one": OPERATOR},
     "portico/resources/batches/store.py": {"claim": ROUNDS, "let_go": ROUNDS},
     "portico/resources/background/store.py": {
         "still": OURS,
