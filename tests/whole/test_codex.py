@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.whole.conftest import Served
+from tests.whole.wire import metric
 
 CODEX = os.environ.get("CODEX_CLI") or shutil.which("codex")
 CONFIG = """
@@ -25,19 +26,25 @@ env_key = "PORTICO_API_KEY"
 wire_api = "responses"
 request_max_retries = 0
 stream_max_retries = 0
+supports_websockets = {websockets}
 """
+CREATED = 'portico_requests_total{route="/v1/responses websocket"'
 TASK = """Write hello to hello.txt
 [[sim reasoning=12 call=exec_command args={"cmd": "printf hello > hello.txt"}]]"""
 
 
 @pytest.mark.long
 @pytest.mark.skipif(CODEX is None, reason="the codex CLI is not installed (npm: @openai/codex)")
-def test_codex_writes_a_file(served: Served, tmp_path: Path) -> None:
+@pytest.mark.parametrize("websockets", [False, True], ids=["http", "websocket"])
+def test_codex_writes_a_file(served: Served, tmp_path: Path, *, websockets: bool) -> None:
     assert CODEX is not None
     home, project = tmp_path / "home", tmp_path / "project"
     home.mkdir()
     project.mkdir()
-    (home / "config.toml").write_text(CONFIG.format(base_url=served.base_url))
+    (home / "config.toml").write_text(
+        CONFIG.format(base_url=served.base_url, websockets=str(websockets).lower())
+    )
+    created = metric(served, CREATED)
     before = served.cli("usage")["total"]["requests"]
     done = subprocess.run(
         [
@@ -57,3 +64,5 @@ def test_codex_writes_a_file(served: Served, tmp_path: Path) -> None:
     assert "Process exited with code 0" in done.stdout  # the model's last words: the call's result
     assert "ERROR" not in done.stderr
     assert served.cli("usage")["total"]["requests"] == before + 2  # the call, and the answer
+    # Over a WebSocket it first has its instructions prepared, which runs nothing.
+    assert metric(served, CREATED) - created == (3 if websockets else 0)
