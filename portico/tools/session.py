@@ -138,6 +138,8 @@ class Session:
             if message.error is not None:
                 said = message.error.message[:_SAID_MAX]
                 raise ToolFailed("server_error", f"{message.error.code}: {said}")
+            if message.id != number:
+                raise ToolFailed("server_invalid", "The answer is to another question.")
             return msgspec.json.decode(message.result, type=shape)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ToolFailed("server_invalid", "The answer is none in MCP's words.") from error
