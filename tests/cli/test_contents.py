@@ -21,28 +21,30 @@ LINE = {
 }
 
 
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    running = start(tmp_path / "data", "--simulated", env=QUIET)
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    running = start(tmp_path_factory.mktemp("kept") / "data", "--simulated", env=QUIET)
     yield running
     end(running)
 
 
-def fill(served: Served) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def made(served: Served) -> dict[str, str]:
+    """One of each kind, by its kind: the id."""
     with openai.OpenAI(api_key=served.api_key, base_url=served.base_url) as client:
         file = client.files.create(file=("a.bin", bytes(range(256)) * 40), purpose="user_data")
         talk = client.conversations.create(items=[{"role": "user", "content": "Before"}])
         said = client.responses.create(model="sim-echo", input="Hello", conversation=talk.id)
         lines = client.files.create(file=("b.jsonl", json.dumps(LINE).encode()), purpose="batch")
-        made = client.batches.create(
+        batch = client.batches.create(
             input_file_id=lines.id, endpoint="/v1/responses", completion_window="24h"
         )
-        eventually(lambda: client.batches.retrieve(made.id).status == "completed")
+        eventually(lambda: client.batches.retrieve(batch.id).status == "completed")
         upload = client.uploads.create(
             bytes=10, filename="c.txt", mime_type="text/plain", purpose="user_data"
         )
         client.uploads.parts.create(upload.id, data=b"12345")
-    return {"file": file.id, "talk": talk.id, "said": said.id, "batch": made.id}
+    return {"file": file.id, "said": said.id}
 
 
 def project_of(served: Served) -> str:
@@ -54,8 +56,10 @@ def rows(folder: Path, name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines()]
 
 
-def test_what_was_taken_out_is_all_there_is(served: Served, tmp_path: Path) -> None:
-    made, to = fill(served), tmp_path / "out"
+def test_what_was_taken_out_is_all_there_is(
+    served: Served, made: dict[str, str], tmp_path: Path
+) -> None:
+    to = tmp_path / "out"
     told = served.cli("project", "export", project_of(served), "--to", str(to))
     assert (told["complete"], told["missing"]) == (True, [])
     counts = {name: part["rows"] for name, part in told["parts"].items()}
@@ -82,8 +86,8 @@ def test_what_was_taken_out_is_all_there_is(served: Served, tmp_path: Path) -> N
     assert "Hello" in texts[1]
 
 
-def test_one_that_was_cut_off_goes_on(served: Served, tmp_path: Path) -> None:
-    made, to = fill(served), tmp_path / "out"
+def test_one_that_was_cut_off_goes_on(served: Served, made: dict[str, str], tmp_path: Path) -> None:
+    to = tmp_path / "out"
     words = ("project", "export", project_of(served), "--to", str(to))
     first = served.cli(*words)
     whole = to / "files" / made["file"]
@@ -107,8 +111,10 @@ def test_nothing_is_mixed_with_it(served: Served, tmp_path: Path) -> None:
     assert "holds something else" in done.stderr
 
 
-def test_all_of_it_is_deleted_and_nothing_else(served: Served, tmp_path: Path) -> None:
-    made, project = fill(served), project_of(served)
+def test_all_of_it_is_deleted_and_nothing_else(
+    served: Served, made: dict[str, str], tmp_path: Path
+) -> None:
+    project = project_of(served)
     place = ("--data-dir", str(served.data_dir))
     assert portico("project", "erase-content", project, *place).returncode == 2
     told = served.cli("project", "erase-content", project, "--yes")
