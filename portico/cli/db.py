@@ -3,6 +3,7 @@
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from sqlite3 import Error
 from typing import Annotated, NoReturn
 
 from cyclopts import App, Parameter
@@ -13,9 +14,10 @@ from portico.cli.place import place_of, settings_for
 from portico.db.backends.base import Unusable
 from portico.db.check import examine
 from portico.db.database import Database, connect_database, upgrade
+from portico.db.lock import AlreadyServing, ServerLock
 from portico.settings import Settings
 
-app = App(name="db", help="The database: bring it up to date, check it.")
+app = App(name="db", help="The database: bring it up to date, check it, make it small.")
 
 Json = Annotated[bool, Parameter(negative="", help="Print JSON.")]
 DataDir = Annotated[str | None, Parameter(help="Folder of the server's data.")]
@@ -60,6 +62,44 @@ def check(*, data_dir: DataDir = None, json: Json = False) -> None:
             if each.fix:
                 console.print(f"                -> {each.fix}", markup=False)
     sys.exit(Exit.OK if ok else Exit.FAILED)
+
+
+@app.command
+def compact(*, data_dir: DataDir = None, json: Json = False) -> None:
+    """Write the SQLite file anew without its free pages; the server must be stopped.
+
+    From then on a server gives back by itself what is deleted, as it does with every file that is
+    new.  It takes as much room again in the data directory and in the temporary folder.
+    """
+    settings = settings_for(None, server={"data_dir": data_dir})
+    database = _existing(settings)
+    lock = ServerLock(database.data_dir)
+    try:
+        before = database.space()
+        if before is None:
+            stop(
+                Exit.USAGE,
+                "PostgreSQL looks after its room itself.",
+                fix="docs/guides/postgresql.md",
+            )
+        lock.take()
+        try:
+            database.compact()
+        finally:
+            lock.release()
+        after = database.space() or before
+    except AlreadyServing as error:
+        stop(Exit.DATA, str(error))
+    except (Unusable, OSError, DBAPIError, Error) as error:
+        _cannot(settings, error)
+    if json:
+        say_json({"before_bytes": before.file_bytes, "after_bytes": after.file_bytes})
+        return
+    gained = before.file_bytes - after.file_bytes
+    console.print(
+        f"{database.place}: {before.file_bytes} -> {after.file_bytes} bytes ({gained} given back)",
+        markup=False,
+    )
 
 
 def _existing(settings: Settings) -> Database:

@@ -108,7 +108,7 @@ COMMANDS = {
         "portico.cli.usage:usage",
         "Tokens of every request that has ended, from the durable records.",
     ),
-    "db": ("portico.cli.db:app", "The database: bring it up to date, check it."),
+    "db": ("portico.cli.db:app", "The database: bring it up to date, check it, make it small."),
     "doctor": (
         "portico.cli.doctor.command:doctor",
         "Check everything Portico needs, and say how to fix what is missing.\n\n"

@@ -8,7 +8,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from portico.db import schema
-from portico.db.backends.base import Backend, Dialect, Unusable
+from portico.db.backends.base import Backend, Dialect, Space, Unusable
 from portico.db.backends.postgresql import Postgresql
 from portico.db.backends.sqlite import FILE_NAME, Sqlite
 from portico.db.migrations import HEAD
@@ -65,6 +65,21 @@ class Database:
         """See `Backend.wipe`.  Blocking; for a thread."""
         with self.connect() as connection:
             return self.backend.wipe(connection.connection.driver_connection)
+
+    def space(self) -> Space | None:
+        """See `Backend.space`."""
+        with self.connect() as connection:
+            return self.backend.space(connection.connection.driver_connection)
+
+    def shrink(self) -> bool:
+        """See `Backend.shrink`.  Blocking; for a thread."""
+        with self.connect() as connection:
+            return self.backend.shrink(connection.connection.driver_connection)
+
+    def compact(self) -> None:
+        """See `Backend.compact`."""
+        with self.connect() as connection:
+            self.backend.compact(connection.connection.driver_connection)
 
     def write(self, change: Callable[[Connection], T]) -> T:
         """Run `change` in a transaction of its own.  Blocking, like `read`; safe beside a running

@@ -27,6 +27,15 @@ class Trouble:
     lost: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Space:
+    """free_bytes: of the file, to be used again.  shrinks: it can give them back beside its users."""
+
+    file_bytes: int
+    free_bytes: int
+    shrinks: bool
+
+
 class Backend(Protocol):
     """A database server, or a file.  Connections are in the driver's autocommit mode: transactions
     begin where `begin` says so, and nowhere else."""
@@ -75,6 +84,19 @@ class Backend(Protocol):
     def wipe(self, driver: Any) -> bool:
         """What was deleted is gone from the log as well, as far as that is ours.  False where
         somebody reads just now: to be tried again."""
+        ...
+
+    def space(self, driver: Any) -> Space | None:
+        """None where the room is a server's own to look after."""
+        ...
+
+    def shrink(self, driver: Any) -> bool:
+        """Give some of what is free back to the disk, in a step that nobody minds waiting for.
+        Whether there is more."""
+        ...
+
+    def compact(self, driver: Any) -> None:
+        """Write all of it anew, without what is free.  Nobody else may use it meanwhile."""
         ...
 
     def trouble(self, error: Exception) -> Trouble | None:

@@ -7,7 +7,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 from sqlalchemy.util import immutabledict
 
-from portico.db.backends.base import Dialect, Trouble, Unusable, of_driver
+from portico.db.backends.base import Dialect, Space, Trouble, Unusable, of_driver
 
 _TURN = 0x706F_7274_6963_6F00
 """Whoever writes holds this advisory lock (its number spells "portico")."""
@@ -123,6 +123,15 @@ class Postgresql:
 
     def wipe(self, driver: Any) -> bool:
         return True  # its files are the server's: see docs/guides/postgresql.md
+
+    def space(self, driver: Any) -> Space | None:
+        return None
+
+    def shrink(self, driver: Any) -> bool:
+        return False  # autovacuum does
+
+    def compact(self, driver: Any) -> None:
+        return
 
     def trouble(self, error: Exception) -> Trouble | None:
         from psycopg import Error, InterfaceError, OperationalError  # noqa: PLC0415  # an extra

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
-from portico.db.backends.base import Dialect, Trouble, of_driver
+from portico.db.backends.base import Dialect, Space, Trouble, of_driver
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +22,15 @@ _BUSY_WAIT_S = 5.0
 _WRITER_BUSY_WAIT_MS = 250
 _LOG_PAGES = 4_000
 _STATEMENTS_KEPT = 400
+_SPACE = (
+    "SELECT page_count, page_size, freelist_count, auto_vacuum FROM pragma_page_count,"
+    " pragma_page_size, pragma_freelist_count, pragma_auto_vacuum"
+)
+_INCREMENTAL = 2
+_STEP_PAGES = 256
+"""Taken from the file in one go, for which whoever writes waits."""
+_SPARE_BYTES, _SPARE_SHARE = 8_388_608, 8
+"""Free pages that stay: so many bytes, or this part of the file, whichever is more."""
 _CAUSES = {
     sqlite3.SQLITE_BUSY: Trouble("the database is locked by another process", passing=True),
     sqlite3.SQLITE_LOCKED: Trouble("the database is locked", passing=True),
@@ -110,12 +119,36 @@ class Sqlite:
             self._lengthen(driver)
         return not busy
 
+    def space(self, driver: Any) -> Space:
+        pages, page_bytes, free, mode = driver.execute(_SPACE).fetchone()
+        return Space(pages * page_bytes, free * page_bytes, mode == _INCREMENTAL)
+
+    def shrink(self, driver: Any) -> bool:
+        """A step takes pages from the end of the file; the next checkpoint cuts it off there.  What
+        a busy day needs again stays: giving it back and taking it anew would cost twice."""
+        driver.execute(f"PRAGMA busy_timeout = {_WRITER_BUSY_WAIT_MS}")
+        found = self.space(driver)
+        stays_bytes = max(_SPARE_BYTES, found.file_bytes // _SPARE_SHARE)
+        if not found.shrinks or found.free_bytes <= stays_bytes:
+            return False
+        # A script: it alone is run to its end, where `execute` takes one page and stops.
+        driver.executescript(f"PRAGMA incremental_vacuum({_STEP_PAGES})")
+        return True
+
+    def compact(self, driver: Any) -> None:
+        driver.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        driver.execute("VACUUM")
+        driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
     def trouble(self, error: Exception) -> Trouble | None:
         code = getattr(of_driver(error), "sqlite_errorcode", None)
         return None if code is None else _CAUSES.get(int(code) & 0xFF)
 
 
 def _set_pragmas(driver_connection: Any, _record: object) -> None:
+    # Of a file without a page, and only before the next line gives it one: so that what is deleted
+    # can be given back to the disk in small steps.  Of any other file it changes nothing.
+    driver_connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     driver_connection.execute("PRAGMA journal_mode = WAL")
     driver_connection.execute("PRAGMA synchronous = FULL")
     driver_connection.execute("PRAGMA foreign_keys = ON")
