@@ -42,7 +42,7 @@ class Stage:
             "UV_RUN_RECURSION_DEPTH": "1",  # pages type `uv run portico`, and are told to
         }
         if not cold:
-            self._env |= {"WARM_PORTICO": warm().address, "WARM_FOLLOWS_S": "0.02"}
+            self._env |= {"WARM_PORTICO": warm().address, "WARM_FOLLOWS_S": "0.05"}
             self._env["PATH"] = f"{warm().folder}{os.pathsep}{self._env['PATH']}"
 
     def console(self, block: Block) -> str:
