@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
@@ -31,9 +32,10 @@ from portico.db.readers import Readers
 from portico.db.transaction import Transaction
 from portico.db.writer import Writer
 from portico.door.visits.generation import Generation
-from portico.engines.base import Relay
+from portico.engines.base import Abilities, Relay
 from portico.errors import Refusal
 from portico.kit.clock import SystemClock
+from portico.ledger import owners
 from portico.ledger import service as ledger
 from portico.ledger.model import Account, Posting
 from portico.metering.service import Metering
@@ -144,7 +146,15 @@ class Life:
     """One server, from its start to its end."""
 
     def __init__(
-        self, database: Database, folder: Path, name: str, dies_at: int = 0, *, late: bool = False
+        self,
+        database: Database,
+        folder: Path,
+        name: str,
+        dies_at: int = 0,
+        *,
+        late: bool = False,
+        places: int = 4,
+        share: float = 1.0,
     ) -> None:
         self.database = database
         self.echo = Echo()
@@ -156,11 +166,11 @@ class Life:
         self.metering = Metering(writer, CLOCK)
         holds = Holds(writer, Budgets(self.readers, CLOCK), CLOCK, name, ttl_ms=600_000)
         self.admission = Admission(QueueLimits(10, 5.0), CLOCK, holds)
-        self.engine = Scripted(self.echo.script)
+        self.engine = Scripted(self.echo.script, abilities=Abilities(frozenset(), None, places))
         routing = Routing([Deployment("test/m", "m", self.engine, "us", 0)])
         rooms = journey.Rooms(echo, routing, self.admission, self.metering, echo)
-        nothing: Any = None
-        lines = Lines(nothing)
+        follow_nothing: Any = SimpleNamespace(close=lambda turn: None)
+        lines = Lines(follow_nothing)
         generation = Generation(
             PLAIN, rooms, CLOCK, NO_KEYS, body_bytes_max=10_000, compression=False, states=lines
         )
@@ -168,30 +178,37 @@ class Life:
             FolderShelf(folder), writer, self.readers, CLOCK, ROOMY, lambda: None, alone=False
         )
         way = Way(generation.handle, _told)
-        self.places = 4
         self.lane = Lane(
             Making({CHAT: way}, lines, writer, CLOCK),
             self.admission,
-            lambda model: self.places,
+            lambda model: places,
             *(writer, self.readers, CLOCK),
             Validating(self.files, writer, CLOCK, LIMITS),
             Finishing(self.files, writer, self.readers, CLOCK, LIMITS),
             owner=name,
             at_once=3,
-            share=1.0,
+            share=share,
         )
         # Who makes a batch is told of it before this life ends.
         self.desk = Files(
             FolderShelf(folder), self.real, self.readers, CLOCK, ROOMY, lambda: None, alone=False
         )
         self.batches = Batches(self.desk, self.real, self.readers, CLOCK, LIMITS, self.lane.hear)
-        self.sweeper = Sweeper(self.real, CLOCK, name, alone=True)
+        self.sweeper = Sweeper(self.real, CLOCK, name, alone=False)
+        self.name = name
         self.rooms = rooms
 
     async def new(self, says: list[str]) -> Batch:
         """A batch of such lines, on disk."""
         lines = [
-            json.dumps({"custom_id": say, "method": "POST", "url": CHAT, "body": {"say": say}})
+            json.dumps(
+                {
+                    "custom_id": say,
+                    "method": "POST",
+                    "url": CHAT,
+                    "body": {"model": "m", "say": say},
+                }
+            )
             for say in says
         ]
 
@@ -223,18 +240,47 @@ class Life:
         data = await self.desk.read(await self.desk.get(Owner.of(CALLER), file_id))
         return [json.loads(line) for line in data.splitlines()]
 
+    async def goes_on(self, steps: int) -> None:
+        """For so many steps."""
+        until = self.writer.steps + steps
+        while True:
+            if self.writer.steps >= until:
+                return
+            await asyncio.sleep(0.003)
+
+    async def quiet(self) -> None:
+        """Nothing runs any more."""
+        while True:
+            if not self.engine.running and not self.admission.running:
+                return
+            await asyncio.sleep(0.003)
+
+    async def until(self, sql: str, least: int = 1) -> None:
+        """The first figure of what `sql` finds is so many, or more."""
+        async with asyncio.timeout(20):
+            while True:
+                if self.rows(sql)[0][0] >= least:
+                    return
+                await asyncio.sleep(0.003)
+
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in self.database.read(lambda c: c.exec_driver_sql(sql).all())]
 
 
 @asynccontextmanager
-async def life(*given: Any, **more: Any) -> AsyncIterator[Life]:
-    """A life, with its lane at work.  It ends as it is: whatever still runs is gone, unheard."""
+async def life(*given: Any, alone: bool = True, **more: Any) -> AsyncIterator[Life]:
+    """A life, with its lane at work.  It ends as it is: whatever still runs is gone, unheard.
+
+    alone: every other server is known to be dead, and what was left is swept before this one works.
+    """
     before = asyncio.all_tasks()
     made = Life(*given, **more)
     made.real.start()
-    await made.sweeper.start()
-    await made.real.run(lambda connection: None)
+    if alone:
+        await made.real.run(lambda c: owners.forget_others(Transaction(c), made.name))
+        await made.sweeper.start()
+    else:
+        await made.real.run(lambda c: owners.start(Transaction(c), made.name, CLOCK.wall_ms()))
     loop = asyncio.get_running_loop()
     working = [loop.create_task(made.lane.run()), loop.create_task(made.metering.run())]
     try:

@@ -1,16 +1,28 @@
 """Law: each line is answered once and paid for once, wherever a server is killed on the way."""
 
+import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from portico.db.database import Database
+from portico.db.transaction import Transaction
+from portico.kit.leaving import Leaving
+from portico.ledger import owners
 from portico.resources.batches.model import Batch
-from tests.background.lives import Life, fund, life
+from tests.background.lives import CALLER, Life, fund, life
+from tests.metering.requests import PROMPT
 from tests.metering.test_charges import COST
 
 pytestmark = pytest.mark.anyio
 SAYS = ["a", "b", "c", "d"]
+
+
+RUNNING = (
+    "SELECT count(*) FROM batch_line JOIN hold ON hold.id = request_id WHERE hold.state = 'open'"
+)
+"""Lines under way, with money set aside."""
 
 
 async def check(living: Life, batch: Batch) -> None:
@@ -58,3 +70,120 @@ async def test_it_takes_so_many_steps_and_each_may_be_the_last(
     async with life(database, tmp_path, "inst_last") as living:
         ((lines,),) = living.rows("SELECT count(*) FROM batch_line")
         assert paid_nano(living) == COST * lines
+
+
+def forget(living: Life, dead: Life) -> None:
+    """Nobody has heard of it for a minute."""
+    living.database.write(lambda c: owners.forget(Transaction(c), dead.name))
+
+
+async def test_lines_that_money_is_set_aside_for_are_left_to_the_sweeper(
+    database: Database, tmp_path: Path
+) -> None:
+    fund(database)
+    async with life(database, tmp_path, "inst_a") as first:
+        first.echo.makes.clear()
+        batch = await first.new(SAYS)
+        await first.until(RUNNING, 3)
+    async with life(database, tmp_path, "inst_b", alone=False) as second:
+        forget(second, first)
+        await second.until(
+            f"SELECT count(*) FROM batch_line WHERE batch_id = '{batch.id}' AND state = 'succeeded'"
+        )
+        await second.goes_on(4)  # it tries to end the batch, looks for strays, and tries again
+        assert second.found(batch).state == "in_progress", "three of its lines are nobody's yet"
+        await second.sweeper.start()
+        await second.ended(batch)
+        await check(second, batch)
+        assert paid_nano(second) == COST * len(SAYS)
+
+
+async def test_a_server_that_was_taken_for_dead_is_not_paid_for_what_others_make_again(
+    database: Database, tmp_path: Path
+) -> None:
+    fund(database)
+    async with (
+        life(database, tmp_path, "inst_a") as slow,
+        life(database, tmp_path, "inst_b", alone=False) as other,
+    ):
+        slow.echo.makes.clear()
+        batch = await slow.new(SAYS)
+        await slow.until(RUNNING, 3)
+        forget(other, slow)
+        other.lane.hear()
+        await other.sweeper.start()
+        await other.ended(batch)
+        slow.echo.makes.set()
+        await slow.until("SELECT count(*) FROM usage_record", len(SAYS))
+        await slow.quiet()
+        await check(other, batch)
+        assert paid_nano(other) == COST * len(SAYS)
+
+
+async def test_a_line_is_its_own_or_is_not_paid_for(database: Database, tmp_path: Path) -> None:
+    """The same, where its hold was not given back: the commit that settles looks for itself."""
+    fund(database)
+    async with life(database, tmp_path, "inst_a") as living:
+        living.echo.makes.clear()
+        batch = await living.new(SAYS)
+        await living.until(RUNNING, 3)
+        steal = "UPDATE batch_line SET request_id = 'req_other' WHERE number = 1"
+        living.database.write(lambda c: c.exec_driver_sql(steal))
+        living.echo.makes.set()
+        await living.ended(batch)
+        await check(living, batch)
+        made = living.rows("SELECT count(*) FROM usage_record WHERE outcome = 'completed'")
+        assert made == [(len(SAYS) + 1,)], "one of them for nobody"
+        assert paid_nano(living) == COST * len(SAYS)
+
+
+async def test_who_is_there_to_wait_gets_the_place_of_a_line(
+    database: Database, tmp_path: Path
+) -> None:
+    fund(database)
+    async with life(database, tmp_path, "inst_a", places=2) as living:
+        living.echo.makes.clear()
+        batch = await living.new(SAYS)
+        await living.until(RUNNING, 2)
+        assert living.admission.running == 2, "all places"
+        to = living.rooms.routing.choose(
+            msgspec.structs.replace(PROMPT, model="m"), "no_training", None
+        )
+        async with asyncio.timeout(10):
+            permit = await living.admission.admit("req_me", CALLER, to, None, Leaving(), 1)
+        assert living.admission.running == 2
+        permit.release()
+        living.echo.makes.set()
+        await living.ended(batch)
+        await check(living, batch)
+        outcomes = living.rows("SELECT outcome, count(*) FROM usage_record GROUP BY 1 ORDER BY 1")
+        assert outcomes[0] == ("completed", len(SAYS))
+        assert outcomes[1][0] == "preempted"
+        assert paid_nano(living) == COST * len(SAYS)
+
+
+async def test_lines_leave_a_share_of_the_places_to_others_and_take_none_of_their_keys(
+    database: Database, tmp_path: Path
+) -> None:
+    fund(database)
+    async with life(database, tmp_path, "inst_a", places=4, share=0.5) as living:
+        living.echo.makes.clear()
+        batch = await living.new(SAYS)
+        await living.until(RUNNING, 2)
+        waits = "SELECT count(*) FROM batch_line WHERE state = 'waiting'"
+        assert living.rows(waits) == [(2,)]
+        assert living.admission.running == 2
+        living.echo.makes.set()
+        await living.ended(batch)
+        await check(living, batch)
+
+
+async def test_cancelled_while_its_file_is_read(database: Database, tmp_path: Path) -> None:
+    async with life(database, tmp_path, "inst_a", dies_at=1) as dead:
+        batch = await dead.new(SAYS)
+        await dead.ended(batch)
+        await dead.batches.cancel(CALLER, "openai", batch.id)
+    async with life(database, tmp_path, "inst_b") as living:
+        await living.ended(batch)
+        assert living.found(batch).state == "cancelled"
+        assert living.rows("SELECT count(*) FROM usage_record") == [(0,)]
