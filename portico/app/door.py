@@ -107,18 +107,13 @@ class Door:
             *also,
         ]
         self.routes = Routes([*self._described, *admin])
-        self.edge = Edge(
-            Dispatch(
-                self.routes,
-                OPENAI_CHAT.render,
-                metrics,
-                origins(settings),
-                words.others,
-            ).serve,
-            OPENAI_CHAT.render,
-            metrics,
-            edge_limits(settings),
-            clock,
+        self.edge = self._edge(settings, words, metrics, clock)
+
+    def _edge(self, settings: Settings, words: Spoken, metrics: Metrics, clock: Clock) -> Edge:
+        render = OPENAI_CHAT.render
+        dispatch = Dispatch(self.routes, render, metrics, origins(settings), words.others)
+        return Edge(
+            *(dispatch.serve, render, metrics, edge_limits(settings), clock),
             hosts_allowed=hosts_allowed(settings),
             proxies=proxies(settings),
             standing=standing(settings),
