@@ -11,7 +11,7 @@ class Server:
 
     path: where it stands in the request.  label: what the request calls it.
     headers: sent with each message to it; secrets, so no log, answer or row ever shows them.
-    allowed: names of its tools that may be offered; None: all.
+    allowed: names of its tools that may be offered; None: all but those `denied`.
     read_only: only tools that say they change nothing.
     asks: does a call need its caller's approval?  always, never: names for which that is otherwise.
     """
@@ -22,6 +22,7 @@ class Server:
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     allowed: frozenset[str] | None = None
     read_only: bool = False
+    denied: frozenset[str] = frozenset()
     asks: bool = True
     always: frozenset[str] = frozenset()
     never: frozenset[str] = frozenset()
@@ -34,6 +35,8 @@ class Server:
     def offers(self, tool: "RemoteTool") -> bool:
         """May the model see it?"""
         if self.read_only and tool.annotations.get("readOnlyHint") is not True:
+            return False
+        if tool.name in self.denied:
             return False
         return self.allowed is None or tool.name in self.allowed
 

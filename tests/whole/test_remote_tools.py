@@ -334,7 +334,8 @@ def test_a_tool_that_fails_is_told_to_the_model(
     client: openai.OpenAI, remote: servers.Remote
 ) -> None:
     made = ask(client, remote, calling("broken"))
-    assert "it broke" in made.output[1].error
+    assert made.output[1].error == "Error executing tool broken"
+    assert made.output[1].output is None
     assert made.output[1].status == "failed"
     assert made.status == "completed"
 

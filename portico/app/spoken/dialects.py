@@ -42,6 +42,9 @@ from portico.kit.sealing import Seal
 from portico.rates import told
 from portico.routing.model import Deployment
 
+_MESSAGES = frozenset({*MessagesRequest.__struct_encode_fields__, "mcp_servers"})
+"""Fields that are not strange there."""
+
 OPENAI_CHAT = Dialect(
     parse=parse,
     writer=writer_for,
@@ -175,7 +178,7 @@ def _anthropic(signatures: Signatures) -> Dialect:
         event=messages_errors.event,
         specimen=messages.SPECIMEN,
         body=MessagesRequest,
-        strict=partial(check_fields, known=frozenset(MessagesRequest.__struct_encode_fields__)),
+        strict=partial(check_fields, known=_MESSAGES),
         summary="Messages, in Anthropic's words.",
         named=messages_errors.named,
         passage=messages_errors.passage,

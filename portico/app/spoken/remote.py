@@ -5,9 +5,10 @@ from ipaddress import ip_network
 from portico.app.failure import CannotStart
 from portico.app.identity import Identity
 from portico.app.storage import Books
-from portico.dialects.openai_responses.remote.turns import Wording
+from portico.dialects.anthropic_messages.remote.turns import Wording as Messages
+from portico.dialects.openai_responses.remote.turns import Wording as Responses
 from portico.door.visits.generation import Rounds
-from portico.door.visits.rounds import RemoteRounds
+from portico.door.visits.rounds import RemoteRounds, Wording
 from portico.kit.clock import Clock
 from portico.settings import Settings
 from portico.tools.http import Poster, Ways
@@ -43,6 +44,11 @@ def remote_tools(
         runs_per_project_max=wanted.runs_per_project_max,
     )
     tools = Tools(Poster(Ways(wanted.private_allowed, never)), limits)
+    wordings: dict[str, Wording] = {
+        "/v1/responses": Responses(identity.seal),
+        "/v1/messages": Messages(identity.seal),
+    }
     return {
-        "/v1/responses": RemoteRounds(tools, Wording(identity.seal), books.writer, clock),
+        path: RemoteRounds(tools, wording, books.writer, clock)
+        for path, wording in wordings.items()
     }

@@ -73,7 +73,7 @@ class Wording(Protocol):
 
     def wanted(self, prompt: Prompt) -> bool: ...
 
-    def document(self, body: bytes, servers_max: int) -> Document:
+    def document(self, prompt: Prompt, servers_max: int) -> Document:
         """Raises: Refusal."""
         ...
 
@@ -103,7 +103,7 @@ class RemoteRounds:
                 value=sorted(caller.scopes),
                 limit=TOOLS,
             )
-        self._wording.document(prompt.body, self._tools.limits.servers_max)
+        self._wording.document(prompt, self._tools.limits.servers_max)
         if background:
             raise errors.UNSUPPORTED_FEATURE(
                 "'background' is true, and 'tools' names remote servers; what is sent to them is "
@@ -179,8 +179,9 @@ class _Run:
         self._servers = servers
         self._rooms = rooms
         self._clock = clock
-        self._document = document = wording.document(handed.prompt.body, limits.servers_max)
+        self._document = document = wording.document(handed.prompt, limits.servers_max)
         self._until_s = clock.monotonic_s() + limits.run_s
+        self._warnings = handed.prompt.warnings
         self._output_tokens_max = handed.prompt.output_tokens_max
         self._calls_max = min(limits.calls_max, document.calls_max or limits.calls_max)
         self._functions: Functions = {}
@@ -237,6 +238,11 @@ class _Run:
         with self.visit.leaving:
             listed = await self._servers.listed(asked)
         self._check_there()
+        self._warnings += [
+            f'server_unreachable; field="{each.server.path}"; action=dropped'
+            for each in listed
+            if each.error
+        ]
         offers = [(each.server, each.tools) for each in listed]
         offers += [(each, tools) for each in servers if (tools := known[each.label]) is not None]
         self._functions = named(offers, self._document.names)

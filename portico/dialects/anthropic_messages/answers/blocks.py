@@ -17,6 +17,7 @@ from portico.canon.delta import (
     ToolCallBegan,
 )
 from portico.canon.prompt import Prompt
+from portico.canon.remote import RemoteCallBegan, RemoteCallEnded
 from portico.dialects.anthropic_messages.answers.ending import Ending
 from portico.dialects.anthropic_messages.reader import ISSUER, REDACTED
 from portico.dialects.anthropic_messages.signatures import Signatures
@@ -88,6 +89,8 @@ class Blocks:
         self._waiting: list[_Call] = []
         """Calls that began before the one that is open had come to its end."""
         self._ids: set[str] = set()
+        self._remotes = 0
+        self._remote_id = ""
 
     def take(self, event: Event) -> None:
         if event.choice:  # there is one answer; what is meant for another is nobody's
@@ -108,10 +111,27 @@ class Blocks:
                 self._argue(event)
             case Finished():
                 self.ending.finished(event)
+            case RemoteCallBegan() | RemoteCallEnded():
+                self._remote(event)
 
     def end(self) -> None:
         """Nothing more comes: every block is closed."""
         self._shut()
+
+    def _remote(self, event: RemoteCallBegan | RemoteCallEnded) -> None:
+        """A call that this server makes, and what it gave: blocks that come whole."""
+        self._shut()
+        if isinstance(event, RemoteCallBegan):
+            self._remote_id = f"mcp{self._made_up}{self._remotes:02d}"
+            self._remotes += 1
+            use = {"type": "mcp_tool_use", "id": self._remote_id, "name": event.name}
+            self._sink.open({**use, "server_name": event.label, "input": {}})
+            self._sink.add("partial_json", event.arguments)
+        else:
+            said = [{"type": "text", "text": event.error or event.output}]
+            result = {"type": "mcp_tool_result", "tool_use_id": self._remote_id}
+            self._sink.open({**result, "is_error": bool(event.error), "content": said})
+        self._sink.shut()
 
     def _say(self, text: str) -> None:
         if not text:

@@ -134,11 +134,11 @@ def _server(path: str, tool: dict[str, Any]) -> Server:
         said.server_label,
         said.server_url,
         tuple((name.lower(), value) for name, value in headers.items()),
-        allowed,
-        read_only,
-        asks,
-        always,
-        never,
+        allowed=allowed,
+        read_only=read_only,
+        asks=asks,
+        always=always,
+        never=never,
     )
 
 

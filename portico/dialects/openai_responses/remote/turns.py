@@ -276,9 +276,9 @@ class Wording:
             return False
         return any(each.get("type") == "mcp" for each in msgspec.json.decode(raw))
 
-    def document(self, body: bytes, servers_max: int) -> Document:
+    def document(self, prompt: Prompt, servers_max: int) -> Document:
         """Raises: Refusal."""
-        return Document(body, servers_max, self._approvals)
+        return Document(prompt.body, servers_max, self._approvals)
 
     def approval_id(
         self, project_id: str, item_id: str, server: Server, name: str, arguments: str
