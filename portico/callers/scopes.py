@@ -22,6 +22,9 @@ KEY_SCOPES: Final = frozenset(
     {GENERATE, EMBED, MODELS, USAGE, BALANCE, MINT, FILES, RESPONSES, BATCHES}
 )
 """What a key may do that names no scopes."""
+OUTLIVING: Final = frozenset({MINT, BATCHES})
+"""What goes on when a key has ended: keys that live for minutes have none of it, because it would be
+done with what the key they were made with may do."""
 TOOLS: Final = "tools:remote"
 """Have this server call tools of remote MCP servers.  Only a key that names it has it: it sends
 what a model wrote to servers that a request names."""

@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy import Connection, bindparam, func, or_, select, update
 
 from portico.callers.model import Caller, KnownKey, Mode, Network, Retention
-from portico.callers.scopes import EVERY_SCOPE, KEY_SCOPES, MINT
+from portico.callers.scopes import EVERY_SCOPE, KEY_SCOPES, OUTLIVING
 from portico.canon.data_use import DataUse
 from portico.canon.prompt import Compatibility
 from portico.db.tables import api_key, organisation, project
@@ -149,8 +149,9 @@ def _scopes(words: str | None) -> frozenset[str]:
 
 @lru_cache(_ALIKE_MAX)
 def _lent(words: str | None, of_parent: str | None) -> frozenset[str]:
-    """What the key AND the key it was made with may do.  One that was made with a key makes none."""
-    return _scopes(words) & _scopes(of_parent) - {MINT}
+    """What the key AND the key it was made with may do.  It starts nothing that outlives
+    it."""
+    return _scopes(words) & _scopes(of_parent) - OUTLIVING
 
 
 @lru_cache(_ALIKE_MAX)

@@ -24,7 +24,7 @@ from portico.audit import service as audit
 from portico.callers import store as callers
 from portico.callers.model import Caller
 from portico.callers.rules import digest
-from portico.callers.scopes import GENERATE, KEY_SCOPES, MINT
+from portico.callers.scopes import GENERATE, KEY_SCOPES, OUTLIVING
 from portico.errors import Refusal
 from tests.accounts.tenancy import Tenancy
 from tests.db.storage import HandClock
@@ -170,14 +170,14 @@ def test_a_key_has_a_thousand_living_ones_and_no_trace_of_the_dead(
     assert len(tenancy.database.read(lambda c: list(audit.entries(c)))) == events
 
 
-def test_an_ephemeral_key_makes_none_whatever_its_row_says(
+def test_an_ephemeral_key_starts_nothing_that_outlives_it_whatever_its_row_says(
     tenancy: Tenancy, maker: IssuedKey
 ) -> None:
     made = minted(tenancy, maker.secret, EphemeralWish())
     tenancy.database.write(
         lambda c: store.change(c, made.key.id, {"scopes": tuple(sorted(KEY_SCOPES))})
     )
-    assert caller_of(tenancy, made.secret).scopes == KEY_SCOPES - {MINT}
+    assert caller_of(tenancy, made.secret).scopes == KEY_SCOPES - OUTLIVING
     assert caller_of(tenancy, maker.secret).scopes == KEY_SCOPES
 
 

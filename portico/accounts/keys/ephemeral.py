@@ -17,7 +17,7 @@ from portico.accounts.keys.model import IssuedKey, Key
 from portico.callers.model import Caller
 from portico.callers.pepper import Pepper
 from portico.callers.rules import digest, new_key
-from portico.callers.scopes import MINT
+from portico.callers.scopes import OUTLIVING
 from portico.kit.clock import Clock
 from portico.kit.ids import new_id
 
@@ -77,7 +77,7 @@ def mint(
         revoked_at_ms=None,
         compatibility=parent.compatibility,
         kind="ephemeral",
-        scopes=tuple(sorted(maker.scopes - {MINT})) if wish.scopes is None else wish.scopes,
+        scopes=tuple(sorted(maker.scopes - OUTLIVING)) if wish.scopes is None else wish.scopes,
         models=wish.models,
         parent_id=parent.id,
     )
@@ -99,7 +99,7 @@ def _check(maker: Caller, wish: EphemeralWish) -> None:
         )
     rules.check_scopes(wish.scopes)
     if wish.scopes is not None:
-        rules.check_subset(wish.scopes, maker.scopes - {MINT})
+        rules.check_subset(wish.scopes, maker.scopes - OUTLIVING)
     if maker.models is not None and not maker.models.issuperset(wish.models or ()):
         missing = sorted(frozenset(wish.models or ()) - maker.models)
         raise errors.RIGHTS_EXCEEDED(
