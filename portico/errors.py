@@ -216,6 +216,9 @@ OBJECT_LIMIT = _entry(
     403,
     "End or delete what is not needed any more, or ask the operator: he can make more.",
 )
+REPORT_TOO_LONG = _entry(
+    "report_too_long", 400, "Ask for a shorter time, for one project or model, or for fewer groups."
+)
 FILE_TOO_LARGE = _entry(
     "file_too_large", 413, "Send a smaller file; a larger one can be sent in parts (/v1/uploads)."
 )

@@ -5,7 +5,7 @@ The rights are read with every request.  Where something is changed they are rea
 very transaction, so that nobody acts on rights he has just lost.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
@@ -24,6 +24,7 @@ from portico.admin.turnstile import Turnstile
 from portico.callers.last_use import LastUse
 from portico.callers.rules import digest, kind_of
 from portico.db.readers import Readers
+from portico.db.reports import Reports
 from portico.db.within import within
 from portico.db.writer import Writer
 from portico.dialects.body import checked, json_object, without_bom
@@ -55,6 +56,7 @@ class Desk:
     def __init__(
         self,
         readers: Readers,
+        reports: Reports,
         writer: Writer,
         clock: Clock,
         secrets: Secrets,
@@ -66,6 +68,7 @@ class Desk:
         compression: bool,
     ) -> None:
         self._readers = readers
+        self._reports = reports
         self._writer = writer
         self._clock = clock
         self._secrets = secrets
@@ -114,18 +117,25 @@ class Desk:
             with within(connection, by.organisation_id):
                 return operation.run(Ask(errand, rest, query, body, self._secrets))
 
+        if operation.long:
+            by = await self._read(self._readers.run(find))
+            self._seen(digests[-1], by)
+            whose = by.organisation_id or ""
+            told = await self._read(self._reports.run(lambda c: run(c, by, None), whose=whose))
+            _answer(exchange, msgspec.json.encode(told), [])
+            return
         if operation.reads:
 
             def read(connection: Connection) -> tuple[Rights, Told]:
                 by = find(connection)
                 return by, run(connection, by, None)
 
-            by, told = await self._read(read)
+            by, told = await self._read(self._readers.run(read))
             self._seen(digests[-1], by)
             _answer(exchange, msgspec.json.encode(told), [])
             return
         # Before its body is read: who may not is not worth it.
-        by = await self._read(find)
+        by = await self._read(self._readers.run(find))
         self._seen(digests[-1], by)
         raw = await body_of(exchange, _BODY_BYTES_MAX, compression=self._compression)
         body, ignored = _read_body(operation, raw)
@@ -172,9 +182,9 @@ class Desk:
 
         return find
 
-    async def _read(self, query: Callable[[Connection], T]) -> T:
+    async def _read(self, under_way: Awaitable[T]) -> T:
         try:
-            return await self._readers.run(query)
+            return await under_way
         except DBAPIError as error:
             raise errors.STORAGE_UNAVAILABLE(
                 "The database cannot be asked now.", retry_after_ms=2_000

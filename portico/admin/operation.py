@@ -41,6 +41,7 @@ class Operation:
     body: what the request's is checked against; None where it takes none.
     secret: the member of the answer that is shown once and kept nowhere; "" for none.
     query: the parameters it reads.
+    long: it may look at very many rows.
     """
 
     method: Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
@@ -52,6 +53,7 @@ class Operation:
     body: type | None = None
     secret: str = ""
     query: tuple[str, ...] = ()
+    long: bool = False
 
     @property
     def reads(self) -> bool:

@@ -59,7 +59,7 @@ def admin_api(
         return AdminApi()
     last_use = LastUse(books.writer.run, clock, store.note_use)
     desk = Desk(
-        *(books.reports, books.writer, clock, Secrets(who.peppers, who.seal), last_use),
+        *(books.desk, books.reports, books.writer, clock, Secrets(who.peppers, who.seal), last_use),
         Turnstile(clock, settings.admin.requests_per_minute, settings.admin.failures_per_minute),
         caps=_caps(settings),
         keep_ms=1000 * settings.replay.keep_s,

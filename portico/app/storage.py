@@ -25,6 +25,7 @@ from portico.db.committer import WriterLimits
 from portico.db.database import Database, OldSchema, open_database
 from portico.db.lock import AlreadyServing, ServerLock
 from portico.db.readers import Readers
+from portico.db.reports import Reports
 from portico.db.schema import NewerDatabase
 from portico.db.wiping import Wiping
 from portico.db.writer import Writer
@@ -122,8 +123,12 @@ class Books:
     standings: Standings
     writer: Writer
     rates: Rates
-    reports: Readers
-    """For sums over many rows: no request that is to be served waits behind them for its key."""
+    reports: Reports
+    """Sums over many rows: no request that is to be served waits behind them for its key."""
+    long: Readers
+    """The same threads, for the system itself."""
+    desk: Readers
+    """For the admin API: nobody's reports keep others from revoking a key."""
     owner: str
     """This process, as what it has under way names it."""
     follow: tuple[Callable[[], Coroutine[Any, Any, None]], ...]
@@ -169,7 +174,7 @@ async def recording(
         output_tokens_max=settings.pricing.output_tokens_max,
         window_tokens=settings.pricing.window_tokens,
     )
-    reports = Readers(database)
+    long, desk = Readers(database), Readers(database)
     writer.start()
     try:
         await _taken_over(sweeper, metering, settings, clock)
@@ -181,12 +186,14 @@ async def recording(
         yield Books(
             *(admission, metering, claims, locks, counter, prices),
             Standings(readers, budgets, clock),
-            *(writer, rates, reports, owner, follow),
+            *(writer, rates, Reports(database, long, settings.database.reports_s), long, desk),
+            *(owner, follow),
         )
         await sweeper.leave()
     finally:
         await writer.close()
-        reports.close()
+        long.close()
+        desk.close()
 
 
 def _writer_limits(settings: Settings) -> WriterLimits:

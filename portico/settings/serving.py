@@ -345,6 +345,14 @@ class Database(Struct, frozen=True, forbid_unknown_fields=True):
             "a SQLite file in the data directory.  Better in the environment."
         ),
     ] = ""
+    reports_s: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="Longest a statement of a report (usage, costs, the audit log) may take; an "
+            "organisation has one under way at a time.",
+        ),
+    ] = 10.0
 
 
 class Storage(Struct, frozen=True, forbid_unknown_fields=True):

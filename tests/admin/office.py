@@ -40,6 +40,7 @@ from portico.callers.last_use import LastUse
 from portico.callers.pepper import Pepper
 from portico.db.database import Database, open_database
 from portico.db.readers import Readers
+from portico.db.reports import Reports
 from portico.db.writer import Writer
 from portico.door.dispatch import Dispatch
 from portico.door.routes import Route, Routes
@@ -176,7 +177,7 @@ class Rehearsing:
         self._backend = database.backend
         self._connection = database.connect()
 
-    async def run(self, change: Callable[[Connection], T]) -> T:
+    async def run(self, change: Callable[[Connection], T], tenant: str | None = None) -> T:
         driver: Any = self._connection.connection.driver_connection
         self._backend.begin(driver)
         try:
@@ -209,6 +210,7 @@ async def office(
     requests_per_minute: int = 1_000_000,
     failures_per_minute: int = 1_000_000,
     caps: Caps = CAPS,
+    reports: Any = None,
 ) -> AsyncIterator[Office]:
     """rehearsing: every request finds the site as it was.  after_read: done behind every read, before
     its result is known."""
@@ -220,7 +222,8 @@ async def office(
     last_use = LastUse(writer.run, site.clock, admin_key_store.note_use)
     secrets = Secrets(site.peppers, Seal([each.secret for each in site.peppers]))
     desk = Desk(
-        *(work or readers, work or writer, site.clock, secrets, last_use),
+        *(work or readers, reports or Reports(site.database, work or readers, 60.0)),
+        *(work or writer, site.clock, secrets, last_use),
         Turnstile(site.clock, requests_per_minute, failures_per_minute),
         caps=caps,
         keep_ms=KEEP_MS,

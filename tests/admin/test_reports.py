@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, insert
 
+from portico import errors
 from portico.admin.reports import buckets, sums
 from portico.db.tables import charge, usage_record
 from tests.admin.office import Office, Site, office, site
@@ -237,3 +238,25 @@ async def test_400_what_cannot_be_summed(tmp_path: Path, query: str, field: str)
         for thing in ("usage", "costs"):
             told = await desk.ask("GET", f"/{thing}?{query}", acme.admin_key())
             assert (told.status, told.json["error"]["param"]) == (400, field)
+
+
+class _Full:
+    """Reports of which none is answered."""
+
+    async def run(self, *asked: Any, **more: Any) -> Any:
+        raise errors.CONCURRENCY("There are too many.", retry_after_ms=1_000)
+
+
+async def test_whoever_is_kept_from_reports_is_kept_from_nothing_else(acme: Site) -> None:
+    """Usage, costs and the log are read apart: a key can be revoked while somebody reads millions of
+    rows."""
+    org = acme.organisation()
+    key_id, _ = acme.key(acme.project(org))
+    key = acme.admin_key(organisation_id=org, owner_id=acme.member(org, "owner"))
+    async with office(acme, reports=_Full()) as desk:
+        for path in ("/usage", "/costs", "/audit_log"):
+            answer = await desk.ask("GET", path, key)
+            assert (answer.status, answer.code) == (429, "concurrency_exceeded")
+            assert answer.headers["retry-after"] == "1"
+        assert (await desk.ask("GET", "/keys", key)).status == 200
+        assert (await desk.ask("POST", f"/keys/{key_id}/revoke", key, {})).status == 200

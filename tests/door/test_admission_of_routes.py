@@ -132,7 +132,7 @@ class Rooms:
     """Everything behind the door; admission lets nobody in and notes who asked."""
 
     draining, storage_refusal, running, waiting = False, None, 0, 0
-    claims = locks = reports = None
+    claims = locks = reports = long = None
     owner = "inst_1"
     admission = None
 

@@ -129,6 +129,7 @@ def operations() -> tuple[Operation, ...]:
             _audit,
             events,
             query=(*of, *PAGED),
+            long=True,
         ),
         Operation(
             "GET", f"{some}/{{id}}", read, "One change, by its number.", _one, AuditEvent, query=of
@@ -141,6 +142,7 @@ def operations() -> tuple[Operation, ...]:
             _installation_audit,
             events,
             query=PAGED,
+            long=True,
         ),
         Operation(
             "GET",

@@ -202,9 +202,23 @@ def _bucket(page: Page, start_ms: int, results: dict[int, list[Told]]) -> Told:
 def operations() -> tuple[Operation, ...]:
     return (
         Operation(
-            "GET", "/usage", "usage:read", "What was used.", _usage, UsageReport, query=_ASKED
+            "GET",
+            "/usage",
+            "usage:read",
+            "What was used.",
+            _usage,
+            UsageReport,
+            query=_ASKED,
+            long=True,
         ),
         Operation(
-            "GET", "/costs", "costs:read", "What was charged.", _costs, CostReport, query=_ASKED
+            "GET",
+            "/costs",
+            "costs:read",
+            "What was charged.",
+            _costs,
+            CostReport,
+            query=_ASKED,
+            long=True,
         ),
     )

@@ -19,7 +19,7 @@ def ends(
 ) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
     announcing = Announcing(readers, books.writer, clock)
     expiring = Expiring(readers, books.writer, files, clock)
-    surveying = Surveying(books.reports, clock)
+    surveying = Surveying(books.long, clock)
     rows = surveying.rows
     metrics.gauge("responses_kept", "Responses kept, a minute ago.", partial(rows, "responses"))
     metrics.gauge("batches_kept", "Batches kept, a minute ago.", partial(rows, "batches"))

@@ -73,6 +73,14 @@ class Backend(Protocol):
         """From now on `connection` refuses to write."""
         ...
 
+    def limit(self, driver: Any, seconds: float | None) -> None:
+        """From now on no statement on this connection takes longer; None: as long as it takes."""
+        ...
+
+    def took_too_long(self, error: Exception) -> bool:
+        """Was it ended for that?"""
+        ...
+
     def prepare_writer(self, driver: Any, log_bytes: int) -> None:
         """Before the writer's first transaction on a connection.  log_bytes: see WriterLimits."""
         ...

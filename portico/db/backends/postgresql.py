@@ -26,6 +26,7 @@ _CONNECT = {
     "application_name": "portico",
     "autocommit": True,
 }
+_CANCELLED = "57014"
 _LOST = Trouble("the connection to the database is lost", passing=True, lost=True)
 _CAUSES = {
     "25006": Trouble("the database accepts no writes", passing=True, lost=True),
@@ -34,7 +35,7 @@ _CAUSES = {
     "53200": Trouble("the database is out of memory", passing=True),
     "53300": Trouble("the database has too many connections", passing=True, lost=True),
     "55P03": Trouble("the database is locked by another process", passing=True),
-    "57014": Trouble("the database took too long", passing=True),
+    _CANCELLED: Trouble("the database took too long", passing=True),
 }
 """By SQLSTATE."""
 _ROW_TOO_BIG = "54"
@@ -110,6 +111,14 @@ class Postgresql:
 
     def only_reads(self, connection: Connection) -> None:
         connection.exec_driver_sql("SET default_transaction_read_only = on")
+
+    def limit(self, driver: Any, seconds: float | None) -> None:
+        # A transaction that has failed takes it back itself, with its rollback.
+        if not driver.closed and driver.info.transaction_status.name != "INERROR":
+            driver.execute(f"SET statement_timeout = {round(1000 * (seconds or 0))}")
+
+    def took_too_long(self, error: Exception) -> bool:
+        return getattr(of_driver(error), "sqlstate", None) == _CANCELLED
 
     def prepare_writer(self, driver: Any, log_bytes: int) -> None:
         driver.execute(

@@ -7,6 +7,7 @@ the driver's implicit ones begin too late to be safe.
 
 import logging
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ _STEP_PAGES = 256
 """Taken from the file in one go, for which whoever writes waits."""
 _SPARE_BYTES, _SPARE_SHARE = 8_388_608, 8
 """Free pages that stay: so many bytes, or this part of the file, whichever is more."""
+_STEPS_BETWEEN_LOOKS = 100_000
 _CAUSES = {
     sqlite3.SQLITE_BUSY: Trouble("the database is locked by another process", passing=True),
     sqlite3.SQLITE_LOCKED: Trouble("the database is locked", passing=True),
@@ -84,6 +86,16 @@ class Sqlite:
 
     def only_reads(self, connection: Connection) -> None:
         connection.exec_driver_sql("PRAGMA query_only = ON")
+
+    def limit(self, driver: Any, seconds: float | None) -> None:
+        if seconds is None:
+            driver.set_progress_handler(None, 0)
+            return
+        until_s = time.monotonic() + seconds
+        driver.set_progress_handler(lambda: time.monotonic() > until_s, _STEPS_BETWEEN_LOOKS)
+
+    def took_too_long(self, error: Exception) -> bool:
+        return getattr(of_driver(error), "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT
 
     def prepare_writer(self, driver: Any, log_bytes: int) -> None:
         """Give the log its size now: a commit that makes a file longer costs twice as much as one
