@@ -17,7 +17,7 @@ from tests.door.test_openapi import DOCUMENT
 from tests.whole.conftest import Served, portico
 
 NOBODY: Any = None
-DESK = Desk(*(NOBODY, NOBODY, NOBODY, NOBODY, NOBODY), keep_ms=1, compression=True)
+DESK = Desk(*([NOBODY] * 7), keep_ms=1, compression=True)
 NAMES = [(route.method, route.name) for route in routes(DESK, "0")]
 
 
