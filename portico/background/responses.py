@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from portico import errors
 from portico.callers.scopes import GENERATE
@@ -77,7 +78,7 @@ class Runner:
         """For as long as this server runs.  Cancelled, it leaves what it has not answered in line."""
         try:
             while True:
-                with suppress(Refusal):  # no room: there is another round
+                with _another_round():
                     await self._round(self._clock.monotonic_s())
                 await self._news()
         finally:
@@ -87,21 +88,23 @@ class Runner:
         """What streams have said goes to disk, again and again.  Ends when cancelled."""
         while True:
             await asyncio.sleep(_SAVE_S)
-            with suppress(Refusal):
+            with _another_round():
                 await self._save(self._lives.all())
 
     async def watch(self) -> None:
         """Who was cancelled through another server is cut off here.  Ends when cancelled."""
         while True:
             await asyncio.sleep(_AGAIN_S)
-            lives = self._lives.all()
-            ids = [live.task.request_id for live in lives]
-            if not ids:
-                continue
-            still = await self._readers.run(partial(store.still, request_ids=ids))
-            for live in lives:
-                if live.task.request_id not in still:
-                    live.leaving.leave(_CANCELLED)
+            with _another_round():
+                await self._look()
+
+    async def _look(self) -> None:
+        lives = self._lives.all()
+        ids = [live.task.request_id for live in lives]
+        still = await self._readers.run(partial(store.still, request_ids=ids)) if ids else ids
+        for live in lives:
+            if live.task.request_id not in still:
+                live.leaving.leave(_CANCELLED)
 
     async def _news(self) -> None:
         with suppress(TimeoutError):
@@ -155,7 +158,7 @@ class Runner:
             await self._close(live, errors.INTERNAL("Something went wrong here; it was logged."))
         finally:
             self._lives.remove(live)
-            with suppress(Refusal):  # else whoever comes back for it misses the end of a stream
+            with _another_round():  # else whoever comes back for it misses the end of a stream
                 await self._save([live])
             if again_s:
                 self._asleep[task.id] = self._clock.monotonic_s() + again_s
@@ -213,7 +216,7 @@ class Runner:
             store.explain(connection, task, body)
 
     async def _requeue(self, task: Task) -> None:
-        with suppress(Refusal):  # else it is, once this process is gone
+        with _another_round():  # else it is, once this process is gone
             await self._writer.run(partial(store.requeue, request_ids=[task.request_id]))
 
     async def _save(self, lives: list[Live]) -> None:
@@ -232,7 +235,7 @@ class Runner:
         def write(connection: Connection) -> None:
             for live, first, events in pieces:
                 task = live.task
-                store.append(connection, task.id, task.organisation_id, first, b"".join(events))
+                store.append(connection, task, first, b"".join(events))
 
         await self._writer.run(write)
         for live, first, events in pieces:
@@ -242,3 +245,12 @@ class Runner:
         for live in self._lives.all():
             live.leaving.leave(DRAINED)
         await self._tasks.finish()
+
+
+@contextmanager
+def _another_round() -> Iterator[None]:
+    """What the database does not take or tell now, it does another time."""
+    try:
+        yield
+    except (Refusal, DBAPIError) as error:
+        log.warning("work in the background waits: %s", error)

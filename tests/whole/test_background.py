@@ -146,3 +146,21 @@ def test_each_reaches_one_end_across_a_restart(serve: Callable[..., Served], end
     outcomes = [r["outcome"] for r in again.cli("usage", "--list", "500")["records"]]
     assert outcomes.count("completed") == 80
     assert set(outcomes) <= {"completed", "killed", "drained"}
+
+
+def test_one_that_is_deleted_while_it_streams_ends_nothing_else(served: Served) -> None:
+    """Its words have no place any more; the server, and what others make, goes on."""
+    with client_of(served) as client:
+        other = ask(client, "[[sim tokens=60 delay_ms=25]]", stream=True)
+        first = next(other)
+        stream = ask(client, SLOW, stream=True)
+        doomed = next(stream).response.id
+        while not next(stream).type.endswith(".delta"):
+            pass
+        client.responses.delete(doomed)
+        assert ended(served, first.response.id) == "completed"
+        numbers = [event.sequence_number for event in other]
+        assert numbers == list(range(1, len(numbers) + 1))
+        stream.close()
+    assert doomed not in states(served)
+    assert served.process.poll() is None

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, exists, func, insert, select, update
 
 from portico.db.tables import hold, instance, response, response_event
+from portico.db.transaction import Transaction
 from portico.resources.background.model import Task, Wanted
 from portico.resources.background.rules import events_in
 
@@ -26,20 +27,19 @@ def put(connection: Connection, wanted: Wanted) -> None:
     values |= {"stream": int(kept.stream), "background": 1, "attempts": 0}
     connection.execute(insert(response).values(**values, request=wanted.request))
     if wanted.events:
-        append(connection, kept.id, kept.organisation_id, 0, wanted.events)
+        first = {"response_id": kept.id, "organisation_id": kept.organisation_id, "sequence": 0}
+        connection.execute(insert(response_event).values(**first, events=wanted.events))
 
 
-def append(
-    connection: Connection, response_id: str, organisation_id: str, sequence: int, events: bytes
-) -> None:
-    """sequence: of the first of `events`."""
-    connection.execute(
-        insert(response_event).values(
-            response_id=response_id,
-            organisation_id=organisation_id,
-            sequence=sequence,
-            events=events,
-        )
+def append(connection: Connection, task: Task, sequence: int, events: bytes) -> None:
+    """sequence: of the first of `events`.  Nothing, where the response was deleted meanwhile, or was
+    given to another, who tells it himself."""
+    Transaction(connection).run(
+        "INSERT INTO response_event (response_id, organisation_id, sequence, events)"
+        " SELECT id, organisation_id, ?, ? FROM response WHERE id = ? AND organisation_id = ?"
+        " AND (request_id = ? OR state NOT IN ('queued', 'in_progress'))"
+        " ON CONFLICT (response_id, sequence) DO NOTHING",
+        (sequence, events, task.id, task.organisation_id, task.request_id),
     )
 
 

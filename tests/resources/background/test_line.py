@@ -79,16 +79,43 @@ def test_who_sleeps_is_left_alone(database: Database) -> None:
 
 def test_what_a_stream_has_said_comes_with_it(database: Database) -> None:
     put(database, wanted("resp_1", stream=True))
-    ((_, said),) = database.write(lambda c: store.take(c, "inst_1", 1, (), drawing()))
+    ((task, said),) = database.write(lambda c: store.take(c, "inst_1", 1, (), drawing()))
     assert said == [b"event: response.created\ndata: {}\n\n"]
     database.write(
-        lambda c: store.append(
-            c, "resp_1", "org_1", 1, b"event: a\ndata: 1\n\nevent: b\ndata: 2\n\n"
-        )
+        lambda c: store.append(c, task, 1, b"event: a\ndata: 1\n\nevent: b\ndata: 2\n\n")
     )
     with database.connect() as connection:
         assert store.events(connection, "org_1", "resp_1", 2) == [b"event: b\ndata: 2\n\n"]
         assert store.events(connection, "org_2", "resp_1", 0) == []
+
+
+def said(database: Database) -> list[bytes]:
+    with database.connect() as connection:
+        return store.events(connection, "org_1", "resp_1", 0)
+
+
+def test_only_who_works_on_it_speaks_for_it(database: Database) -> None:
+    put(database, wanted("resp_1"))
+    (first,) = take(database, 1)
+    database.write(lambda c: store.requeue(c, [first.request_id]))
+    draw = iter(["req_second"])
+    ((second, _),) = database.write(lambda c: store.take(c, "inst_2", 1, (), lambda: next(draw)))
+    database.write(lambda c: store.append(c, first, 0, b"event: first\n\n"))
+    assert said(database) == []
+    for _ in range(2):  # the connection may break while it is committed
+        database.write(lambda c: store.append(c, second, 0, b"event: second\n\n"))
+    assert said(database) == [b"event: second\n\n"]
+    database.write(lambda c: keeping.write(Transaction(c), [answered(second)], 5_000))
+    database.write(lambda c: store.append(c, second, 1, b"event: last\n\n"))
+    assert said(database)[1:] == [b"event: last\n\n"]
+
+
+def test_nobody_speaks_for_what_was_deleted(database: Database) -> None:
+    put(database, wanted("resp_1"))
+    (task,) = take(database, 1)
+    database.write(lambda c: c.exec_driver_sql("DELETE FROM response WHERE id = 'resp_1'"))
+    database.write(lambda c: store.append(c, task, 0, b"event: a\n\n"))
+    assert said(database) == []
 
 
 def test_what_a_dead_process_worked_on_is_in_line_again(database: Database) -> None:
