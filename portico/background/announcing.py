@@ -5,7 +5,7 @@ import logging
 from contextlib import suppress
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Table, select, update
+from sqlalchemy import Connection, Table, literal_column, select, update
 from sqlalchemy.exc import DBAPIError
 
 from portico.db.readers import Readers
@@ -18,8 +18,8 @@ from portico.webhooks import outbox
 from portico.webhooks.model import Event
 
 _EVERY_S = 1.0
-_MOST = 200
-"""In one transaction."""
+_MOST = 50
+"""Of a kind in one transaction, for which others wait."""
 log = logging.getLogger(__name__)
 
 
@@ -62,7 +62,7 @@ class Announcing:
         for table, thing in ((response, "response"), (batch, "batch")):
             found = _unannounced(connection, table)
             for each in found:
-                outbox.put(transaction, _event(thing, each), (), now_ms)
+                outbox.put_if_wanted(transaction, _event(thing, each), now_ms)
             told += len(found)
             _note(connection, table, found, now_ms)
         return told
@@ -89,7 +89,8 @@ def _unannounced(connection: Connection, table: Table, most: int = _MOST) -> lis
         c.announced_at_ms.is_(None), c.ended_at_ms.is_not(None)
     )
     if table is response:  # of the others somebody has seen the end
-        query = query.where(c.background == 1)
+        # As the index says it: a plan that is made for any value cannot use it.
+        query = query.where(c.background == literal_column("1"))
     return [Ended(*row) for row in connection.execute(query.order_by(c.ended_at_ms).limit(most))]
 
 

@@ -35,6 +35,16 @@ def put_only(
     return _put(transaction, event, targets, now_ms)
 
 
+def put_if_wanted(transaction: Transaction, event: Event, now_ms: int) -> bool:
+    """To every endpoint of the organisation that wants it.  Of what nobody asked about nothing stands
+    here: it may be much.
+
+    False where there is none, or somebody was told about that subject before.
+    """
+    targets = _endpoints(transaction, event)
+    return bool(targets) and _put(transaction, event, targets, now_ms)
+
+
 def happened(
     connection: Connection,
     action: str,
