@@ -7,7 +7,7 @@ from portico.callers.store import _lent, _scopes
 def test_a_key_that_names_no_scopes_calls_no_remote_tools() -> None:
     assert TOOLS not in _scopes(None)
     assert _scopes(f"{GENERATE} {TOOLS}") == {GENERATE, TOOLS}
-    assert EVERY_SCOPE == KEY_SCOPES | {TOOLS}
+    assert KEY_SCOPES | {TOOLS} == EVERY_SCOPE
 
 
 def test_a_lent_key_has_what_both_name() -> None:

@@ -11,7 +11,7 @@ import pytest
 from portico.callers.scopes import KEY_SCOPES
 from tests.security.test_incidents import sent
 from tests.whole.conftest import Served
-from tests.whole.wire import get
+from tests.whole.wire import Wire, get
 
 NEEDS = (
     (r"GET /v1(alpha|beta)?/models(/\{id\})?", "models:read"),
@@ -26,12 +26,14 @@ NEEDS = (
     (r"POST /v1/preflight/(embeddings|models/\{id\}:(embedContent|batchEmbedContents))", "embed"),
     (r"POST /v1(alpha|beta)?/models/\{id\}:(embedContent|batchEmbedContents)", "embed"),
     (r"POST /v1/(chat/)?completions", "generate"),
-    (r"POST /v1/(responses|messages)(/\w+)?", "generate"),
+    (r"POST /v1/(responses|messages)(/\w+)?|GET /v1/responses", "generate"),
     (r"POST /v1(alpha|beta)?/models/\{id\}:(\w*[gG]enerateContent|countTokens)", "generate"),
     (r"POST /v1/preflight.*", "generate"),
     (r"\w+ /v1/(files|uploads)(/.*)?", "files"),
 )
 """The first that fits counts.  A route that none fits is one that nobody thought of."""
+SOCKETS = {"GET /v1/responses"}
+"""Asked for with the words that turn a connection into a WebSocket."""
 OPEN = {
     *("GET /", "GET /healthz", "GET /health", "GET /readyz", "GET /metrics", "GET /openapi.json"),
     *("POST /invitations/accept", "POST /security/leaked-keys", "GET /security/key-pattern"),
@@ -56,8 +58,26 @@ def needed(name: str) -> str:
 def asked(served: Served, name: str, key: str) -> int:
     method, _, path = name.partition(" ")
     lines = [f"Authorization: Bearer {key}"] if key else []
+    if name in SOCKETS:
+        return opened(served, path, lines)
     body: dict[str, str] | None = {} if method in ("POST", "PUT", "PATCH") else None
     return sent(served, method, path.replace("{id}", "sim-echo"), *lines, body=body).status
+
+
+def opened(served: Served, path: str, lines: list[str]) -> int:
+    wire = Wire(served)
+    upgrade = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13")
+    head = [
+        f"GET {path} HTTP/1.1",
+        "Host: test",
+        *upgrade,
+        f"Sec-WebSocket-Key: {'A' * 22}==",
+        *lines,
+    ]
+    wire.socket.sendall("\r\n".join(head).encode() + b"\r\n\r\n")
+    status = int(wire.read_until(b"\r\n\r\n").split()[1])
+    wire.hang_up()
+    return status
 
 
 def test_without_a_key_only_what_is_open(guarded: Served, routes: dict[str, str]) -> None:
