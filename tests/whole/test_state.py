@@ -326,6 +326,27 @@ def test_one_conversation_two_requests(served: Served, client: openai.OpenAI) ->
     assert words(client.conversations.items.list(chat.id, order="asc")) == ["Hello", "Hello"]
 
 
+def test_whatever_is_refused_leaves_a_conversation_free(client: openai.OpenAI) -> None:
+    chat = client.conversations.create()
+    wrong: Any = (
+        {"model": "none"},
+        {"temperature": 9},
+        {"input": [{"role": "user", "content": 5}]},
+        {"input": [{"type": "function_call_output", "call_id": "c", "output": ""}]},
+        {"model": "sim-error"},
+        {"max_output_tokens": 10**9},
+    )
+    for each in wrong:
+        with pytest.raises(openai.APIStatusError) as refused:
+            client.responses.create(
+                **{"model": ECHO, "input": "x", "conversation": chat.id, **each}
+            )
+        assert refused.value.code != "conversation_locked", each
+    assert client.responses.create(model=ECHO, input="Hello", conversation=chat.id).output_text
+    listed = client.conversations.items.list(chat.id, order="asc")
+    assert words(listed) == ["Hello", "Hello"]
+
+
 @contextmanager
 def behind(serve: Any) -> Iterator[tuple[Hi, openai.OpenAI]]:
     """A server with an engine that remembers what it was told."""

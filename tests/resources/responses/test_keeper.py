@@ -9,10 +9,16 @@ import msgspec
 import pytest
 
 from portico.callers.model import Caller
+from portico.canon.delta import Delta
 from portico.db.database import open_database
 from portico.db.transaction import Transaction
+from portico.dialects.body import KEPT, STATE
+from portico.dialects.openai_responses.answers.writer import Writers
+from portico.dialects.openai_responses.opening import Seals
+from portico.dialects.openai_responses.parse import Parser
 from portico.keeping import service as keeping
 from portico.keeping.model import KeptResponse
+from portico.kit.sealing import Seal
 from portico.resources.responses.items import identified
 from portico.resources.responses.keeper import Keeper
 from tests.resources.attic import DAY_MS, MINE, NOTHING_KEPT, Attic, attic, number, said
@@ -108,6 +114,43 @@ async def test_an_engines_own_answer_is_kept_as_one_that_is(mine: Attic) -> None
     found = await kept(mine, "completed", response(store=False, strange=[1.5]))
     assert found is not None
     assert json.loads(found.body) == json.loads(response(strange=[1.5]))
+
+
+def events(*kinds: str, **more: Any) -> Delta:
+    """An engine's own."""
+    told = {"id": "resp_theirs", "status": "in_progress", "output": [], **more}
+    written = [
+        f"event: {kind}\ndata: {json.dumps({'type': kind, 'response': told})}\n\n" for kind in kinds
+    ]
+    return Delta(raw="".join(written).encode())
+
+
+@pytest.mark.parametrize(
+    ("outcome", "last", "state"),
+    [
+        ("completed", events("response.completed", status="completed"), "completed"),
+        ("client_gone", events("response.output_text.delta"), "cancelled"),
+        ("upstream_failed", Delta(raw=b'event: x\ndata: {"response.odd\n\n'), "failed"),
+    ],
+)
+async def test_an_engines_own_stream_is_kept_by_the_id_that_its_caller_saw(
+    mine: Attic, outcome: str, last: Delta, state: str
+) -> None:
+    body = json.dumps({"model": "m", "input": "Hi", "stream": True}).encode()
+    turn = await mine.states.open(body, MINE, f"req_{ID}")
+    seals = Seals(Seal([b"s" * 32]), mine.clock)
+    prompt = Parser(seals).create(turn.body, {STATE: KEPT})
+    writer = Writers(seals, mine.clock).of(prompt, f"req_{ID}", 1)
+    assert isinstance(turn.keeper, Keeper)
+    turn.keeper.follow(writer, "m")
+    writer.write(events("response.created", "response.in_progress"))
+    writer.write(last)
+    if outcome == "completed":
+        turn.keeper.compose(b"")
+    found = turn.keeper.end(outcome)
+    assert isinstance(found, KeptResponse)
+    assert (found.id, found.state) == ("resp_theirs", state)
+    assert json.loads(found.body)["store"] is True
 
 
 async def test_what_is_larger_than_may_be_kept_is_not(mine: Attic) -> None:

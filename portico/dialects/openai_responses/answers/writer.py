@@ -18,6 +18,7 @@ from portico.errors import Refusal
 from portico.kit.clock import Clock
 
 DONE = b"data: [DONE]\n\n"
+_BEGINNINGS = frozenset({"response.created", "response.in_progress"})
 _ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
 _NUMBER = re.compile(rb'"sequence_number":\s?(\d+)')
 
@@ -35,11 +36,13 @@ class StreamWriter:
         self._over = False
         self._raw = b""
         """The engine's own events that went out last."""
+        self._first = b""
+        """And those that went out first."""
         self._whole: dict[str, Any] = {}
 
     def write(self, delta: Delta) -> bytes:
         if delta.raw:
-            self._raw = delta.raw
+            self._raw, self._first = delta.raw, self._first or delta.raw
             return delta.raw
         self._over = delta.last
         written = [self._begun(), *map(self._event, self._answer.take(delta))]
@@ -76,11 +79,14 @@ class StreamWriter:
     def whole(self) -> bytes:
         """The response object, once its last delta was written; b"" where an engine's own bytes do
         not say it."""
-        return encode(self._answer.kept(self._whole)) if self._whole else _told_in(self._raw)
+        return encode(self._answer.kept(self._whole)) if self._whole else _told_in(self._raw, _ENDS)
 
     def broken(self, status: str) -> bytes:
-        """The same of an answer that has no end; of an engine's own nothing is known."""
-        return b"" if self._raw else encode(self._answer.broken(status))
+        """The same of an answer that has no end; of an engine's own only what its beginning says."""
+        if not self._raw:
+            return encode(self._answer.broken(status))
+        begun = _told_in(self._first, _BEGINNINGS)
+        return encode({**msgspec.json.decode(begun), "status": status}) if begun else b""
 
     def queued(self) -> bytes:
         """The same before anything was made."""
@@ -150,14 +156,21 @@ class _Told(msgspec.Struct):
 _told = msgspec.json.Decoder(_Told)
 
 
-def _told_in(events: bytes) -> bytes:
-    """The response object of the terminal event among an engine's own; b"" without one."""
+def _told_in(events: bytes, kinds: frozenset[str]) -> bytes:
+    """The response object of the first event of these kinds among an engine's own; b"" without one."""
     for line in events.splitlines():
         if line.startswith(b"data:") and b'"response.' in line:
-            event = _told.decode(line.removeprefix(b"data:"))
-            if event.type in _ENDS:
+            event = _event_in(line.removeprefix(b"data:"))
+            if event.type in kinds:
                 return bytes(event.response)
     return b""
+
+
+def _event_in(data: bytes) -> _Told:
+    try:
+        return _told.decode(data)
+    except ValueError:  # whoever reads the engine's stream says so
+        return _Told()
 
 
 class Writers:
