@@ -8,7 +8,7 @@ carry on to the next command (keys, ids, addresses) are remembered under the wor
 import re
 from difflib import unified_diff
 
-_IDS = "adminkey|key|req|proj|org|user|svc|inv|grant|bud|allow|top|ref|pi|pm|dep|whk|msg"
+_IDS = "adminkey|key|req|proj|org|user|svc|inv|grant|bud|allow|top|ref|pi|pm|dep|whk|msg|msgbatch|batch"
 _KINDS = {
     # name: (in the page, in a run)
     "live": (r"pk_live_(?:\w+…?\w*|…)", r"pk_live_\w+…?\w*"),
