@@ -125,6 +125,7 @@ class _Taking:
             if self.full:
                 return
         if self._rest_bytes > self._limits.line_bytes_max + len(BOM):
+            self._number += 1
             self._give_up(too_large_line(self._rest_bytes, self._limits.line_bytes_max, more=True))
 
     def end(self) -> None:

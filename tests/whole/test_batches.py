@@ -408,7 +408,7 @@ def test_somebody_elses_is_not_there(served: Served, client: OpenAI, claude: Ant
 # -- on a server of their own -----------------------------------------------------------------
 
 
-def running(client: OpenAI, served: Served, batch_id: str, least: int = 1) -> None:
+def running(served: Served, batch_id: str, least: int = 1) -> None:
     eventually(lambda: served.cli("batch", "show", batch_id)["running"] >= least)
 
 
@@ -421,7 +421,7 @@ def test_cancelled(serve: Serve, tmp_path: Path) -> None:
         }
         data = "\n".join(line(f"s{n}", quick) for n in range(12)).encode()
         batch = started(client, data)
-        running(client, served, batch.id, 2)
+        running(served, batch.id, 2)
         assert served.cli("batch", "list")["batches"][0]["status"] == "in_progress"
         batch = client.batches.cancel(batch.id)
         assert batch.status == "cancelling"
@@ -433,7 +433,7 @@ def test_cancelled(serve: Serve, tmp_path: Path) -> None:
         assert len(failed) == counts.failed == 12 - len(done)
         assert {each["error"]["code"] for each in failed} == {"batch_cancelled"}
         other = started(client, data)
-        running(client, served, other.id)
+        running(served, other.id)
         assert served.cli("batch", "cancel", other.id)["status"] == "cancelling"
         assert ended(client, other.id).status == "cancelled"
 
@@ -607,3 +607,63 @@ def test_killed_on_the_way(serve: Serve, tmp_path: Path) -> None:
 @pytest.mark.long
 def test_killed_on_the_way_of_ten_thousand(serve: Serve, tmp_path: Path) -> None:
     killed_on_the_way(serve, tmp_path / "data", 10_000, 3)
+
+
+# -- limits and a disk that will not ----------------------------------------------------------
+
+
+def test_limits(serve: Serve) -> None:
+    limits = {"LINES_MAX": "3", "LINE_BYTES_MAX": "1024", "FILE_BYTES_MAX": "8000", "OPEN_MAX": "1"}
+    env = {f"PORTICO_BATCHES_{name}": said for name, said in limits.items()}
+    served = serve("--simulated", env={**LIGHT, **env})
+    with client_of(served) as client, claude_of(served) as claude:
+
+        def code_of_errors(data: str) -> tuple[str | None, int | None]:
+            batch = ended(client, started(client, data.encode()).id)
+            assert batch.status == "failed"
+            return batch.errors.data[0].code, batch.errors.data[0].line
+
+        assert code_of_errors("\n".join(line(f"c{n}") for n in range(4))) == ("too_many_lines", 4)
+        assert code_of_errors("\n" * 200 + line("a")) == ("too_many_lines", 57)
+        assert code_of_errors(line("a", {"x": "y" * 1024})) == ("line_too_large", 1)
+        assert code_of_errors(line("a") + "\n" + "z" * 3_000) == ("line_too_large", 2)
+        with pytest.raises(openai.APIStatusError) as large:
+            started(client, b" " * 8_001)
+        assert (large.value.status_code, large.value.code) == (413, "body_too_large")
+        many: Any = [message(f"m{n}") for n in range(4)]
+        with pytest.raises(anthropic.BadRequestError, match="it must have 1 to 3"):
+            claude.messages.batches.create(requests=many)
+        with pytest.raises(anthropic.BadRequestError, match="params"):
+            claude.messages.batches.create(requests=[message("a", "y" * 1024)])
+        slow = "[[sim tokens=2 first_ms=2000]]"
+        batch = claude.messages.batches.create(requests=[message("a", slow, model="sim-slow")])
+        with pytest.raises(openai.RateLimitError) as full:
+            started(client, line("a").encode())
+        assert full.value.code == "batches_full"
+        finished(claude, batch.id)
+        assert ended(client, started(client, line("a").encode()).id).status == "completed"
+
+
+def test_a_locked_database_loses_no_line(serve: Serve) -> None:
+    served = serve("--simulated", env={**LIGHT, "PORTICO_BATCHES_AT_ONCE": "4"})
+    with client_of(served) as client:
+        slow = {
+            "model": "sim-slow",
+            "messages": [{"role": "user", "content": "[[sim tokens=2 first_ms=600]]"}],
+        }
+        data = "\n".join(line(f"s{n}", slow) for n in range(16)).encode()
+        batch = started(client, data)
+        running(served, batch.id, 4)
+        lock = sqlite3.connect(served.data_dir / "portico.db", isolation_level=None)
+        lock.execute("BEGIN IMMEDIATE")
+        try:
+            eventually(lambda: ask(served, "GET", "/readyz")[0] == 503)
+        finally:
+            lock.execute("ROLLBACK")
+        batch = ended(client, batch.id)
+        answers = content(client, batch.output_file_id)
+        assert (batch.status, batch.error_file_id) == ("completed", None)
+        assert len(answers) == 16
+        completed = lock.execute("SELECT id FROM usage_record WHERE outcome = 'completed'")
+        assert {row[0] for row in completed} == {each["id"] for each in answers}
+        lock.close()
