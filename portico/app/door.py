@@ -1,7 +1,7 @@
 """The routes, and what stands behind each."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from ipaddress import ip_network
 from typing import Any
@@ -44,7 +44,7 @@ from portico.door.limits import EdgeLimits
 from portico.door.lines import SECURE, STANDING
 from portico.door.origins import Origins
 from portico.door.routes import Route, Routes
-from portico.door.visits.generation import Generation
+from portico.door.visits.generation import Generation, Rounds
 from portico.kit.clock import Clock
 from portico.metering import reports
 from portico.metering.model import GroupBy, Question, Totals
@@ -82,7 +82,10 @@ class Door:
             *(settings, words, rooms, books, readers, clock, identity, media, states),
             *(kept.files, _reception(words, rooms), moderation),
         )
-        self.sockets = sockets(settings, words, rooms, books, clock, identity, media, states)
+        rounds = remote_tools(settings, books, identity, clock)
+        self.sockets = sockets(
+            *(settings, words, rooms, books, clock, identity, media, states, rounds)
+        )
         stage = background(unseen)
         batch_routes, batch_work = batches(unseen)
         self.follow = (
@@ -91,7 +94,9 @@ class Door:
             *ends(books, readers, kept.files, clock, metrics),
         )
         self._described = [
-            *_generating(words, settings, rooms, books, clock, identity, media, states, stage),
+            *_generating(
+                *(words, settings, rooms, books, clock, identity, media, states, stage, rounds)
+            ),
             route_of(self.sockets),
             *stage.routes,
             *batch_routes,
@@ -169,10 +174,10 @@ def _generating(
     media: Media,
     states: States,
     stage: Backstage,
+    rounds: Mapping[str, Rounds],
 ) -> list[Route]:
     """What runs a model, by admission only, and what says how that would go."""
     size, compression = settings.edge.body_bytes_max, settings.edge.compression
-    rounds = remote_tools(settings, books, identity, clock)
     generating = [
         Route(
             "POST",

@@ -5,11 +5,14 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
+import httpx2
 import openai
 import pytest
 
+from tests.dialects.openai_responses.streams import check_response, check_stream
 from tests.tools import servers
 from tests.whole.conftest import Served, end, start
+from tests.whole.test_keys import rates, until
 from tests.whole.wire import eventually
 
 ON = {
@@ -438,3 +441,80 @@ def test_what_is_wrong_with_a_server_is_named(
     with pytest.raises(openai.BadRequestError) as refused:
         ask(client, remote, "Hello", tools=[said])
     assert refused.value.param == param
+
+
+def test_over_a_socket_it_is_the_same(open_door: Served, remote: servers.Remote) -> None:
+    with client_of(open_door) as client, client.responses.connect() as connection:
+        connection.response.create(
+            model="sim-tool", input=calling("add", a=2, b=2), tools=[tool(remote)], store=False
+        )
+        events = [connection.recv()]
+        while events[-1].type not in ("response.completed", "error"):
+            events.append(connection.recv())
+    assert kinds(events[-1].response) == ["mcp_list_tools", "mcp_call", "message"]
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+
+
+def test_an_approval_of_another_project_is_none(
+    open_door: Served, client: openai.OpenAI, remote: servers.Remote
+) -> None:
+    remote.calls.clear()
+    careful = [tool(remote, require_approval="always")]
+    first = ask(client, remote, calling("delete", name="z"), tools=careful, store=False)
+    asked = first.output[-1].model_dump()
+    answer = {"type": "mcp_approval_response", "approval_request_id": asked["id"], "approve": True}
+    other = open_door.cli("project", "create", "other")["id"]
+    key = open_door.cli("key", "create", "--project", other, "--scopes", "generate,tools:remote")
+    with (
+        openai.OpenAI(api_key=key["api_key"], base_url=open_door.base_url, max_retries=0) as them,
+        pytest.raises(openai.BadRequestError) as refused,
+    ):
+        ask(them, remote, [asked, answer], tools=careful)
+    assert refused.value.code == "sealed_item_invalid"
+    assert remote.calls == []
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_later_round_that_is_refused_loses_nothing(
+    open_door: Served, remote: servers.Remote, stream: bool
+) -> None:
+    remote.calls.clear()
+    scopes = ("--scopes", "generate,responses,balance:read,tools:remote")
+    key = open_door.cli("key", "create", *scopes)
+    open_door.cli("limit", "set", key["id"], "--requests", "1", "--model", "sim-tool")
+    with openai.OpenAI(
+        api_key=key["api_key"], base_url=open_door.base_url, max_retries=0
+    ) as client:
+        until(lambda: rates(open_door, key["api_key"]), 1)
+        made = ask(client, remote, calling("delete", name="one"), stream=stream)
+        if stream:
+            told = iter(made)
+            first = next(told).response
+            with pytest.raises(openai.APIError):
+                list(told)
+            made = client.responses.retrieve(first.id)
+        assert made.status == "failed"
+        assert stream or made.error.code == "rate_limit_exceeded"
+        assert kinds(made) == ["mcp_list_tools", "mcp_call"]
+        assert made.output[1].output == "deleted one"
+        assert made.usage.output_tokens > 0
+        assert client.responses.retrieve(made.id).status == "failed"
+    assert remote.calls == [("delete", {"name": "one"})]
+
+
+def test_the_answer_is_what_clients_read(open_door: Served, remote: servers.Remote) -> None:
+    key = open_door.cli("key", "create", "--scopes", "generate,tools:remote")["api_key"]
+    fields = {
+        "model": "sim-tool",
+        "input": calling("add", a=1, b=2),
+        "tools": [tool(remote)],
+        "stream": True,
+    }
+    with httpx2.Client(timeout=30) as client:
+        answer = client.post(
+            f"{open_door.base_url}/responses",
+            json=fields,
+            headers={"Authorization": f"Bearer {key}"},
+        )
+    events = check_stream(answer.content)
+    check_response(events[-1]["response"])

@@ -1,5 +1,7 @@
 """Responses over WebSockets, wired."""
 
+from collections.abc import Mapping
+
 from portico import journey
 from portico.app.identity import Identity
 from portico.app.spoken.dialects import Spoken
@@ -9,7 +11,7 @@ from portico.door.intake.media import Media
 from portico.door.routes import Route
 from portico.door.sockets.endpoint import Sockets
 from portico.door.sockets.socket import SocketLimits
-from portico.door.visits.generation import Generation, Knowing
+from portico.door.visits.generation import Generation, Knowing, Rounds
 from portico.kit.clock import Clock
 from portico.settings import Settings
 
@@ -25,6 +27,7 @@ def sockets(
     identity: Identity,
     media: Media,
     states: Knowing,
+    rounds: Mapping[str, Rounds],
 ) -> Sockets:
     dialect = words.generating[_PATH]
 
@@ -40,6 +43,7 @@ def sockets(
             salts=identity.salts,
             presence=identity.presence,
             states=knowing,
+            rounds=rounds.get(_PATH),
         )
 
     return Sockets(

@@ -19,8 +19,11 @@ _RUNS = {
     "response.custom_tool_call_input": "input",
     "response.reasoning_summary_text": "text",
     "response.reasoning_text": "text",
+    "response.mcp_call_arguments": "arguments",
 }
 """Runs of deltas, and where their `done` says all of it again."""
+_REMOTE = ("response.mcp_call", "response.mcp_list_tools")
+_WITHOUT_STATUS = ("mcp_list_tools", "mcp_approval_request")
 _PARTS = ("response.content_part", "response.reasoning_summary_part")
 
 
@@ -65,6 +68,9 @@ class _Order:
             self._part(base, what, event)
         elif base in _RUNS:
             self._run(base, what, event)
+        elif base in _REMOTE:
+            self._belongs(event)
+            assert what in ("in_progress", "completed", "failed")
         else:
             raise AssertionError(f"{kind} has no place in a stream")
 
@@ -73,13 +79,14 @@ class _Order:
         assert event["output_index"] == len(self.items)
         if what == "added":
             assert self.item is None, "an item begins inside another"
-            assert item["status"] == "in_progress"
+            assert item["type"] in _WITHOUT_STATUS or item["status"] == "in_progress"
             self.item = item
             return
         assert self.item is not None, "an item is done that was not added"
         assert (self.part, self.run) == (None, None), "an item is done before its parts"
         assert (item["id"], item["type"]) == (self.item["id"], self.item["type"])
-        assert item["status"] in ("completed", "incomplete")
+        ends = ("completed", "incomplete", *(("failed",) if item["type"] == "mcp_call" else ()))
+        assert item["type"] in _WITHOUT_STATUS or item["status"] in ends
         self.items.append(item)
         self.item = None
 
