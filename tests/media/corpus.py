@@ -5,6 +5,7 @@ import struct
 import zlib
 from base64 import b64encode
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from PIL import Image
@@ -45,11 +46,12 @@ def blank_png(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + pieces
 
 
+@cache
 def lying_png(width: int, height: int, unpacked_bytes: int) -> bytes:
     """Small by its header, and its data goes on and on."""
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     packed = zlib.compress(bytes(unpacked_bytes), 9)
-    text = _piece(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(unpacked_bytes), 9))
+    text = _piece(b"zTXt", b"Comment\0\0" + packed)
     pieces = _piece(b"IHDR", head) + text + _piece(b"IDAT", packed) + _piece(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + pieces
 
