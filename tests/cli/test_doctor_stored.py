@@ -59,6 +59,8 @@ def test_how_much_is_kept_and_what_waits(left: Path) -> None:
     assert (figures["responses_rows"], figures["files_rows"]) == (2, 1)
     assert (figures["files_bytes"], figures["conversations_rows"]) == (5, 0)
     assert figures["responses_bytes"] > 100
+    room = found["room"]["figures"]
+    assert room["file_bytes"] > room["free_bytes"] >= 0
     jobs = found["jobs"]
     assert (jobs["ok"], jobs["figures"]["responses"]) == (True, 1)
     assert jobs["figures"]["oldest_ms"] >= 0

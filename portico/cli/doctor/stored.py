@@ -10,7 +10,7 @@ from portico.app.failure import CannotStart
 from portico.app.resources import shelf_of
 from portico.cli.doctor.checks import Check
 from portico.db import schema
-from portico.db.backends.base import Unusable
+from portico.db.backends.base import Space, Unusable
 from portico.db.backends.sqlite import FILE_NAME
 from portico.db.database import Database, connect_database
 from portico.db.migrations import HEAD
@@ -37,9 +37,12 @@ def examine_stored(settings: Settings) -> Iterator[Check]:
             return
         found = database.read(lambda connection: survey.taken(connection, now_ms))
         sizes = database.read(survey.bytes_by_kind)
+        space = database.space()
     except (SQLAlchemyError, Unusable, OSError):
         return
     yield _kept(found, sizes)
+    if space is not None:
+        yield _room(space)
     yield _unfinished(settings, found, now_ms)
     yield _overdue(found)
     yield from _files(settings, database, now_ms)
@@ -50,6 +53,18 @@ def _kept(found: Survey, sizes: dict[str, int]) -> Check:
     figures = {f"{name}_rows": count for name, count in found.rows.items()}
     figures |= {f"{name}_bytes": size for name, size in sizes.items()}
     return Check("kept", True, ", ".join(told), figures=figures)
+
+
+def _room(space: Space) -> Check:
+    says = f"the database has {_size(space.file_bytes)}, {_size(space.free_bytes)} of it free"
+    if not space.shrinks:
+        says += "; it gives none back: `portico db compact`, with the server stopped"
+    return Check(
+        "room",
+        True,
+        says,
+        figures={"file_bytes": space.file_bytes, "free_bytes": space.free_bytes},
+    )
 
 
 def _unfinished(settings: Settings, found: Survey, now_ms: int) -> Check:
