@@ -55,7 +55,7 @@ class Reports:
         turn.there += 1
         try:
             async with turn.lock:
-                return await self._readers.run(lambda c: self._bounded(c, query), tenant)
+                return await self._readers.run(lambda c: self._bounded(c, query), tenant=tenant)
         finally:
             turn.there -= 1
             if not turn.there:
