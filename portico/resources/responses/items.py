@@ -59,14 +59,11 @@ def given_in(said: msgspec.Raw) -> Given | None:
         part = {"type": "input_text", "text": said}
         message = {"type": "message", "role": "user", "content": [part]}
         return Given([msgspec.Raw(msgspec.json.encode(message))], [0], {})
-    references: dict[int, Any] = {}
     try:
-        items = _raws.decode(raw)
-        if b'"id"' in raw or b"\\" in raw:  # a name may be written with escapes
-            heads = _heads.decode(raw)
-            references = {at: head.id for at, head in enumerate(heads) if head.is_reference}
+        items, heads = _raws.decode(raw), _heads.decode(raw)
     except (ValueError, RecursionError):
         return None
+    references = {at: head.id for at, head in enumerate(heads) if head.is_reference}
     if not all(isinstance(each, str) and each for each in references.values()):
         return None
     return Given(items, list(range(len(items))), references)
