@@ -83,9 +83,7 @@ class Door:
             *(kept.files, _reception(words, rooms), moderation),
         )
         rounds = remote_tools(settings, books, identity, clock)
-        self.sockets = sockets(
-            *(settings, words, rooms, books, clock, identity, media, states, rounds)
-        )
+        self.sockets = sockets(unseen, rounds)
         stage = background(unseen)
         batch_routes, batch_work = batches(unseen)
         self.follow = (
@@ -95,7 +93,7 @@ class Door:
         )
         self._described = [
             *_generating(
-                *(words, settings, rooms, books, clock, identity, media, states, stage, rounds)
+                words, settings, rooms, books, clock, identity, media, states, stage, rounds
             ),
             route_of(self.sockets),
             *stage.routes,

@@ -20,7 +20,8 @@ from portico.door.limits import EdgeLimits
 from portico.door.routes import Route, Routes
 from portico.door.sockets.endpoint import Sockets
 from portico.door.sockets.socket import SocketLimits
-from portico.door.visits.generation import Generation, Knowing
+from portico.door.visits.generation import Knowing
+from portico.door.visits.preparing import Preparing
 from portico.engines.base import Relay, UpstreamFailed
 from portico.kit.leaving import REVOKED, Leaving
 from portico.resources.responses.rules import said_in
@@ -97,8 +98,8 @@ class Hall:
         made, presence = rooms(self.books, self.engine), self.presence
         who: Any = presence
 
-        def generation(knowing: Knowing) -> Generation:
-            return Generation(
+        def generation(knowing: Knowing) -> Preparing:
+            return Preparing(
                 *(RESPONSES, made, self.clock, NO_KEYS),
                 body_bytes_max=100_000,
                 compression=False,

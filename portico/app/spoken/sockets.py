@@ -2,52 +2,39 @@
 
 from collections.abc import Mapping
 
-from portico import journey
-from portico.app.identity import Identity
-from portico.app.spoken.dialects import Spoken
-from portico.app.storage import Books
+from portico.app.backstage.stage import Surroundings
 from portico.callers.scopes import GENERATE
-from portico.door.intake.media import Media
 from portico.door.routes import Route
 from portico.door.sockets.endpoint import Sockets
 from portico.door.sockets.socket import SocketLimits
-from portico.door.visits.generation import Generation, Knowing, Rounds
-from portico.kit.clock import Clock
+from portico.door.visits.generation import Knowing, Rounds
+from portico.door.visits.preparing import Preparing
 from portico.settings import Settings
 
 _PATH = "/v1/responses"
 
 
-def sockets(
-    settings: Settings,
-    words: Spoken,
-    rooms: journey.Rooms,
-    books: Books,
-    clock: Clock,
-    identity: Identity,
-    media: Media,
-    states: Knowing,
-    rounds: Mapping[str, Rounds],
-) -> Sockets:
-    dialect = words.generating[_PATH]
+def sockets(of: Surroundings, rounds: Mapping[str, Rounds]) -> Sockets:
+    """rounds: by path, see `Generation`."""
+    dialect, settings = of.words.generating[_PATH], of.settings
 
-    def generation(knowing: Knowing) -> Generation:
-        return Generation(
+    def generation(knowing: Knowing) -> Preparing:
+        return Preparing(
             dialect,
-            rooms,
-            clock,
-            books.claims,
+            of.rooms,
+            of.clock,
+            of.books.claims,
             body_bytes_max=settings.edge.body_bytes_max,
             compression=False,
-            media=media,
-            salts=identity.salts,
-            presence=identity.presence,
+            media=of.media,
+            salts=of.identity.salts,
+            presence=of.identity.presence,
             states=knowing,
             rounds=rounds.get(_PATH),
         )
 
     return Sockets(
-        *(rooms.callers, identity.presence, dialect, states, generation, clock),
+        *(of.rooms.callers, of.identity.presence, dialect, of.states, generation, of.clock),
         limits_of(settings),
         frozenset(settings.edge.origins_allowed),
     )

@@ -13,7 +13,8 @@ from portico.door.exchange import Exchange
 from portico.door.sockets import handshake
 from portico.door.sockets.framed import Opening
 from portico.door.sockets.socket import Behind, Socket, SocketLimits
-from portico.door.visits.generation import Generation, Knowing
+from portico.door.visits.generation import Knowing
+from portico.door.visits.preparing import Preparing
 from portico.kit.clock import Clock
 from portico.resources.responses.unstored import Memory, Recalling, Room
 
@@ -44,7 +45,7 @@ class Sockets:
         presence: Presence,
         dialect: Dialect,
         states: Knowing,
-        generation: Callable[[Knowing], Generation],
+        generation: Callable[[Knowing], Preparing],
         clock: Clock,
         limits: SocketLimits,
         origins: frozenset[str],

@@ -17,7 +17,7 @@ from portico.door.limits import UNREAD_BODY_BYTES_MAX
 from portico.door.sockets.framed import Framed, Opening, Wanted, refusal_event
 from portico.door.sockets.frames import Frames
 from portico.door.sockets.messages import lane_in, wanted_in
-from portico.door.visits.generation import Generation
+from portico.door.visits.preparing import Preparing
 from portico.kit.failures import let_go
 from portico.kit.ids import new_id
 from portico.kit.leaving import Leaving, Left
@@ -63,7 +63,7 @@ class SocketLimits:
 class Behind:
     """What the requests of one connection meet."""
 
-    generation: Generation
+    generation: Preparing
     recalling: Recalling
     memory: Memory
     dialect: Dialect

@@ -11,7 +11,7 @@ from portico.admission.service import Permit
 from portico.callers.model import Caller
 from portico.callers.presence import Presence
 from portico.callers.salts import Salts
-from portico.canon.delta import Delta, Finished
+from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
 from portico.dialects.body import KEPT, PROJECT, REMOTE, STATE
 from portico.dialects.links import may_hold
@@ -431,22 +431,6 @@ class Generation:
             *(dialect, clock, claims, body_bytes_max, compression, media, salts, presence, states),
             rounds,
         )
-
-    async def prepare(self, exchange: Carrier) -> None:
-        """Read a request, find it right, and answer it with nothing: only that it can be followed.
-        Nothing runs, so nothing is charged.  Raises: Refusal; Left."""
-        visit = Visit(exchange, self._terms, "")
-        try:
-            caller = await self._rooms.callers.verify(visit.credential, visit.scope, visit.address)
-            prompt = await visit.read(caller)
-            self._rooms.routing.choose(prompt, caller.data_use, caller.models)
-            final = Delta(events=(Finished("stop"),), last=True, finish="stop")
-            visit.compose(final)
-            if visit.keeper is not None:
-                visit.keeper.end("completed")
-            await visit.send(final)
-        finally:
-            visit.let_go()
 
     async def handle(self, exchange: Carrier, rest: str) -> None:
         """Raises: Refusal, while the answer has not begun; Left."""
