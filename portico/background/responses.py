@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -35,6 +36,13 @@ _CANCELLED = "cancelled"
 log = logging.getLogger(__name__)
 
 Handle = Callable[[Unattended, str], Awaitable[None]]
+
+
+class _Again(NamedTuple):
+    """after_s: 0 where it is not tried again.  begun: that try counts."""
+
+    after_s: float = 0.0
+    begun: bool = True
 
 
 class Runner:
@@ -69,7 +77,7 @@ class Runner:
         self._asleep: dict[str, float] = {}
         """Responses that could not be taken in, and until when they are left alone."""
         self._recover_s = 0.0
-        """When the line is next looked through for what dead processes left."""
+        """When the line is next looked through for what nobody works on."""
         self._since_s = clock.monotonic_s()
         self._saving = asyncio.Lock()
         self._tasks = Tasks(lambda failure: log.critical("in the background", exc_info=failure))
@@ -83,6 +91,10 @@ class Runner:
                 await self._news()
         finally:
             await self._leave()
+
+    def search(self) -> None:
+        """For what nobody works on, with the next round."""
+        self._recover_s = 0.0
 
     async def save(self) -> None:
         """What streams have said goes to disk, again and again.  Ends when cancelled."""
@@ -116,7 +128,7 @@ class Runner:
         """Raises: Refusal: storage_unavailable."""
         if now_s >= self._recover_s:
             self._recover_s = now_s + _RECOVER_S
-            await self._writer.run(store.recover)
+            await self._writer.run(self._recover)
         self._asleep = {each: until for each, until in self._asleep.items() if until > now_s}
         free = self._limits.at_once - len(self._lives.all())
         if free <= 0 or self._closed():
@@ -139,8 +151,30 @@ class Runner:
             self._tasks.start(self._make(live))
 
     async def _make(self, live: Live) -> None:
-        """One try.  Whatever comes of it, it is in line again, or has ended."""
-        task, again_s = live.task, 0.0
+        """One try.  Whatever comes of it, it is in line again, or has ended; where that cannot be
+        written down now, `recover` finds it."""
+        task, again = live.task, _Again()
+        try:
+            again = await self._tried(live)
+        except (Refusal, DBAPIError) as error:
+            log.warning("what became of %s is not written yet: %s", task.id, error)
+            self.search()
+        finally:
+            with _another_round():  # first: whoever reads on from the disk finds all of it there
+                await self._save([live])
+            self._lives.remove(live)
+            if again.after_s:
+                self._asleep[task.id] = self._clock.monotonic_s() + again.after_s
+            if again.after_s or live.leaving.reason == DRAINED:
+                with _another_round():
+                    change = partial(store.requeue, task=task, begun=again.begun)
+                    await self._writer.run(change)
+            live.end()
+            self._lives.news.set()
+
+    async def _tried(self, live: Live) -> _Again:
+        """Raises: Refusal: storage_unavailable; DBAPIError."""
+        task = live.task
         try:
             self._check(live)
             await self._handle(self._carrier(live), "")
@@ -148,30 +182,30 @@ class Runner:
         except Left:
             await self._ended(live)
         except Refusal as refusal:
-            waited_ms = self._clock.wall_ms() - task.created_at_ms
-            if self._passes(refusal) and waited_ms < self._limits.age_ms_max and not live.begun:
-                again_s = (refusal.retry_after_ms or 0) / 1000 or _AGAIN_S
-            else:
-                await self._close(live, refusal)
+            again = self._again(live, refusal)
+            if again.after_s:
+                return again
+            await self._close(live, refusal)
+        except DBAPIError:
+            raise
         except Exception:
             log.exception("a response in the background failed", extra={"id": task.id})
             await self._close(live, errors.INTERNAL("Something went wrong here; it was logged."))
-        finally:
-            self._lives.remove(live)
-            with _another_round():  # else whoever comes back for it misses the end of a stream
-                await self._save([live])
-            if again_s:
-                self._asleep[task.id] = self._clock.monotonic_s() + again_s
-            if again_s or live.leaving.reason == DRAINED:
-                await self._requeue(task)
-            live.end()
-            self._lives.news.set()
+        return _Again()
 
-    def _passes(self, refusal: Refusal) -> bool:
-        """Is it worth another try?  What an engine serves may not be known yet after a start."""
+    def _again(self, live: Live, refusal: Refusal) -> _Again:
+        """Is it worth another try?  What was not even begun is, for as long as it may wait.  What an
+        engine serves may not be known yet after a start."""
+        task, limits = live.task, self._limits
+        if live.begun or self._clock.wall_ms() - task.created_at_ms >= limits.age_ms_max:
+            return _Again()
+        begun = refusal.status not in (429, 503)
+        passes = refusal.entry.retryable and (not begun or task.attempts < limits.attempts_max)
         if refusal.entry is errors.MODEL_NOT_FOUND:
-            return self._clock.monotonic_s() < self._since_s + _SETTLING_S
-        return refusal.entry.retryable
+            begun, passes = False, self._clock.monotonic_s() < self._since_s + _SETTLING_S
+        return (
+            _Again((refusal.retry_after_ms or 0) / 1000 or _AGAIN_S, begun) if passes else _Again()
+        )
 
     def _check(self, live: Live) -> None:
         """Raises: Refusal, of one that must not be begun again."""
@@ -215,9 +249,11 @@ class Runner:
         if not store.end(connection, task, "failed", body, (now_ms, until_ms)):
             store.explain(connection, task, body)
 
-    async def _requeue(self, task: Task) -> None:
-        with _another_round():  # else it is, once this process is gone
-            await self._writer.run(partial(store.requeue, request_ids=[task.request_id]))
+    def _recover(self, connection: Connection) -> None:
+        working = [live.task.request_id for live in self._lives.all()]
+        for task in store.lost(connection, self._owner, working):
+            self._end(task, rules.failed(task.body, rules.lost()), connection)
+        store.recover(connection, self._owner, working)
 
     async def _save(self, lives: list[Live]) -> None:
         """Raises: Refusal: storage_unavailable."""

@@ -102,7 +102,6 @@ UNSCOPED = {
         "waits": ROUNDS,
         "recover": ROUNDS,
         "take": ROUNDS,
-        "requeue": OURS,
     },
     "portico/keeping/store.py": {
         "most_ms": OURS,

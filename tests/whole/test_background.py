@@ -164,3 +164,17 @@ def test_one_that_is_deleted_while_it_streams_ends_nothing_else(served: Served) 
         stream.close()
     assert doomed not in states(served)
     assert served.process.poll() is None
+
+
+def test_a_lent_key_has_no_other_model_in_the_background(served: Served) -> None:
+    """What it leaves to be done is asked as the key that pays, which may have more of them."""
+    scopes = "generate,responses,ephemeral:create"
+    key = served.cli("key", "create", "--name", "lender", "--scopes", scopes)["api_key"]
+    lent = openai.OpenAI(api_key=key, base_url=served.base_url, max_retries=0).post(
+        "/ephemeral_keys", body={"expires_in": 60, "models": ["sim-echo"]}, cast_to=dict[str, Any]
+    )
+    with openai.OpenAI(api_key=lent["value"], base_url=served.base_url, max_retries=0) as client:
+        assert ended(served, ask(client, "Hello").id) == "completed"
+        with pytest.raises(openai.NotFoundError) as refused:
+            ask(client, model="sim-error")
+        assert refused.value.code == "model_not_found"

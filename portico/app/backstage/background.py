@@ -5,6 +5,7 @@ from portico.app.spoken.responses import keeping
 from portico.background.responses import Runner
 from portico.callers.model import Caller
 from portico.callers.scopes import RESPONSES
+from portico.canon.prompt import Prompt
 from portico.door.limits import EdgeLimits
 from portico.door.resources.background import Background
 from portico.door.routes import Route
@@ -22,8 +23,12 @@ def background(of: Surroundings) -> Backstage:
         most = caller.content_ms_max
         return kept.keep_ms if most is None else min(kept.keep_ms, most)
 
+    def check(caller: Caller, prompt: Prompt) -> object:
+        return of.rooms.routing.choose(prompt, caller.data_use, caller.models)
+
     door = Background(
         *(of.reception, of.readers, books.writer, lives, of.clock, limits),
+        check=check,
         keep_ms=keep_ms,
         replay_ms=round(1000 * of.settings.replay.keep_s),
         ping_s=EdgeLimits().ping_s,

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from portico import errors
 from portico.callers.model import Caller
+from portico.canon.prompt import Prompt
 from portico.db.readers import Readers
 from portico.db.within import within
 from portico.db.writer import Writer
@@ -33,6 +34,7 @@ from portico.resources.responses.model import ENDED, Response
 CANCELLED = "cancelled"
 _LOOK_S = 0.5
 """How often what is made by another server is looked at."""
+_LAST_WORDS_MS = 2_000
 _DONE = b"data: [DONE]\n\n"
 
 
@@ -48,11 +50,12 @@ class Background:
         clock: Clock,
         limits: Limits,
         *,
+        check: Callable[[Caller, Prompt], object],
         keep_ms: Callable[[Caller], int],
         replay_ms: int,
         ping_s: float,
     ) -> None:
-        """keep_ms: how long what has ended is kept for a caller.  replay_ms: how long an answer is
+        """check: whether its model can be had; raises Refusal.  keep_ms: how long what has ended is kept for a caller.  replay_ms: how long an answer is
         kept under an `Idempotency-Key`."""
         self._callers = callers
         self._readers = readers
@@ -60,6 +63,7 @@ class Background:
         self._lives = lives
         self._clock = clock
         self._limits = limits
+        self._check = check
         self._keep_ms = keep_ms
         self._replay_ms = replay_ms
         self._ping_s = ping_s
@@ -67,8 +71,11 @@ class Background:
     async def defer(self, exchange: Carrier, deferred: Deferred) -> None:
         """It is on disk before its caller hears of it.
 
-        Raises: Refusal: background_full, body_too_large; those of `Idempotency-Key`; Left.
+        Raises: Refusal: background_full, body_too_large; those of `Idempotency-Key`, of a model that
+        cannot be had; Left.
         """
+        # Later it is asked as the key that pays, which may name more models than the one it came with.
+        self._check(deferred.caller, deferred.prompt)
         kept = deferred.keeper.waiting()
         if kept is None:
             raise errors.BODY_TOO_LARGE(
@@ -184,20 +191,31 @@ class Background:
     async def _from_disk(
         self, exchange: Carrier, caller: Caller, response_id: str, start: int
     ) -> int | None:
-        """The same."""
-        found, events = await self._readers.run(
-            partial(self._read, caller, response_id, start), tenant=caller.organisation_id
-        )
-        if events:
-            await exchange.write(b"".join(events))
-        start += len(events)
-        over = bool(events) and rules.ends(events[-1])
-        if found is None or found.state in ENDED:
-            if found is not None and not over:
+        """The same, until it is made here."""
+        quiet_s = 0.0
+        while self._lives.get(response_id) is None:
+            found, events = await self._readers.run(
+                partial(self._read, caller, response_id, start), tenant=caller.organisation_id
+            )
+            if events:
+                await exchange.write(b"".join(events))
+                start, quiet_s = start + len(events), 0.0
+            if found is None or (events and rules.ends(events[-1])):
+                return None
+            if found.state in ENDED and not self._may_say_more(found):
                 await exchange.write(rules.last_event(found.body, found.state, start))
-            return None
-        await asyncio.sleep(_LOOK_S)
+                return None
+            await asyncio.sleep(_LOOK_S)
+            quiet_s += _LOOK_S
+            if quiet_s >= self._ping_s:
+                await exchange.write(PING)
+                quiet_s = 0.0
         return start
+
+    def _may_say_more(self, found: Response) -> bool:
+        """It ends in one commit, and its last words are on their way from another server."""
+        ended_ms = found.ended_at_ms or 0
+        return found.state != "cancelled" and self._clock.wall_ms() < ended_ms + _LAST_WORDS_MS
 
     def _read(
         self, caller: Caller, response_id: str, start: int, connection: Connection

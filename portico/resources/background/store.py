@@ -3,15 +3,34 @@
 from collections.abc import Callable, Collection
 from typing import Any
 
-from sqlalchemy import Connection, and_, exists, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
-from portico.db.tables import hold, instance, response, response_event
+from portico.db.tables import hold, instance, response, response_event, usage_record
 from portico.db.transaction import Transaction
+from portico.pricing.owed import PAID
 from portico.resources.background.model import Task, Wanted
 from portico.resources.background.rules import events_in
 
 _OPEN = ("queued", "in_progress")
 _c = response.c
+_TASK = [_c[name] for name in Task.__dataclass_fields__]
+_paid = exists().where(
+    and_(
+        usage_record.c.id == _c.request_id,
+        usage_record.c.outcome.in_(PAID - {"killed"}),  # what was in line again is not paid
+    )
+)
 
 
 def open_count(connection: Connection, project_id: str) -> int:
@@ -78,11 +97,14 @@ def waits(connection: Connection, asleep: Collection[str]) -> bool:
 
 
 def _task(connection: Connection, response_id: str) -> tuple[Task, list[bytes]]:
-    query = select(*(_c[name] for name in Task.__dataclass_fields__)).where(_c.id == response_id)
-    facts: dict[str, Any] = dict(connection.execute(query).one()._mapping)
-    facts["stream"] = bool(facts["stream"])
-    task = Task(**facts)
+    task = _task_of(connection.execute(select(*_TASK).where(_c.id == response_id)).one())
     return task, events(connection, task.organisation_id, response_id, 0)
+
+
+def _task_of(row: Row[Any]) -> Task:
+    facts: dict[str, Any] = dict(row._mapping)
+    facts["stream"] = bool(facts["stream"])
+    return Task(**facts)
 
 
 def events(
@@ -90,41 +112,54 @@ def events(
 ) -> list[bytes]:
     """What its stream has said, from the event with the number `start` on."""
     c = response_event.c
-    query = (
-        select(c.sequence, c.events)
-        .where(c.response_id == response_id, c.organisation_id == organisation_id)
-        .order_by(c.sequence)
-    )
+    mine = (c.response_id == response_id, c.organisation_id == organisation_id)
+    first = select(func.max(c.sequence)).where(*mine, c.sequence <= start).scalar_subquery()
+    query = select(c.sequence, c.events).where(*mine, c.sequence >= func.coalesce(first, 0))
     found: list[bytes] = []
-    for sequence, data in connection.execute(query):
+    for sequence, data in connection.execute(query.order_by(c.sequence)):
         for number, event in enumerate(events_in(data), sequence):
             if number >= start:
                 found.append(event)
     return found
 
 
-def requeue(connection: Connection, request_ids: Collection[str]) -> int:
-    """These were not answered, and nothing of them was charged: they are in line again."""
-    again = {"state": "queued", "request_id": None, "owner": None}
+def requeue(connection: Connection, task: Task, *, begun: bool) -> bool:
+    """It was not answered, and nothing of it was charged: it is in line again.  begun: this try
+    counts as one."""
+    attempts = task.attempts if begun else task.attempts - 1
     changed = connection.execute(
         update(response)
-        .where(_c.request_id.in_(request_ids), _c.state == "in_progress")
-        .values(again)
+        .where(*_is(task), ~_paid)
+        .values(state="queued", request_id=None, owner=None, attempts=attempts)
     )
-    return changed.rowcount
+    return changed.rowcount == 1
 
 
-def recover(connection: Connection) -> int:
-    """What dead processes were working on is in line again; how many.  Not before the sweeper has
-    seen to what was set aside for them: it looks at who works on what."""
-    alive = exists().where(instance.c.id == _c.owner)
+def recover(connection: Connection, owner: str, working: Collection[str]) -> int:
+    """What dead processes were working on is in line again, and what `owner` let go of without a
+    word; how many.  Not before the sweeper has seen to what was set aside for them: it looks at who
+    works on what.
+
+    working: requests of `owner` that are under way."""
     money = exists().where(and_(hold.c.id == _c.request_id, hold.c.state == "open"))
     changed = connection.execute(
         update(response)
-        .where(_c.state == "in_progress", ~alive, ~money)
+        .where(*_let_go_of(owner, working), ~money, ~_paid)
         .values(state="queued", request_id=None, owner=None)
     )
     return changed.rowcount
+
+
+def lost(connection: Connection, owner: str, working: Collection[str]) -> list[Task]:
+    """The same, of what was answered and paid, and the answer was not kept: nobody makes it again."""
+    query = select(*_TASK).where(*_let_go_of(owner, working), _paid)
+    return [_task_of(row) for row in connection.execute(query)]
+
+
+def _let_go_of(owner: str, working: Collection[str]) -> tuple[ColumnElement[bool], ...]:
+    alive = exists().where(instance.c.id == _c.owner)
+    ours = and_(_c.owner == owner, _c.request_id.not_in(working))
+    return (_c.state == "in_progress", or_(~alive, ours))
 
 
 def still(connection: Connection, request_ids: Collection[str]) -> set[str]:
@@ -143,16 +178,18 @@ def end(
     """Without an answer.  times: now, and when it expires.  False where it has ended, or works on
     as another request."""
     changed = connection.execute(
-        update(response)
-        .where(
-            _c.id == task.id,
-            _c.organisation_id == task.organisation_id,
-            _c.request_id == task.request_id,
-            _c.state == "in_progress",
-        )
-        .values(_ending(state, body, times))
+        update(response).where(*_is(task)).values(_ending(state, body, times))
     )
     return changed.rowcount == 1
+
+
+def _is(task: Task) -> tuple[ColumnElement[bool], ...]:
+    return (
+        _c.id == task.id,
+        _c.organisation_id == task.organisation_id,
+        _c.request_id == task.request_id,
+        _c.state == "in_progress",
+    )
 
 
 def explain(connection: Connection, task: Task, body: bytes) -> None:

@@ -3,14 +3,20 @@
 import itertools
 from collections.abc import Callable
 
+import pytest
+
 from portico.db.database import Database
+from portico.db.tables import usage_record
 from portico.db.transaction import Transaction
 from portico.keeping import service as keeping
 from portico.keeping.model import KeptResponse
 from portico.ledger import owners
+from portico.pricing.owed import PAID
 from portico.resources.background import store
 from portico.resources.background.model import Task, Wanted
 from portico.resources.responses.store import one
+
+RECORD = usage_record.columns
 
 
 def wanted(response_id: str, project_id: str = "proj_1", *, stream: bool = False) -> Wanted:
@@ -97,7 +103,7 @@ def said(database: Database) -> list[bytes]:
 def test_only_who_works_on_it_speaks_for_it(database: Database) -> None:
     put(database, wanted("resp_1"))
     (first,) = take(database, 1)
-    database.write(lambda c: store.requeue(c, [first.request_id]))
+    database.write(lambda c: store.requeue(c, first, begun=True))
     draw = iter(["req_second"])
     ((second, _),) = database.write(lambda c: store.take(c, "inst_2", 1, (), lambda: next(draw)))
     database.write(lambda c: store.append(c, first, 0, b"event: first\n\n"))
@@ -124,8 +130,40 @@ def test_what_a_dead_process_worked_on_is_in_line_again(database: Database) -> N
     put(database, wanted("resp_1"), wanted("resp_2"))
     take(database, 1, owner="inst_1")
     take(database, 1, owner="inst_2")
-    assert database.write(store.recover) == 1
+    assert database.write(lambda c: store.recover(c, "inst_1", ["req_1"])) == 1
     assert (state(database, "resp_1"), state(database, "resp_2")) == ("in_progress", "queued")
+
+
+def test_what_this_process_let_go_of_without_a_word_is_in_line_again(database: Database) -> None:
+    """Where it could not write what became of it."""
+    database.write(lambda c: owners.start(Transaction(c), "inst_1", 0))
+    put(database, wanted("resp_1"), wanted("resp_2"))
+    working = [task.request_id for task in take(database, 2)][:1]
+    assert database.write(lambda c: store.recover(c, "inst_1", working)) == 1
+    assert (state(database, "resp_1"), state(database, "resp_2")) == ("in_progress", "queued")
+
+
+@pytest.mark.parametrize("outcome", sorted(PAID))
+def test_what_was_paid_is_not_made_again(database: Database, outcome: str) -> None:
+    """Its answer was too large for the spool, say; of one that was killed nothing was taken."""
+    put(database, wanted("resp_1"))
+    (task,) = take(database, 1)
+    kinds = {column.name: "" if column.type.python_type is str else 0 for column in RECORD}
+    row = {**kinds, "id": task.request_id, "outcome": outcome, "ttft_ms": None}
+    database.write(lambda c: c.execute(usage_record.insert(), row))
+    again = outcome == "killed"
+    found = database.write(lambda c: store.lost(c, "inst_2", ()))
+    assert found == ([] if again else [task])
+    assert database.write(lambda c: store.recover(c, "inst_2", ())) == again
+    assert not database.write(lambda c: store.requeue(c, task, begun=True))
+
+
+def test_a_try_that_was_not_begun_does_not_count(database: Database) -> None:
+    put(database, wanted("resp_1"))
+    for begun, attempts in ((False, 1), (False, 1), (True, 1), (True, 2)):
+        (task,) = take(database, 1)
+        assert task.attempts == attempts
+        assert database.write(lambda c, t=task, b=begun: store.requeue(c, t, begun=b))  # type: ignore[misc]
 
 
 def answered(task: Task, request_id: str | None = None) -> KeptResponse:
@@ -151,7 +189,7 @@ def test_only_the_try_that_holds_it_answers_it(database: Database) -> None:
     """A slow process whose work was given to another has lost it."""
     put(database, wanted("resp_1"))
     (first,) = take(database, 1)
-    database.write(lambda c: store.requeue(c, [first.request_id]))
+    database.write(lambda c: store.requeue(c, first, begun=True))
     database.write(lambda c: keeping.write(Transaction(c), [answered(first)], 5_000))
     assert state(database, "resp_1") == "queued"
     (second,) = take(database, 1)
