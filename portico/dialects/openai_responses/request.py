@@ -35,7 +35,7 @@ Includable = Literal[
 # Tools
 class Tool(Struct):
     """`type` is open: hosted kinds are named after what they do.  format: of the free text that a
-    custom tool takes.  tools: of a namespace."""
+    custom tool takes.  tools: of a namespace.  headers, authorization: of a remote server; secrets."""
 
     type: str
     name: Name | None = None
@@ -44,6 +44,8 @@ class Tool(Struct):
     strict: bool | None = None
     format: Any = None
     tools: "list[Tool] | None" = None
+    headers: Any = None
+    authorization: Any = None
 
 
 class Choice(Struct):

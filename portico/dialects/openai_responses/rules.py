@@ -161,6 +161,8 @@ def check_tools(request: ResponsesRequest, *, remote: bool) -> None:
     """
     for at, tool in enumerate(request.tools or ()):
         _check_tool(f"tools[{at}]", tool)
+        if request.background and (tool.headers, tool.authorization) != (None, None):
+            raise _secret(f"tools[{at}]")
     can_call = offered(request.tools)
     _check_twins(can_call)
     choice = request.tool_choice
@@ -177,6 +179,16 @@ def _check_tool(path: str, tool: Tool) -> None:
     if tool.type == NAMESPACE:
         for at, inner in enumerate(tool.tools or ()):
             _check_tool(f"{path}.tools[{at}]", inner)
+
+
+def _secret(path: str) -> Refusal:
+    return errors.UNSUPPORTED_FEATURE(
+        f"{path!r} holds what only its server may know, and 'background' is true: it would have to "
+        "be stored.",
+        field="background",
+        value=True,
+        remedy="Wait for the answer, or stream it.",
+    )
 
 
 def _check_twins(can_call: list[Offered]) -> None:

@@ -79,7 +79,7 @@ class Document:
         self._signatures = signatures
         toolsets = list(_toolsets(self._said.get("tools") or ()))
         self.servers = list(_servers(self._said.get("mcp_servers"), toolsets))
-        check_all(self.servers, servers_max)
+        check_all(self.servers, servers_max, "name")
 
     @property
     def calls_max(self) -> int | None:

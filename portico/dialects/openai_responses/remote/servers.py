@@ -67,7 +67,7 @@ def shown(tool: dict[str, Any]) -> dict[str, Any]:
     """As an answer repeats it, and as it is kept: without what may be a secret, of which a URL's path
     and query are some."""
     url = tool.get("server_url")
-    parts = re.match(r"(?i)https?://[^/?#@\s]+", url) if isinstance(url, str) else None
+    parts = re.match(r"(?i)https?://[^/?#@\s]+(?=[/?#]|$)", url) if isinstance(url, str) else None
     told = {name: tool[name] for name in _SHOWN if name in tool}
     return {
         **told,
@@ -77,8 +77,8 @@ def shown(tool: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def check_all(found: list[Server], servers_max: int) -> None:
-    """Not too many, and none twice.  Raises: Refusal."""
+def check_all(found: list[Server], servers_max: int, member: str = "server_label") -> None:
+    """Not too many, and none twice.  member: that names each.  Raises: Refusal."""
     if len(found) > servers_max:
         raise errors.OUT_OF_RANGE(
             f"The request names {len(found)} remote servers; it may name {servers_max}.",
@@ -90,7 +90,7 @@ def check_all(found: list[Server], servers_max: int) -> None:
     for server in found:
         if server.label in labels:
             raise _wrong(
-                f"{server.path}.server_label", server.label, "as another server's", "labels differ"
+                f"{server.path}.{member}", server.label, "as another server's", "labels differ"
             )
         labels.add(server.label)
 

@@ -1,0 +1,66 @@
+"""How many runs there are at once, and what is shared between them: nothing."""
+
+from dataclasses import replace
+
+import pytest
+
+from portico.callers.model import Caller
+from portico.canon.remote import Server
+from portico.errors import Refusal
+from portico.tools.http import Poster, Ways
+from portico.tools.model import ToolFailed
+from portico.tools.service import Tools
+from tests.tools import servers
+from tests.tools.test_hostile import LIMITS
+
+CALLER = Caller("key_a", "proj_a", "org_a", "live", 10)
+
+
+def tools() -> Tools:
+    return Tools(Poster(Ways(private_allowed=True)), LIMITS)
+
+
+@pytest.mark.anyio
+async def test_a_project_has_so_many_runs_and_all_have_so_many_together() -> None:
+    of, others = tools(), [replace(CALLER, project_id=f"proj_{at}") for at in range(3)]
+    mine = [of.begin(CALLER) for _ in range(LIMITS.runs_per_project_max)]
+    with pytest.raises(Refusal) as refused:
+        of.begin(CALLER)
+    assert refused.value.status == 429
+    theirs = [of.begin(caller) for caller in others[: LIMITS.runs_max - len(mine)]]
+    with pytest.raises(Refusal) as refused:
+        of.begin(others[-1])
+    assert refused.value.status == 503
+    for run in (*mine, *theirs):
+        await run.end()
+    await of.begin(CALLER).end()
+
+
+@pytest.mark.anyio
+async def test_each_run_has_a_session_of_its_own() -> None:
+    of = tools()
+    with servers.real() as remote:
+        server = Server("tools[0]", "thing", remote.url, (("authorization", "Bearer one"),))
+        other = replace(server, headers=(("authorization", "Bearer two"),))
+        for named in (server, other):
+            run = of.begin(CALLER)
+            (listed,) = await run.listed([named])
+            assert listed.tools
+            assert (await run.call(named, "add", '{"a":1,"b":2}')).text == "3"
+            await run.end()
+    sessions = {
+        head["authorization"]: head["mcp-session-id"]
+        for head in remote.heads
+        if "mcp-session-id" in head
+    }
+    assert len(set(sessions.values())) == 2
+
+
+@pytest.mark.anyio
+async def test_arguments_that_are_no_object_reach_no_server() -> None:
+    run = tools().begin(CALLER)
+    for arguments in ("[1]", "{", '"x"', "[" * 5_000):
+        with pytest.raises(ToolFailed) as failed:
+            await run.call(Server("tools[0]", "thing", "http://127.0.0.1:9"), "add", arguments)
+        assert failed.value.code == "arguments_invalid"
+    await run.end()
