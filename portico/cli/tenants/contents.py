@@ -5,6 +5,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -145,15 +146,15 @@ def _written(
     """One file of JSON Lines, and the bytes of those that have some."""
     rows, digest = 0, hashlib.sha256()
     shas: dict[str, str] = {}
+    found = chain.from_iterable(pages(database.read, part, project.id))
     with _replacing(to / f"{part.name}.jsonl") as write:
-        for page in pages(database.read, part, project.id):
-            for row in page:
-                if part.name in _BYTES_OF:
-                    _copy(shelf, row, to / part.name, shas, missing)
-                line = msgspec.json.encode(row) + b"\n"
-                digest.update(line)
-                write(line)
-                rows += 1
+        for row in found:
+            if part.name in _BYTES_OF:
+                _copy(shelf, row, to / part.name, shas, missing)
+            line = msgspec.json.encode(row) + b"\n"
+            digest.update(line)
+            write(line)
+            rows += 1
     told: dict[str, Any] = {"rows": rows, "sha256": digest.hexdigest()}
     return {**told, "bytes_sha256": shas} if part.name in _BYTES_OF else told
 
