@@ -193,7 +193,9 @@ class Life:
         self.desk = Files(
             FolderShelf(folder), self.real, self.readers, CLOCK, ROOMY, lambda: None, alone=False
         )
-        self.batches = Batches(self.desk, self.real, self.readers, CLOCK, LIMITS, self.lane.hear)
+        self.batches = Batches(
+            self.desk, self.real, self.readers, self.readers, CLOCK, LIMITS, self.lane.hear
+        )
         self.sweeper = Sweeper(self.real, CLOCK, name, alone=False)
         self.name = name
         self.rooms = rooms

@@ -44,7 +44,7 @@ def batches(of: Surroundings) -> tuple[list[Route], tuple[Follow, ...]]:
         at_once=said.at_once,
         share=said.share,
     )
-    kept = Batches(of.files, books.writer, of.readers, of.clock, limits, lane.hear)
+    kept = Batches(of.files, books.writer, of.readers, books.reports, of.clock, limits, lane.hear)
     return [*_of_files(of, kept), *_of_messages(of, kept)], (lane.run,)
 
 

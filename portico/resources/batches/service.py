@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from portico import errors
 from portico.callers.model import Caller
 from portico.db.readers import Readers
+from portico.db.reports import Reports
 from portico.db.within import within
 from portico.db.writer import Writer
 from portico.errors import Refusal
@@ -37,13 +38,15 @@ Shown = Callable[[Batch, Counts], dict[str, Any]]
 
 
 class Batches:
-    """news: told when there is something new to work on."""
+    """reports: for lists, which count the lines of many batches: they keep nobody else waiting.
+    news: told when there is something new to work on."""
 
     def __init__(
         self,
         files: Files,
         writer: Writer,
         readers: Readers,
+        reports: Readers | Reports,
         clock: Clock,
         limits: Limits,
         news: Callable[[], None],
@@ -52,6 +55,7 @@ class Batches:
         self._files = files
         self._writer = writer
         self._readers = readers
+        self._reports = reports
         self._clock = clock
         self._news = news
 
@@ -158,7 +162,7 @@ class Batches:
     async def page(
         self, caller: Caller, kind: Kind, window: Window
     ) -> tuple[list[tuple[Batch, Counts]], bool]:
-        """And whether there are more."""
+        """And whether there are more.  Raises: Refusal: concurrency_exceeded, report_too_long."""
 
         def read(connection: Connection) -> tuple[list[tuple[Batch, Counts]], bool]:
             now_ms = self._clock.wall_ms()
@@ -167,7 +171,7 @@ class Batches:
             counts = store.counts(connection, caller.organisation_id, [each.id for each in page])
             return [(each, counts[each.id]) for each in page], more
 
-        return await self._read(caller, read)
+        return await self._reports.run(read, tenant=caller.organisation_id)
 
     async def cancel(self, caller: Caller, kind: Kind, batch_id: str) -> tuple[Batch, Counts]:
         """What has ended stays as it is.  Raises: Refusal: resource_not_found, conflict."""
