@@ -62,6 +62,7 @@ def round_of(visit: Any, end: Delta | None = None, **more: Any) -> Round:
         "base": Meters(),
         "shown": 0,
         "ahead": (),
+        "ids": set(),
         **more,
     }
     prompt: Any = None
@@ -142,3 +143,14 @@ async def test_a_round_that_another_follows_ends_nothing() -> None:
     assert round.goes_on
     assert visit.shown[0].events == (Text("Hi"),)
     assert not visit.shown[0].last
+
+
+@pytest.mark.anyio
+async def test_an_id_is_of_one_call_whatever_the_engine_calls_the_next() -> None:
+    ids: set[str] = set()
+    made = []
+    for _ in range(2):
+        round = round_of(Watched(), ids=ids)
+        await round.send(Delta(events=(ToolCallBegan(0, "call", "thing__add"),)))
+        made += round.items
+    assert [each.id for each in made if isinstance(each, ToolCall)] == ["call", "call_2"]

@@ -93,8 +93,9 @@ class Round:
         base: Meters,
         shown: int,
         ahead: tuple[Event, ...],
+        ids: set[str],
     ) -> None:
-        """shown: calls of the caller's own tools so far.  ahead: events that go before its own."""
+        """ids: of calls, in the rounds before.  shown: calls of the caller's own tools so far.  ahead: events that go before its own."""
         self.request_id = request_id
         self.arrived_s = arrived_s
         self.credential = visit.credential
@@ -119,6 +120,7 @@ class Round:
         self._base = base
         self._pieces = Pieces()
         self._ahead = ahead
+        self._ids = ids
         self._rest: tuple[Event, ...] = ()
         self._items: list[_Said | Call] = []
 
@@ -215,13 +217,21 @@ class Round:
 
     def _begun(self, event: ToolCallBegan) -> Event | None:
         found = self._functions.get(event.name)
-        call = Call(event.id, event.name, found, self.shown, event.custom)
+        call = Call(self._id_of(event.id), event.name, found, self.shown, event.custom)
         self.calls[event.index] = call
         self._items.append(call)
         if found is not None:
             return None
         self.shown += 1
         return replace(event, index=call.index)
+
+    def _id_of(self, call_id: str) -> str:
+        """Some engines begin anew with every round; in the next one's history ids are of one call."""
+        given, count = call_id, 2
+        while given in self._ids:
+            given, count = f"{call_id}_{count}", count + 1
+        self._ids.add(given)
+        return given
 
     def _remember(self, event: Event) -> None:
         match event:

@@ -188,6 +188,7 @@ class _Run:
         self._ahead: tuple[Event, ...] = ()
         self._items: list[Item] = []
         self._results: dict[str, str] = {}
+        self._ids: set[str] = set()
         self._used = NOTHING
         self._rounds = self._calls = self._shown = self._asked = 0
         self._charged_nano: int | None = None
@@ -277,6 +278,7 @@ class _Run:
             base=self._used,
             shown=self._shown,
             ahead=self._ahead,
+            ids=self._ids,
         )
         self._ahead = ()
         return round

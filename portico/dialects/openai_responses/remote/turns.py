@@ -117,23 +117,28 @@ class Document:
         said["input"] = [*words, *before, *map(_wire, rounds)]
         own = [tool for tool in said.get("tools") or () if tool.get("type") != "mcp"]
         said["tools"] = [*own, *(_function(name, tool) for name, (_, tool) in functions.items())]
-        said["tool_choice"] = "auto" if rounds else self._choice(functions)
+        said["tool_choice"] = self._choice(functions, forced=not rounds)
         if not said["tools"]:
             del said["tools"], said["tool_choice"]
         if output_tokens_max is not None:
             said["max_output_tokens"] = output_tokens_max
         return msgspec.json.encode(said)
 
-    def _choice(self, functions: Functions) -> Any:
+    def _choice(self, functions: Functions, *, forced: bool) -> Any:
+        """forced: in the first round; a call that must be made would be made for ever.  What may be
+        called at all holds for every round."""
         choice = self._said.get("tool_choice")
         if not isinstance(choice, dict):
-            return choice or "auto"
-        if choice.get("type") == "mcp":
+            return choice if forced and choice else "auto"
+        kind = choice.get("type")
+        if kind != "allowed_tools" and not forced:
+            return "auto"
+        if kind == "mcp":
             meant, mode = _meant(choice, functions), "required"
             if len(meant) == 1:
                 return meant[0]
-        elif choice.get("type") == "allowed_tools":
-            mode = choice.get("mode") or "auto"
+        elif kind == "allowed_tools":
+            mode = (choice.get("mode") or "auto") if forced else "auto"
             meant = [
                 inner
                 for each in choice.get("tools") or ()
