@@ -30,12 +30,14 @@ class Knot:
 
 @pytest.fixture
 def left_alone() -> Iterator[None]:
-    """The interpreter's own rules say nothing here, and hold again afterwards."""
+    """The interpreter's own rules say nothing here, and hold again afterwards.
+
+    What other tests have loaded is not looked at, in hundreds of looks at everything, here or later."""
     thresholds = gc.get_threshold()
     gc.disable()
+    gc.freeze()
     yield
     gc.set_threshold(*thresholds)
-    gc.unfreeze()
     gc.enable()
 
 
