@@ -25,10 +25,16 @@ def write(transaction: Transaction, kept: Sequence[Kept], now_ms: int) -> None:
 
 
 def disowned(transaction: Transaction, kept: Sequence[Kept]) -> set[str]:
-    """Requests whose line is somebody else's by now: their process was taken for dead.  They are not
-    paid for, or a line would be paid for twice."""
-    lines = [each for each in kept if isinstance(each, KeptLine)]
-    return {each.request_id for each in lines if not store.is_its_own(transaction, each)}
+    """Requests whose line, or whose response in the background, is somebody else's by now: their
+    process was taken for dead.  They are not paid for, or it would be paid for twice."""
+    found = set()
+    for each in kept:
+        if isinstance(each, KeptLine):
+            if not store.is_its_own(transaction, each):
+                found.add(each.request_id)
+        elif each.request_id is not None and store.is_of_another(transaction, each):
+            found.add(each.request_id)
+    return found
 
 
 def release(transaction: Transaction, ids: Sequence[str]) -> set[str]:

@@ -146,6 +146,17 @@ def is_its_own(transaction: Transaction, line: KeptLine) -> bool:
     return bool(found) and found[0][0] == line.request_id
 
 
+def is_of_another(transaction: Transaction, kept: KeptResponse) -> bool:
+    """Is it in line again, or worked on by another request?  Not one that was cancelled or deleted:
+    nobody else makes that, and what was generated is paid."""
+    found = transaction.rows(
+        "SELECT request_id FROM response WHERE id = ? AND organisation_id = ?"
+        " AND state IN ('queued', 'in_progress')" + transaction.for_update,
+        (kept.id, kept.organisation_id),
+    )
+    return bool(found) and found[0][0] != kept.request_id
+
+
 def reopen_responses(transaction: Transaction, ids: Sequence[str]) -> set[str]:
     """ids: of requests."""
     working = transaction.rows(

@@ -7,6 +7,7 @@ where no commit of anybody's came in between.  The sweeper gives its hold back, 
 """
 
 import asyncio
+import logging
 from collections import deque
 from contextlib import suppress
 from functools import partial
@@ -39,6 +40,7 @@ _FIRST_S = 0.25 - _TICK_S
 _ROUND_S = 1.75
 """A checkpoint goes with anybody's commit, of which there is one in 0.25 s: 2 s in all."""
 _SETTLE_S_MAX = 10.0
+log = logging.getLogger(__name__)
 
 
 class Keeper(Protocol):
@@ -99,6 +101,15 @@ class Unwatched:
 
 
 UNWATCHED = Unwatched()
+
+
+def _kept_of(keeper: Keeper, outcome: Outcome, request_id: str) -> Kept | None:
+    """Whatever cannot be kept, the record has to be closed and what was set aside settled."""
+    try:
+        return keeper.end(outcome)
+    except Exception:
+        log.exception("nothing is kept of a request", extra={"request_id": request_id})
+        return None
 
 
 class OpenRecord:
@@ -195,7 +206,7 @@ class OpenRecord:
                 caller.key_id,
             )
         claim = None if self._claim is None else self._claim.end(outcome)
-        kept = None if self._keeper is None else self._keeper.end(outcome)
+        kept = None if self._keeper is None else _kept_of(self._keeper, outcome, self.id)
         # In one assignment: a commit that settled and left the key open would be charged twice.
         self.closing = Closing(settlement, claim, kept)
         self.ending = (outcome, now_s)  # last: the writer's thread reads what goes with it

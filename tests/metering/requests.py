@@ -10,7 +10,7 @@ from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
 from portico.canon.usage import Meters
 from portico.kit.clock import SystemClock
-from portico.metering.service import Metering, OpenRecord
+from portico.metering.service import Keeper, Metering, OpenRecord
 from portico.replay.claim import Claim
 
 CALLER = Caller("key_1", "proj_1", "org_1", "live", 8)
@@ -37,7 +37,7 @@ class Arrival:
     request_id: str
     arrived_s: float
     claim: Claim | None = None
-    keeper: None = None
+    keeper: Keeper | None = None
 
 
 @dataclass
