@@ -1,12 +1,15 @@
 """What is gone is gone from the disk: words that occur nowhere else are looked for in every file."""
 
+import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from portico.db.database import open_database
+from portico.db.database import Database, open_database
 from portico.db.wiping import Wiping
 from tests.background.warehouse import Store, store
+from tests.db.databases import PostgresServer, postgres_server
 from tests.resources.attic import MINE, STRANGER
 from tests.security.canaries import hits, new_canary
 
@@ -52,3 +55,44 @@ async def test_nothing_is_left_on_the_disk(tmp_path: Path, way: str) -> None:
         assert hits([mine], tmp_path) == {}
         if way == "zero":
             assert hits([theirs], tmp_path) != {}
+
+
+@pytest.fixture(scope="module")
+def apart() -> Iterator[PostgresServer]:
+    """A PostgreSQL of its own, whose files can be looked into."""
+    with postgres_server() as server:
+        yield server
+
+
+async def test_nor_in_the_tables_of_postgresql_once_it_was_vacuumed(
+    tmp_path: Path, apart: PostgresServer
+) -> None:
+    """Its log is the operator's to look after."""
+    url, mine = apart.new_url(), new_canary()
+    apart.store_plainly(url)
+    database = open_database(tmp_path, url)
+    async with store(database, tmp_path) as kept:
+        await kept.fill(MINE, mine)
+        apart.do("CHECKPOINT")
+        assert tables(apart, mine), "the search finds what is kept"
+        await passes(kept, "zero")
+        await kept.expiring.once()
+        answers = "UPDATE idempotency_key SET answer = NULL WHERE project_id = 'proj_a'"
+        database.write(lambda c: c.exec_driver_sql(answers))
+        await asyncio.to_thread(vacuum, database)
+        apart.do("CHECKPOINT")
+        assert tables(apart, mine) == set()
+    apart.drop(url)
+
+
+def tables(server: PostgresServer, canary: str) -> set[str]:
+    """Files of tables and indexes that have it."""
+    return {name for name in hits([canary], server.folder) if "/base/" in name}
+
+
+def vacuum(database: Database) -> None:
+    """As an operator does who wants the room back at once."""
+    with database.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        driver.execute("VACUUM FULL")
