@@ -159,8 +159,10 @@ class Sqlite:
 
 def _set_pragmas(driver_connection: Any, _record: object) -> None:
     # Of a file without a page, and only before the next line gives it one: so that what is deleted
-    # can be given back to the disk in small steps.  Of any other file it changes nothing.
-    driver_connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    # can be given back to the disk in small steps.  Of any other file it would change nothing, and
+    # wait for whoever writes.
+    if driver_connection.execute("PRAGMA page_count").fetchone() == (0,):
+        driver_connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     driver_connection.execute("PRAGMA journal_mode = WAL")
     driver_connection.execute("PRAGMA synchronous = FULL")
     driver_connection.execute("PRAGMA foreign_keys = ON")
