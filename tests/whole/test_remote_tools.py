@@ -518,3 +518,20 @@ def test_the_answer_is_what_clients_read(open_door: Served, remote: servers.Remo
         )
     events = check_stream(answer.content)
     check_response(events[-1]["response"])
+
+
+def test_a_real_engine_is_told_and_tells(client: openai.OpenAI, remote: servers.Remote) -> None:
+    made = ask(
+        client,
+        remote,
+        "What is 17 plus 25? Use the tool.",
+        model="portico-demo",
+        tools=[tool(remote, allowed_tools=["add"])],
+        tool_choice={"type": "mcp", "server_label": "thing"},
+        temperature=0,
+        max_output_tokens=300,
+    )
+    (call,) = [item for item in made.output if item.type == "mcp_call"]
+    assert (json.loads(call.arguments), call.output) == ({"a": 17, "b": 25}, "42")
+    assert made.output[-1].type == "message"
+    assert "42" in made.output_text
