@@ -1,7 +1,7 @@
 """From a request that says what came before it to one that holds it, and who keeps its answer."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from portico.callers.model import Caller
 from portico.db.readers import Readers
@@ -86,12 +86,15 @@ class States:
                 self._locks.give_back(lock, ended=False)
             raise
         keeper = self._keeper(caller, asked, joined, answer_id) if kept else None
-        return replace(
-            _turn(asked, joined),
-            keeper=keeper,
-            lock=lock,
+        return Turn(
+            joined.body,
+            keeper,
+            lock,
             background=asked.said.background is True,
             warnings=warnings,
+            follows=asked.field,
+            before=joined.before,
+            places=joined.given.places,
         )
 
     async def about(self, body: bytes, caller: Caller) -> Turn:
@@ -100,7 +103,10 @@ class States:
         asked = asked_in(body, caller)
         if asked is None:
             return Turn(body)
-        return _turn(asked, await self._contexts.join(body, caller, asked))
+        joined = await self._contexts.join(body, caller, asked)
+        return Turn(
+            joined.body, follows=asked.field, before=joined.before, places=joined.given.places
+        )
 
     def close(self, turn: Turn) -> None:
         """The request has ended.  Where it was settled, its conversation is free already."""
@@ -129,7 +135,3 @@ class States:
             keep_ms=keep_ms if most is None else min(keep_ms, most),
             bytes_max=self._keeping.response_bytes_max,
         )
-
-
-def _turn(asked: Asked, joined: Joined) -> Turn:
-    return Turn(joined.body, follows=asked.field, before=joined.before, places=joined.given.places)
