@@ -76,6 +76,8 @@ WRITES: dict[str, Call] = {
     "resume": lambda e, x: projects.resume(e, x.organisation),
     "create_project": lambda e, x: projects.create_project(e, x.organisation, "new"),
     "change_project": lambda e, x: projects.change_project(e, x.project, ProjectWish(name="new")),
+    "note_exported": lambda e, x: projects.note_exported(e, x.project),
+    "note_erased": lambda e, x: projects.note_erased(e, x.project),
     "archive_project": lambda e, x: projects.archive_project(e, x.project),
     "create_key": lambda e, x: keys.create_key(e, x.peppers, KeyWish("new"), x.project),
     "change_key": lambda e, x: keys.change_key(e, x.key, KeyChange(name="new")),

@@ -34,7 +34,7 @@ def sockets(of: Surroundings, rounds: Mapping[str, Rounds]) -> Sockets:
         )
 
     return Sockets(
-        *(of.rooms.callers, of.identity.presence, dialect, of.states, generation, of.clock),
+        *(of.reception, of.identity.presence, dialect, of.states, generation, of.clock),
         limits_of(settings),
         frozenset(settings.edge.origins_allowed),
     )

@@ -115,7 +115,8 @@ class Postgresql:
     def limit(self, driver: Any, seconds: float | None) -> None:
         # A transaction that has failed takes it back itself, with its rollback.
         if not driver.closed and driver.info.transaction_status.name != "INERROR":
-            driver.execute(f"SET statement_timeout = {round(1000 * (seconds or 0))}")
+            allowed_ms = str(round(1000 * (seconds or 0)))
+            driver.execute("SELECT set_config('statement_timeout', %s, false)", (allowed_ms,))
 
     def took_too_long(self, error: Exception) -> bool:
         return getattr(of_driver(error), "sqlstate", None) == _CANCELLED

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from portico import errors
 from portico.callers.model import Caller
 from portico.callers.presence import Presence
-from portico.door.credentials import credential_of
 from portico.door.dialect import Dialect
-from portico.door.endpoints.answering import Verifier
+from portico.door.endpoints.answering import Verifier, identify
 from portico.door.exchange import Exchange
 from portico.door.sockets import handshake
 from portico.door.sockets.framed import Opening
@@ -66,13 +65,11 @@ class Sockets:
 
     async def open(self, exchange: Exchange, _: str) -> None:
         """Raises: Refusal; Left."""
+        caller = await identify(self._callers, exchange)
         lines = handshake.accepted(exchange.headers, offered=exchange.changeable)
         handshake.check_origin(exchange.headers, self._origins)
-        credential = credential_of(exchange.headers, exchange.query)
-        caller = await self._callers.verify(credential, exchange.scope, exchange.peer)
         self._check_count(caller)
         request_id = exchange.request_id.encode("ascii")
-        exchange.also += caller.lines
         opening = Opening(
             exchange.raw_path,
             exchange.query,
