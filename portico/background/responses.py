@@ -134,16 +134,11 @@ class Runner:
         if free <= 0 or self._closed():
             return
         asleep = tuple(self._asleep)
-        if not await self._readers.run(partial(store.waits, asleep=asleep)):
+        ids = await self._readers.run(partial(store.turn, most=free, asleep=asleep))
+        if not ids:
             return
         taken = await self._writer.run(
-            partial(
-                store.take,
-                owner=self._owner,
-                most=free,
-                asleep=asleep,
-                draw=lambda: new_id("req"),
-            )
+            partial(store.take, owner=self._owner, ids=ids, draw=lambda: new_id("req"))
         )
         for task, before in taken:
             live = Live(task, before, Leaving())

@@ -31,7 +31,7 @@ class Sometimes(Readers):
     """away: whose database is, for so many questions of this kind."""
 
     away = 0
-    kind: Any = store.waits
+    kind: Any = store.turn
 
     async def run(self, *asked: Any, **more: Any) -> Any:
         if self.away and asked[0].func is self.kind:

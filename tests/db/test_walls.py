@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from psycopg import errors
 from sqlalchemy import Connection, make_url
+from sqlalchemy.exc import DBAPIError
 
 from portico.db.database import Database, open_database
 from portico.db.readers import Readers
@@ -165,3 +166,13 @@ def test_within_one_of_several_changes_of_a_transaction(database: Database) -> N
         return count(connection, "project")
 
     assert database.write(change) == 2
+
+
+def test_a_connection_that_is_gone_is_told_as_any_query_tells_it(database: Database) -> None:
+    """Whoever catches what SQLAlchemy raises catches this, too."""
+    with database.connect_for_tenants() as connection:
+        driver: Any = connection.connection.driver_connection
+        driver.close()
+        with pytest.raises(DBAPIError):
+            database.backend.begin_for(driver, A)
+        connection.invalidate()

@@ -99,7 +99,7 @@ UNSCOPED = {
     "portico/resources/background/store.py": {
         "still": OURS,
         "_task": OURS,
-        "waits": ROUNDS,
+        "turn": ROUNDS,
         "recover": ROUNDS,
         "take": ROUNDS,
     },

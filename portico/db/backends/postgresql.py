@@ -3,7 +3,7 @@
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 from sqlalchemy.util import immutabledict
 
@@ -102,12 +102,15 @@ class Postgresql:
         driver.execute("SET portico.organisation = '*'")
 
     def begin_for(self, driver: Any, organisation_id: str) -> None:
-        from psycopg import ClientCursor  # noqa: PLC0415  # an extra
+        from psycopg import ClientCursor, Error  # noqa: PLC0415  # an extra
 
         # One text, one trip, which takes a cursor that puts values in itself; what is said is gone
         # with the transaction, whatever becomes of the query.
         with ClientCursor(driver) as cursor:
-            cursor.execute(_BEGIN_FOR, (organisation_id,))
+            try:
+                cursor.execute(_BEGIN_FOR, (organisation_id,))
+            except Error as error:  # told as SQLAlchemy tells what goes wrong in the query itself
+                raise DBAPIError(_BEGIN_FOR, None, error) from error
 
     def only_reads(self, connection: Connection) -> None:
         connection.exec_driver_sql("SET default_transaction_read_only = on")

@@ -1,6 +1,6 @@
 """Rows of responses in the line, and of what their streams have said."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -62,19 +62,25 @@ def append(connection: Connection, task: Task, sequence: int, events: bytes) -> 
     )
 
 
-def take(
-    connection: Connection, owner: str, most: int, asleep: Collection[str], draw: Callable[[], str]
-) -> list[tuple[Task, list[bytes]]]:
-    """Those whose turn it is, and what their streams have said: of each project its oldest, before
-    any project's second.
+def turn(connection: Connection, most: int, asleep: Collection[str]) -> list[str]:
+    """Whose turn it is: of each project its oldest, before any project's second.  asleep: not yet.
 
-    asleep: not yet.  draw: gives an id for the request that is to work on one.
-    """
+    A read of all that wait, which the writer must not be kept by."""
     place = func.row_number().over(partition_by=_c.project_id, order_by=_c.id).label("place")
     waiting = select(_c.id, place).where(_c.state == "queued", _c.id.not_in(asleep)).subquery()
     query = select(waiting.c.id).order_by(waiting.c.place, waiting.c.id).limit(most)
+    return list(connection.execute(query).scalars())
+
+
+def take(
+    connection: Connection, owner: str, ids: Sequence[str], draw: Callable[[], str]
+) -> list[tuple[Task, list[bytes]]]:
+    """Those of them that still wait, and what their streams have said.
+
+    draw: gives an id for the request that is to work on one.
+    """
     tasks = []
-    for response_id in list(connection.execute(query).scalars()):
+    for response_id in ids:
         changed = connection.execute(
             update(response)
             .where(_c.id == response_id, _c.state == "queued")
@@ -88,12 +94,6 @@ def take(
         if changed.rowcount:
             tasks.append(_task(connection, response_id))
     return tasks
-
-
-def waits(connection: Connection, asleep: Collection[str]) -> bool:
-    """Is there anything to take?  A read, which costs the writer nothing."""
-    query = select(_c.id).where(_c.state == "queued", _c.id.not_in(asleep)).limit(1)
-    return connection.execute(query).first() is not None
 
 
 def _task(connection: Connection, response_id: str) -> tuple[Task, list[bytes]]:

@@ -51,7 +51,8 @@ def drawing() -> Callable[[], str]:
 def take(
     database: Database, most: int, asleep: tuple[str, ...] = (), owner: str = "inst_1"
 ) -> list[Task]:
-    taken = database.write(lambda c: store.take(c, owner, most, asleep, drawing()))
+    ids = database.read(lambda c: store.turn(c, most, asleep))
+    taken = database.write(lambda c: store.take(c, owner, ids, drawing()))
     return [task for task, _ in taken]
 
 
@@ -79,13 +80,13 @@ def test_who_sleeps_is_left_alone(database: Database) -> None:
     put(database, wanted("resp_1"), wanted("resp_2"))
     assert [task.id for task in take(database, 5, ("resp_1",))] == ["resp_2"]
     with database.connect() as connection:
-        assert store.waits(connection, ())
-        assert not store.waits(connection, ("resp_1",))
+        assert store.turn(connection, 5, ()) == ["resp_1"]
+        assert store.turn(connection, 5, ("resp_1",)) == []
 
 
 def test_what_a_stream_has_said_comes_with_it(database: Database) -> None:
     put(database, wanted("resp_1", stream=True))
-    ((task, said),) = database.write(lambda c: store.take(c, "inst_1", 1, (), drawing()))
+    ((task, said),) = database.write(lambda c: store.take(c, "inst_1", ["resp_1"], drawing()))
     assert said == [b"event: response.created\ndata: {}\n\n"]
     database.write(
         lambda c: store.append(c, task, 1, b"event: a\ndata: 1\n\nevent: b\ndata: 2\n\n")
@@ -105,7 +106,9 @@ def test_only_who_works_on_it_speaks_for_it(database: Database) -> None:
     (first,) = take(database, 1)
     database.write(lambda c: store.requeue(c, first, begun=True))
     draw = iter(["req_second"])
-    ((second, _),) = database.write(lambda c: store.take(c, "inst_2", 1, (), lambda: next(draw)))
+    ((second, _),) = database.write(
+        lambda c: store.take(c, "inst_2", ["resp_1"], lambda: next(draw))
+    )
     database.write(lambda c: store.append(c, first, 0, b"event: first\n\n"))
     assert said(database) == []
     for _ in range(2):  # the connection may break while it is committed
