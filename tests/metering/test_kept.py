@@ -48,7 +48,9 @@ async def test_who_lost_his_work_to_another_is_not_paid(funded: Database) -> Non
     put(funded, wanted("resp_1"))
     (task,) = take(funded, 1)
     funded.write(lambda c: store.requeue(c, task, begun=True))
-    ((second, _),) = funded.write(lambda c: store.take(c, "inst_2", 1, (), lambda: "req_second"))
+    ((second, _),) = funded.write(
+        lambda c: store.take(c, "inst_2", ["resp_1"], lambda: "req_second")
+    )
     async with Till(funded) as till:
         await charge(till, task.request_id, Giving(answered(task)))
         till.check(0)
