@@ -106,7 +106,8 @@ class Making:
         if running.leaving.left and running.leaving.reason in (PREEMPTED, DRAINED):
             return self._left(running)
         before = refusal.status in (429, 503)
-        if refusal.entry.retryable and (before or work.attempts < TRIES_MAX):
+        passes = refusal.entry.retryable and not running.keeper.paid
+        if passes and (before or work.attempts < TRIES_MAX):
             again_s = (refusal.retry_after_ms or 0) / 1000 or _AGAIN_S
             return partial(store.put_back, work=work, begun=not before), again_s
         return self._telling(work, refusal), None

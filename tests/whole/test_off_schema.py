@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from openai import OpenAI
 
 from tests.whole.conftest import Served, end, start
 from tests.whole.hi import saying_hi
-from tests.whole.wire import post
+from tests.whole.wire import eventually, post
 
 SCHEMA = {"type": "object", "properties": {}, "additionalProperties": False}
 NAMED = {"name": "n", "schema": SCHEMA, "strict": True}
@@ -80,3 +81,36 @@ def test_it_is_on_the_record_as_what_it_was(front: Served) -> None:
     post(front, path, json.dumps(body).encode())
     record = front.cli("usage", "--list", "1")["records"][0]
     assert (record["outcome"], record["output_tokens"]) == ("off_schema", 1)
+
+
+def test_a_line_of_a_batch_is_made_once(front: Served) -> None:
+    """What was made is paid for, in its shape or not: another try would be paid for, too."""
+    before = len(off_schema(front))
+    line = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": CHAT}
+    with OpenAI(api_key=front.api_key, base_url=front.base_url, max_retries=0) as client:
+        file = client.files.create(file=("a.jsonl", json.dumps(line).encode()), purpose="batch")
+        batch = client.batches.create(
+            input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+        )
+        eventually(lambda: client.batches.retrieve(batch.id).status == "completed")
+        told = client.files.content(client.batches.retrieve(batch.id).error_file_id or "").text
+    assert json.loads(told)["response"]["body"]["error"]["code"] == "schema_not_followed"
+    assert len(off_schema(front)) == before + 1
+
+
+def test_a_response_in_the_background_is_made_once(front: Served) -> None:
+    before = len(off_schema(front))
+    path, body = ASKED["responses"]
+    status, _, said = post(
+        front, path, json.dumps({**body, "store": True, "background": True}).encode()
+    )
+    assert status == 200
+    response_id = json.loads(said)["id"]
+    with OpenAI(api_key=front.api_key, base_url=front.base_url, max_retries=0) as client:
+        eventually(lambda: client.responses.retrieve(response_id).status == "failed")
+    assert len(off_schema(front)) == before + 1
+
+
+def off_schema(front: Served) -> list[Any]:
+    records = front.cli("usage", "--list", "100")["records"]
+    return [each for each in records if each["outcome"] == "off_schema"]

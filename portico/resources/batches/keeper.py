@@ -6,6 +6,7 @@ from portico import errors
 from portico.callers.model import Caller
 from portico.dialects.body import json_object, without_bom
 from portico.keeping.model import KeptLine
+from portico.pricing.owed import PAID
 from portico.resources.batches.model import TIER, WHOLE, Work
 from portico.resources.batches.rules import check_kept
 from portico.resources.responses.keeper import Teller
@@ -25,6 +26,8 @@ class LineKeeper:
         """It was read: from here on admission knows of it."""
         self.kept = False
         """It is on its way to the database with the record of its request."""
+        self.paid = False
+        """Its request ended in a way that is charged: it is not made again."""
 
     def follow(self, teller: Teller, model: str) -> None:
         return
@@ -33,6 +36,7 @@ class LineKeeper:
         self._answer = end
 
     def end(self, outcome: str) -> KeptLine | None:
+        self.paid = outcome in PAID
         if outcome not in WHOLE:
             return None
         self.kept = True
