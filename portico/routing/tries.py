@@ -62,7 +62,10 @@ class ModelHealth:
         return found
 
     def state(self, deployment: Deployment) -> State:
-        """As it would be for the next request: rested is half open."""
+        """As the next request would find it: rested is half open, and an engine that knows itself
+        that it is away is not asked, however few failures its breaker has seen."""
+        if not deployment.engine.ready:
+            return "open"
         breaker = self.breaker(deployment)
         return "half_open" if breaker.due(self.clock.monotonic_s()) else breaker.state
 

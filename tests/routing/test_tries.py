@@ -102,6 +102,15 @@ def test_one_that_is_not_ready_comes_later_and_is_asked_when_none_is() -> None:
     assert scene.ask() == ("a", "a")
 
 
+def test_one_that_knows_itself_that_it_is_away_is_told_as_left_alone() -> None:
+    """It may be long until its breaker has seen enough: nobody asks it meanwhile."""
+    scene = Scene()
+    scene.engines["a"].ready = False
+    assert scene.states == {"a": "open", "b": "closed"}
+    scene.engines["a"].ready = True
+    assert scene.states["a"] == "closed"
+
+
 def test_one_that_is_full_is_passed_over_while_another_has_room() -> None:
     scene = Scene()
     under_way, asked = [], ""

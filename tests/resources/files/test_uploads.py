@@ -2,14 +2,16 @@
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from portico.db.database import Database
 from portico.errors import Refusal
-from portico.resources.files import uploads
+from portico.resources.files import store, uploads
 from portico.resources.files.model import Part, Upload
 from tests.resources.files.place import ADA, ADAS_OTHER, BOB, TEXT, Place, keeping
 
@@ -73,6 +75,42 @@ async def test_completed_twice_at_once_it_is_one_file(database: Database, tmp_pa
         assert others <= {"conflict", "storage_unavailable"}  # its parts went meanwhile
         assert len(place.names()) == place.count("file") == 1
         assert place.room() == (1, 300_000)
+
+
+class Meanwhile:
+    """A connection that lets something happen after its first statement."""
+
+    def __init__(self, connection: Connection, happens: Callable[[], object]) -> None:
+        self._connection = connection
+        self._happens = [happens]
+
+    def execute(self, statement: Any) -> Any:
+        done = self._connection.execute(statement)
+        while self._happens:
+            self._happens.pop()()
+        return done
+
+
+async def test_read_while_it_is_completed_it_is_begun_with_parts_or_ended(
+    database: Database, tmp_path: Path
+) -> None:
+    """Never begun without parts: then whoever completes it twice at once would be told that its
+    parts are none of it."""
+    async with keeping(database, tmp_path) as place:
+        upload, ids = await begun(place, b"abc")
+        loop = asyncio.get_running_loop()
+
+        def complete() -> None:
+            completing = place.uploads.complete(ADA, upload.id, ids, None)
+            asyncio.run_coroutine_threadsafe(completing, loop).result(30)
+
+        def read(connection: Connection) -> tuple[Upload, list[Part]] | None:
+            between: Any = Meanwhile(connection, complete)
+            return store.upload_of(between, ADA, upload.id, place.clock.wall_ms())
+
+        found = await asyncio.to_thread(database.read, read)
+        assert found is not None
+        assert (found[0].state, len(found[1])) in {("pending", 1), ("completed", 1)}
 
 
 async def test_cancelled_its_parts_go(database: Database, tmp_path: Path) -> None:
