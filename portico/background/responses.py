@@ -189,12 +189,13 @@ class Runner:
         return _Again()
 
     def _again(self, live: Live, refusal: Refusal) -> _Again:
-        """Is it worth another try?  What was not even begun is, for as long as it may wait.  What an
-        engine serves may not be known yet after a start."""
+        """Is it worth another try?  What was not even begun is, for as long as it may wait: also for
+        its conversation, while others speak in it.  What an engine serves may not be known yet
+        after a start."""
         task, limits = live.task, self._limits
         if live.begun or self._clock.wall_ms() - task.created_at_ms >= limits.age_ms_max:
             return _Again()
-        begun = refusal.status not in (429, 503)
+        begun = refusal.status not in (429, 503) and refusal.entry is not errors.CONVERSATION_LOCKED
         passes = refusal.entry.retryable and (not begun or task.attempts < limits.attempts_max)
         if refusal.entry is errors.MODEL_NOT_FOUND:
             begun, passes = False, self._clock.monotonic_s() < self._since_s + _SETTLING_S

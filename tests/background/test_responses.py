@@ -24,6 +24,7 @@ from tests.resources.background.test_line import put, state, wanted
 pytestmark = pytest.mark.anyio
 CLOCK = SystemClock()
 BUSY = errors.BACKGROUND_FULL("Too much.", retry_after_ms=1)
+LOCKED = errors.CONVERSATION_LOCKED("Somebody speaks.", retry_after_ms=1)
 BROKEN = errors.UPSTREAM_FAILED("It failed.", retry_after_ms=1)
 
 
@@ -83,7 +84,7 @@ async def test_a_database_that_is_away_for_a_moment_ends_nothing(database: Datab
         assert not stage.working.done()
 
 
-@pytest.mark.parametrize(("refusal", "tries"), [(BUSY, 12), (BROKEN, 5)])
+@pytest.mark.parametrize(("refusal", "tries"), [(BUSY, 12), (LOCKED, 12), (BROKEN, 5)])
 async def test_what_was_not_begun_is_tried_for_as_long_as_it_may_wait(
     database: Database, refusal: errors.Refusal, tries: int
 ) -> None:
