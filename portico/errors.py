@@ -222,6 +222,9 @@ REPORT_TOO_LONG = _entry(
 FILE_TOO_LARGE = _entry(
     "file_too_large", 413, "Send a smaller file; a larger one can be sent in parts (/v1/uploads)."
 )
+RANGE_NOT_SATISFIABLE = _entry(
+    "range_not_satisfiable", 416, "Ask for bytes that the file has, or for all of it."
+)
 LAST_OWNER = _entry("last_owner", 409, "Make somebody else an owner first.")
 INVITATION_INVALID = _entry(
     "invitation_invalid",

@@ -104,6 +104,22 @@ def test_openais_files(client: OpenAI) -> None:
             call(made.id)
 
 
+def test_a_download_goes_on_where_it_broke_off(served: Served, client: OpenAI) -> None:
+    data = os.urandom(700_000)
+    file = client.files.create(file=("a.bin", data), purpose="user_data")
+    path = f"/v1/files/{file.id}/content"
+    status, head, body = ask(served, "GET", path, "Range: bytes=300000-")
+    assert (status, body) == (206, data[300_000:])
+    assert head["content-range"] == "bytes 300000-699999/700000"
+    status, head, body = ask(served, "GET", path, "Range: bytes=5-9", f"If-Range: {head['etag']}")
+    assert (status, body, head["accept-ranges"]) == (206, data[5:10], "bytes")
+    status, head, body = ask(served, "GET", path, "Range: bytes=5-9", 'If-Range: "another"')
+    assert (status, len(body)) == (200, 700_000)
+    status, head, body = ask(served, "GET", path, "Range: bytes=700000-")
+    assert (status, head["content-range"]) == (416, "bytes */700000")
+    assert code_of(body) == "range_not_satisfiable"
+
+
 def test_lists_in_pages(client: OpenAI) -> None:
     ids = [client.files.create(file=(f"{n}.txt", b"x"), purpose="evals").id for n in range(5)]
     listed = [file.id for file in client.files.list(purpose="evals", limit=2)]

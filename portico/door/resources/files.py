@@ -17,6 +17,7 @@ from portico.door.endpoints.answering import Verifier, answer_json, identify
 from portico.door.exchange import Exchange
 from portico.door.lines import line
 from portico.door.resources.forms import Begun
+from portico.door.resources.ranges import OFFERED, etag_of, line_of, part_of
 from portico.door.resources.receiving import announced, form_of, receive
 from portico.door.resources.shapes import anthropic_file, openai_file
 from portico.door.speech import Speech, speech_of
@@ -98,11 +99,15 @@ class FileEndpoints:
         """Raises: Left; Refusal, also where the bytes end too early: the answer does, too."""
         owner, speech = await self._asked(exchange)
         file = await self._files.get(owner, file_id)
-        async with await self._files.open(file) as reading:
-            exchange.open(200, self._content_lines(exchange, file, speech), file.size_bytes)
-            left_bytes = file.size_bytes if exchange.method != "HEAD" else 0
+        part = _part_wanted(exchange, file)
+        status, told = (200, b"") if part is None else (206, line_of(part, file.size_bytes))
+        part = range(file.size_bytes) if part is None else part
+        async with await self._files.open(file, part.start) as reading:
+            lines = told + self._content_lines(exchange, file, speech)
+            exchange.open(status, lines, len(part))
+            left_bytes = len(part) if exchange.method != "HEAD" else 0
             while left_bytes and not exchange.leaving.left:
-                piece = await reading.piece()
+                piece = (await reading.piece())[:left_bytes]
                 if not piece:
                     log.error("bytes of a file are missing", file=file.id, bytes=left_bytes)
                     raise errors.INTERNAL("Bytes of this file are missing.")
@@ -153,6 +158,8 @@ class FileEndpoints:
             (
                 line("content-type", file.media_type),
                 line("content-disposition", _disposition(file.filename)),
+                line("etag", etag_of(file.id)),
+                OFFERED,
                 _UNSEEN,
                 named if dialect is None else dialect.named(request_id),
             )
@@ -226,6 +233,15 @@ def _page(data: list[dict[str, Any]], *, more: bool) -> dict[str, Any]:
         "last_id": data[-1]["id"] if data else None,
         "next_page": f"{_PAGE}{data[-1]['id']}" if more else None,
     }
+
+
+def _part_wanted(exchange: Exchange, file: File) -> range | None:
+    """Raises: Refusal: range_not_satisfiable."""
+    if exchange.method == "HEAD":  # of which a range is not defined
+        return None
+    said = exchange.headers.get(b"range", b"").decode("latin-1")
+    only_if = exchange.headers.get(b"if-range", b"").decode("latin-1")
+    return part_of(said, only_if, etag_of(file.id), file.size_bytes)
 
 
 def _disposition(filename: str) -> str:
