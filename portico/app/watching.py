@@ -79,7 +79,7 @@ async def _find(database: Database, clock: Clock, delivery: Delivery) -> Destina
             clock.wall_ms(),
         )
 
-    return await asyncio.to_thread(database.snapshot, find)
+    return await asyncio.to_thread(database.read, find)
 
 
 def watching(

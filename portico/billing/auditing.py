@@ -57,7 +57,7 @@ class Auditor:
         started_s = self.clock.monotonic_s()
         lines, problem = self._provider()
         try:
-            verdicts = self.database.snapshot(
+            verdicts = self.database.read(
                 lambda c: audit(Transaction(c), now_ms - _SWEPT_MS, lines)
             )
         except _UNREADABLE as error:

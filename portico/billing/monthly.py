@@ -41,7 +41,7 @@ class Monthly:
         Raises: sqlalchemy.exc.DBAPIError.
         """
         made: list[Stored] = []
-        for owner in self.database.snapshot(lambda c: _waiting(c, now_ms)):
+        for owner in self.database.read(lambda c: _waiting(c, now_ms)):
             try:
                 self._catch_up(owner, made, now_ms)
             except NotInvoiced as error:
@@ -51,7 +51,7 @@ class Monthly:
     def _catch_up(self, owner: str, made: list[Stored], now_ms: int) -> None:
         """Raises: NotInvoiced."""
         while True:
-            found = self.database.snapshot(
+            found = self.database.read(
                 lambda c: next_draft(Transaction(c), owner, self.seller, now_ms)
             )
             if found is None:

@@ -41,7 +41,7 @@ class Rounds:
     def look(self) -> bool:
         """Go round if it is time and nobody else does.  Blocking.  False where it is not."""
         now_ms, every_ms = self.clock.wall_ms(), round(1000 * self.every_s)
-        if not self.database.snapshot(lambda c: is_due(Transaction(c), self.name, now_ms)):
+        if not self.database.read(lambda c: is_due(Transaction(c), self.name, now_ms)):
             return False
         if not self.database.write(
             lambda c: claim(Transaction(c), self.name, self.owner, now_ms, every_ms)

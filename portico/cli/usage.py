@@ -34,8 +34,9 @@ def usage(
     if list is not None:
         _records(database, question, list, json=json)
         return
-    total = database.read(lambda connection: reports.totals(connection, question))
-    groups = database.read(lambda connection: reports.groups(connection, question, by))
+    total, groups = database.read(
+        lambda c: (reports.totals(c, question), reports.groups(c, question, by))
+    )
     if json:
         shown = {name: _figures(found) for name, found in groups.items()}
         say_json({"total": _figures(total), "by": by, "groups": shown})

@@ -47,12 +47,8 @@ class Database:
         return self.backend.engine.connect()
 
     def read(self, query: Callable[[Connection], T]) -> T:
-        """Blocking: for the command line and for start-up, never for the event loop."""
-        with self.connect() as connection:
-            return query(connection)
-
-    def snapshot(self, query: Callable[[Connection], T]) -> T:
-        """As `read`, for a query of many statements: all of them see the same moment."""
+        """All statements of `query` see the same moment.  Blocking: for the command line, for
+        start-up and for threads, never for the event loop."""
         with self.connect() as connection:
             driver = connection.connection.driver_connection
             assert driver is not None

@@ -15,7 +15,11 @@ T = TypeVar("T")
 
 class Readers:
     """Bounded by its threads: further queries wait in line.  Each thread keeps a connection; and,
-    where the database keeps tenants apart, another for what is asked for one of them."""
+    where the database keeps tenants apart, another for what is asked for one of them.
+
+    All statements of a query see the same moment: what is committed in between is seen by none of
+    them, never by half of them.
+    """
 
     def __init__(self, database: Database, threads: int = 2) -> None:
         self._database = database
@@ -47,26 +51,23 @@ class Readers:
             connection.close()
 
     def _answer(self, query: Callable[[Connection], T]) -> T:
-        return self._twice(query, "system", self._database.connect)
+        begin = self._database.backend.begin_snapshot
+        return self._twice(_at_once(begin, query), "system", self._database.connect)
 
     def _answer_for(self, query: Callable[[Connection], T], tenant: str) -> T:
-        def narrowed(connection: Connection) -> T:
-            driver: Any = connection.connection.driver_connection
+        def begin(driver: Any) -> None:
             self._database.backend.begin_for(driver, tenant)
-            try:
-                return query(connection)
-            finally:
-                if not driver.closed:
-                    driver.rollback()
 
-        return self._twice(narrowed, "tenants", self._database.connect_for_tenants)
+        connect = self._database.connect_for_tenants
+        return self._twice(_at_once(begin, query), "tenants", connect)
 
     def _twice(
         self, query: Callable[[Connection], T], kind: str, connect: Callable[[], Connection]
     ) -> T:
         """kind: which of this thread's connections; connect: makes it."""
         connection: Connection | None = getattr(self._local, kind, None)
-        if connection is not None:
+        # One that was lost in the middle of a query, right after it was made, is of no use to the next.
+        if connection is not None and not connection.invalidated:
             try:
                 return self._ask(connection, query)
             except Exception as error:
@@ -87,3 +88,21 @@ class Readers:
         finally:
             if not connection.invalidated:
                 connection.rollback()
+
+
+def _at_once(
+    begin: Callable[[Any], None], query: Callable[[Connection], T]
+) -> Callable[[Connection], T]:
+    """`query` in a transaction that `begin` starts, which writes nothing."""
+
+    def asked(connection: Connection) -> T:
+        driver: Any = connection.connection.driver_connection
+        begin(driver)
+        try:
+            return query(connection)
+        finally:
+            # One that was lost meanwhile has nothing to end; a file is never lost.
+            if not getattr(driver, "closed", False):
+                driver.rollback()
+
+    return asked

@@ -49,7 +49,7 @@ def sender(
                 transaction, seal, delivery.organisation_id, delivery.target, clock.wall_ms()
             )
 
-        return await asyncio.to_thread(database.snapshot, look)
+        return await asyncio.to_thread(database.read, look)
 
     webhooks = Webhooks(None, clock, find=find, private_allowed=True, timeout_s=timeout_s)
     return Alerts(database, clock, {"webhook": webhooks, "mail": Mailbox()}, operator, every_s)

@@ -329,7 +329,7 @@ def test_two_who_write_at_once_make_one_chain(tmp_path: Path, database_url: str)
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(write, range(threads)))
-    verdict = open_database(tmp_path, database_url).snapshot(lambda c: service.verify_all(c, {}))
+    verdict = open_database(tmp_path, database_url).read(lambda c: service.verify_all(c, {}))
     assert (verdict.ok, verdict.events, verdict.chains) == (True, threads * each, 1)
 
 

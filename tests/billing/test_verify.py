@@ -78,7 +78,7 @@ def sign(books: Books, now_ms: int = NOW_MS) -> Signing:
 
 def proof_of(books: Books, kept: tuple[Signed, ...] = ()) -> Proof:
     keys = read_keys(books.database.data_dir)
-    return books.database.snapshot(lambda c: verify(Transaction(c), keys, kept))
+    return books.database.read(lambda c: verify(Transaction(c), keys, kept))
 
 
 def lift(transaction: Transaction, *tables: str) -> None:
@@ -428,5 +428,5 @@ def test_a_key_that_was_replaced_still_verifies(books: Books, tmp_path: Path) ->
 def test_progress_is_told_page_by_page(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(receipts, "PAGE", 4)
     told: list[int] = []
-    books.database.snapshot(lambda c: verify(Transaction(c), (), on_progress=told.append))
+    books.database.read(lambda c: verify(Transaction(c), (), on_progress=told.append))
     assert told == [4, 6]

@@ -87,7 +87,7 @@ def test_a_snapshot_sees_one_moment_and_nobody_waits_for_it(database: Database) 
         database.write(lambda c: c.exec_driver_sql(_INSERT))
         return before, _ids(connection)
 
-    assert database.snapshot(look) == ([], [])
+    assert database.read(look) == ([], [])
     assert database.read(_ids) == ["org_1"]
 
 

@@ -143,7 +143,7 @@ class Alerts:
         def ask(connection: Connection) -> T:
             return query(Transaction(connection))
 
-        return await asyncio.to_thread(self._database.snapshot, ask)
+        return await asyncio.to_thread(self._database.read, ask)
 
     async def _write(self, change: Callable[[Transaction], T]) -> T:
         def do(connection: Connection) -> T:

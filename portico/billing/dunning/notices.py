@@ -29,7 +29,7 @@ def go_round(
 
 def hand_over(database: Database, operator: tuple[Target, ...], now_ms: int) -> list[Notice]:
     """Give the outbox what it has not got; the notices that it took."""
-    waiting = database.snapshot(lambda c: service.unsent(Transaction(c), now_ms))
+    waiting = database.read(lambda c: service.unsent(Transaction(c), now_ms))
     return [
         notice
         for notice in waiting

@@ -77,13 +77,13 @@ def make(
         made = store.covering(transaction, organisation_id, wanted.end_ms)
         return made or draft(transaction, organisation_id, wanted, seller, now_ms)
 
-    found = database.snapshot(read)
+    found = database.read(read)
     if isinstance(found, Stored):
         return Made(found, new=False)
     try:
         stored = database.write(lambda c: finalise(Transaction(c), found, seller, now_ms))
     except Overtaken:
-        again = database.snapshot(read)
+        again = database.read(read)
         if isinstance(again, Stored):
             return Made(again, new=False)
         raise
@@ -101,7 +101,7 @@ def preview(
         carried_nano = store.carried_nano(transaction, organisation_id)
         return compose(made, seller, "", now_ms, carried_nano)
 
-    return database.snapshot(read)
+    return database.read(read)
 
 
 def draft(

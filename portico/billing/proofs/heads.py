@@ -61,7 +61,7 @@ def sign_heads(database: Database, key: SigningKey, now_ms: int) -> Signing:
 
     What was added is walked first; a chain that was changed is not signed.
     """
-    ends, broken = database.snapshot(lambda c: _grown(Transaction(c)))
+    ends, broken = database.read(lambda c: _grown(Transaction(c)))
     signed = tuple(_signed(head, key, now_ms) for head in ends)
     if signed:
         rows = [_row(each) for each in signed]

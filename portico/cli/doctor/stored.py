@@ -35,8 +35,7 @@ def examine_stored(settings: Settings) -> Iterator[Check]:
         database = connect_database(folder, settings.database.url)
         if database.read(schema.revision) != HEAD:
             return
-        found = database.read(lambda connection: survey.taken(connection, now_ms))
-        sizes = database.read(survey.bytes_by_kind)
+        found, sizes = database.read(lambda c: (survey.taken(c, now_ms), survey.bytes_by_kind(c)))
         space = database.space()
     except (SQLAlchemyError, Unusable, OSError):
         return

@@ -54,7 +54,7 @@ def audit_all(*, data_dir: DataDir = None, json: Json = False) -> None:
     database = database_of(settings)
     lines = _provider_lines(settings, database)
     now_ms = SystemClock().wall_ms()
-    verdicts = database.snapshot(lambda c: audit(Transaction(c), now_ms, lines))
+    verdicts = database.read(lambda c: audit(Transaction(c), now_ms, lines))
     wrong = sum(verdict.violations for verdict in verdicts)
     if json:
         say_json({"ok": not wrong, "invariants": [asdict(verdict) for verdict in verdicts]})
@@ -108,7 +108,7 @@ def verify_all(
     except KeysLost as error:
         stop(Exit.DATA, str(error))
     progress = _Progress()
-    proof = database.snapshot(lambda c: verify(Transaction(c), keys, kept, progress.say))
+    proof = database.read(lambda c: verify(Transaction(c), keys, kept, progress.say))
     if json:
         say_json({"ok": proof.ok, **asdict(proof)})
     else:
@@ -244,14 +244,14 @@ def export(
     if format == "parquet":
         stop(Exit.USAGE, "Parquet is not for a screen.", fix="Name a file with -o.")
     text: service.TextFormat = format
-    database.snapshot(lambda c: service.write_text(Transaction(c), text, span, sys.stdout, named))
+    database.read(lambda c: service.write_text(Transaction(c), text, span, sys.stdout, named))
 
 
 def _export_file(
     database: Database, format: service.Format, span: Span, path: Path, seller: str
 ) -> None:
     try:
-        written = database.snapshot(
+        written = database.read(
             lambda c: service.write_file(Transaction(c), format, span, path, seller)
         )
         key, now_ms = _signing_key(database), SystemClock().wall_ms()

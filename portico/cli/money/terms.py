@@ -31,8 +31,7 @@ def show(
 ) -> None:
     """What has been agreed: the terms in force, and those that take effect later."""
     database = database_of(settings_for(None, server={"data_dir": data_dir}))
-    names = database.read(organisations)
-    book = database.read(read_book)
+    names, book = database.read(lambda c: (organisations(c), read_book(c)))
     if organisation is not None and organisation not in names:
         stop(
             Exit.FAILED,

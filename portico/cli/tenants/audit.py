@@ -94,7 +94,7 @@ def verify(
     except KeysLost as error:
         stop(Exit.DATA, str(error))
     keys: dict[str, IsSigned] = {key.id: partial(is_signed, key.public) for key in known}
-    verdict = database.snapshot(lambda connection: service.verify_all(connection, keys, kept))
+    verdict = database.read(lambda connection: service.verify_all(connection, keys, kept))
     if json:
         say_json({"ok": verdict.ok, **asdict(verdict)})
     else:
@@ -132,7 +132,7 @@ def print_heads(*, data_dir: DataDir = None) -> None:
         for head in service.heads(connection):
             sys.stdout.write(msgspec.json.encode(_told(head)).decode() + "\n")
 
-    _database(data_dir).snapshot(say)
+    _database(data_dir).read(say)
     sys.stdout.flush()
 
 
@@ -150,7 +150,7 @@ def export(
         for line in _lines(service.entries(connection, organisation)):
             sys.stdout.write(line)
 
-    _database(data_dir).snapshot(say)
+    _database(data_dir).read(say)
     sys.stdout.flush()
 
 

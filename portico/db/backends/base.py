@@ -66,7 +66,8 @@ class Backend(Protocol):
         ...
 
     def begin_for(self, driver: Any, organisation_id: str) -> None:
-        """Start a transaction that sees the rows of this organisation, and no others."""
+        """Start a transaction that sees the rows of this organisation, and no others, as they are at
+        one moment."""
         ...
 
     def only_reads(self, connection: Connection) -> None:

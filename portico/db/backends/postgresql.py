@@ -1,5 +1,7 @@
 """PostgreSQL, through psycopg 3 (extra `postgres`)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
@@ -13,7 +15,8 @@ _TURN = 0x706F_7274_6963_6F00
 """Whoever writes holds this advisory lock (its number spells "portico")."""
 _WRITER_LOCK_WAIT_MS = 250
 _LOCK_WAIT_MS = 5_000
-_BEGIN_FOR = "BEGIN READ ONLY; SELECT set_config('portico.organisation', %s, true)"
+_BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_BEGIN_FOR = f"{_BEGIN_SNAPSHOT}; SELECT set_config('portico.organisation', %s, true)"
 """Which organisation a connection is for: the policies of migration 0011 go by it."""
 _IDLE_IN_TRANSACTION_MS = 10_000
 _CONNECT = {
@@ -96,21 +99,19 @@ class Postgresql:
         driver.execute(f"BEGIN; SELECT pg_advisory_xact_lock({_TURN})")
 
     def begin_snapshot(self, driver: Any) -> None:
-        driver.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        with _told_as_queries_are(_BEGIN_SNAPSHOT):
+            driver.execute(_BEGIN_SNAPSHOT)
 
     def as_system(self, driver: Any) -> None:
         driver.execute("SET portico.organisation = '*'")
 
     def begin_for(self, driver: Any, organisation_id: str) -> None:
-        from psycopg import ClientCursor, Error  # noqa: PLC0415  # an extra
+        from psycopg import ClientCursor  # noqa: PLC0415  # an extra
 
         # One text, one trip, which takes a cursor that puts values in itself; what is said is gone
         # with the transaction, whatever becomes of the query.
-        with ClientCursor(driver) as cursor:
-            try:
-                cursor.execute(_BEGIN_FOR, (organisation_id,))
-            except Error as error:  # told as SQLAlchemy tells what goes wrong in the query itself
-                raise DBAPIError(_BEGIN_FOR, None, error) from error
+        with ClientCursor(driver) as cursor, _told_as_queries_are(_BEGIN_FOR):
+            cursor.execute(_BEGIN_FOR, (organisation_id,))
 
     def only_reads(self, connection: Connection) -> None:
         connection.exec_driver_sql("SET default_transaction_read_only = on")
@@ -161,6 +162,17 @@ class Postgresql:
             return Trouble("the database reports an internal error")
         lost = isinstance(cause, InterfaceError | OperationalError)
         return _LOST if lost and not state.startswith(_ROW_TOO_BIG) else None
+
+
+@contextmanager
+def _told_as_queries_are(statement: str) -> Iterator[None]:
+    """What goes wrong before a query, as SQLAlchemy tells what goes wrong in it."""
+    from psycopg import Error  # noqa: PLC0415  # an extra
+
+    try:
+        yield
+    except Error as error:
+        raise DBAPIError(statement, None, error) from error
 
 
 def _set_patience(driver_connection: Any, _record: object) -> None:

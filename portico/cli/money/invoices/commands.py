@@ -100,7 +100,7 @@ def list_all(
         unpaid = service.outstanding(transaction, [e for e in found if e.kind == "invoice"])
         return [(each, unpaid.get(each.id)) for each in found]
 
-    found = database.snapshot(read)
+    found = database.read(read)
     if json:
         say_json({"documents": [_row(each, unpaid) for each, unpaid in found]})
         return
