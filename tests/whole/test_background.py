@@ -114,10 +114,16 @@ def test_an_engine_that_fails_is_said_in_the_response(
     assert cancel(client, made.id).error.code == "server_error"
 
 
-def test_409_one_that_somebody_waited_for_is_not_cancelled(client: openai.OpenAI) -> None:
+def test_400_one_that_somebody_waited_for_is_not_cancelled_nor_streamed_again(
+    client: openai.OpenAI,
+) -> None:
     made = client.responses.create(model="sim-echo", input="Hello")
-    with pytest.raises(openai.ConflictError):
+    with pytest.raises(openai.BadRequestError) as refused:
         cancel(client, made.id)
+    assert (refused.value.code, refused.value.param) == ("invalid_value", "response_id")
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.responses.retrieve(made.id, stream=True)
+    assert (refused.value.code, refused.value.param) == ("invalid_value", "stream")
 
 
 def test_404_of_an_id_that_is_none(client: openai.OpenAI) -> None:

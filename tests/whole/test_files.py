@@ -150,6 +150,10 @@ def test_openais_uploads(client: OpenAI, tmp_path: Path) -> None:
     with pytest.raises(openai.BadRequestError, match="must be a part of this upload"):
         client.uploads.complete(begun.id, part_ids=["part_0"])
     assert client.uploads.cancel(begun.id).status == "cancelled"
+    with pytest.raises(openai.ConflictError, match="is cancelled"):
+        client.uploads.parts.create(begun.id, data=b"ab")
+    with pytest.raises(openai.ConflictError, match="is completed"):
+        client.uploads.cancel(upload.id)
 
 
 def test_anthropics_files(claude: Anthropic) -> None:
@@ -166,6 +170,9 @@ def test_anthropics_files(claude: Anthropic) -> None:
     assert listed[:2] == [more.id, made.id], "through all pages"
     named = claude.beta.files.list(ids=[made.id, "file_0", more.id])
     assert [file.id for file in named.data] == [made.id, more.id]
+    assert claude.beta.files.list(scope_id="sess_1").data == [], "no file is of a session"
+    with pytest.raises(anthropic.BadRequestError, match="next_page"):
+        claude.beta.files.list(page=made.id)
     for file in (made, more):
         assert claude.beta.files.delete(file.id).type == "file_deleted"
     with pytest.raises(anthropic.NotFoundError) as gone:

@@ -107,19 +107,16 @@ class Background:
     ) -> None:
         """The events of a stream behind the one numbered `after`; -1: all of them.
 
-        Raises: Refusal: conflict, of one that does not stream; Left.
+        Raises: Refusal: invalid_value, of one that does not stream; Left.
         """
         if not (response.background and response.stream):
-            raise errors.CONFLICT(
-                f"The response {response.id!r} was not made as a stream in the background; it can "
-                "only be read whole.",
-                field="stream",
-                value=True,
-            )
+            raise rules.not_streamed(response.id)
         await self._follow(exchange, caller, response.id, after + 1)
 
     async def cancel(self, exchange: Exchange, response_id: str) -> None:
-        """POST /v1/responses/{id}/cancel.  One that has ended stays as it is, and is told."""
+        """POST /v1/responses/{id}/cancel.  One that has ended stays as it is, and is told.
+
+        Raises: Refusal: invalid_value, of one that somebody waits for."""
         caller = await identify(self._callers, exchange)
         found = await responses.find(self._readers, caller, response_id, self._clock.wall_ms())
         if not found.background:

@@ -11,7 +11,7 @@ import structlog
 from msgspec import Struct
 
 from portico import errors
-from portico.dialects.diagnosis import not_one_of
+from portico.dialects.diagnosis import brief, not_one_of, shown
 from portico.door.dialect import Dialect
 from portico.door.endpoints.answering import Verifier, answer_json, identify
 from portico.door.exchange import Exchange
@@ -35,7 +35,10 @@ from portico.resources.files.rules import (
 from portico.resources.files.service import Files
 from portico.resources.pages import Window, anthropic_window, openai_window, page_of, told
 
-QUERY = ("after", "before", "limit", "order", "purpose", "page", "ids", "after_id", "before_id")
+QUERY = (
+    *("after", "before", "limit", "order", "purpose"),
+    *("page", "ids", "scope_id", "after_id", "before_id"),
+)
 """Of a list: OpenAI's words, and from `page` on Anthropic's."""
 _LIST_MAX = 10_000
 _IDS_MAX = 100
@@ -78,10 +81,10 @@ class FileEndpoints:
         window = openai_window(exchange.query, limit_max=_LIST_MAX, limit=_LIST_MAX)
         purpose = dict(parse_qsl(exchange.query.decode("latin-1"))).get("purpose", "")
 
-        def shown(found: Sequence[File]) -> msgspec.Raw:
+        def show(found: Sequence[File]) -> msgspec.Raw:
             return msgspec.Raw(msgspec.json.encode(told(found, window, openai_file)))
 
-        answer_json(exchange, 200, await self._files.page(owner, window, purpose, shown))
+        answer_json(exchange, 200, await self._files.page(owner, window, purpose, show))
 
     async def one(self, exchange: Exchange, file_id: str) -> None:
         owner, speech = await self._asked(exchange)
@@ -134,18 +137,21 @@ class FileEndpoints:
         window = anthropic_window(exchange.query)
         page = dict(said).get("page", "")
         if page:
-            window = Window(page.removeprefix(_PAGE), "", window.limit)
+            window = Window(_behind(page), "", window.limit)
+        if dict(said).get("scope_id"):  # no file belongs to a session here
+            self._answer(exchange, _page([], more=False), "anthropic")
+            return
 
-        def shown(found: Sequence[File]) -> msgspec.Raw:
+        def show(found: Sequence[File]) -> msgspec.Raw:
             files, more = page_of(found, window)
             answer = _page([anthropic_file(file) for file in files], more=more)
             return msgspec.Raw(msgspec.json.encode(answer))
 
-        self._answer(exchange, await self._files.page(owner, window, "", shown), "anthropic")
+        self._answer(exchange, await self._files.page(owner, window, "", show), "anthropic")
 
     def _show(self, exchange: Exchange, file: File, speech: Speech) -> None:
-        shown = anthropic_file(file) if speech == "anthropic" else openai_file(file)
-        self._answer(exchange, shown, speech)
+        told_of = anthropic_file(file) if speech == "anthropic" else openai_file(file)
+        self._answer(exchange, told_of, speech)
 
     def _answer(self, exchange: Exchange, content: Any, speech: Speech) -> None:
         answer_json(exchange, 200, content, self._dialects.get(speech))
@@ -222,6 +228,18 @@ def _some_ids(ids: Sequence[str]) -> Sequence[str]:
             limit=_IDS_MAX,
         )
     return ids
+
+
+def _behind(page: str) -> str:
+    """The id in a cursor.  Raises: Refusal: invalid_value."""
+    if not page.startswith(_PAGE):
+        raise errors.INVALID_VALUE(
+            f"'page' is {shown(page)}; it must be the `next_page` of an earlier answer.",
+            field="page",
+            value=brief(page),
+            limit=f"{_PAGE}...",
+        )
+    return page.removeprefix(_PAGE)
 
 
 def _page(data: list[dict[str, Any]], *, more: bool) -> dict[str, Any]:

@@ -57,11 +57,24 @@ def too_many(count: int, limit: int) -> Refusal:
 
 
 def not_synchronous(response_id: str) -> Refusal:
-    return errors.CONFLICT(
-        f"The response {response_id!r} is not made in the background; whoever waits for it cancels it "
-        "by hanging up.",
-        field="id",
+    """400 and no 409, which tells SDKs to try again: it never will be."""
+    return errors.INVALID_VALUE(
+        f"The response {response_id!r} was not made in the background; only those can be cancelled.",
+        field="response_id",
         value=response_id,
+        limit="a response with `background: true`",
+        remedy="Hang up, to cancel what you wait for.",
+    )
+
+
+def not_streamed(response_id: str) -> Refusal:
+    return errors.INVALID_VALUE(
+        f"The response {response_id!r} was not made as a stream in the background; it can only be "
+        "read whole.",
+        field="stream",
+        value=True,
+        limit=False,
+        remedy="Leave `stream` out; or ask with `background: true` and `stream: true`.",
     )
 
 

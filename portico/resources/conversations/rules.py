@@ -17,9 +17,9 @@ _RETRY_MS = 2_000
 
 
 class Metadata(msgspec.Struct):
-    """Body of POST /v1/conversations/{id}."""
+    """Body of POST /v1/conversations/{id}.  null: none of them stay."""
 
-    metadata: dict[str, Any]
+    metadata: dict[str, Any] | None
 
 
 class NewConversation(msgspec.Struct):
@@ -37,7 +37,7 @@ class NewItems(msgspec.Struct):
 
 def metadata_in(document: dict[str, Any]) -> dict[str, str]:
     """Raises: Refusal."""
-    said = checked(document, Metadata).metadata
+    said = checked(document, Metadata).metadata or {}
     check_metadata(said)
     return said
 

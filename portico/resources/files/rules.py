@@ -100,9 +100,10 @@ def no_upload(upload_id: str) -> Refusal:
     )
 
 
-def upload_ended(upload_id: str) -> Refusal:
+def upload_ended(upload_id: str, how: str) -> Refusal:
+    """how: what it is, or has."""
     return errors.CONFLICT(
-        f"The upload {upload_id} is completed or cancelled, or has all the parts that one may have.",
+        f"The upload {upload_id} {how}.",
         field="upload_id",
         value=upload_id,
         remedy="Begin another one.",

@@ -14,6 +14,7 @@ from portico.resources.pages import Window, paged
 
 _FILE = [file.c[name] for name in File.__dataclass_fields__]
 _UPLOAD = [upload.c[name] for name in Upload.__dataclass_fields__]
+_OVER = "was completed or cancelled a moment ago"
 _PART = [upload_part.c[name] for name in Part.__dataclass_fields__]
 
 
@@ -111,13 +112,13 @@ def add_part(connection: Connection, made: Part, limits: Limits, parts_max: int)
         upload.c.expires_at_ms > made.created_at_ms,
     )
     if connection.execute(touched.values(state="pending")).rowcount == 0:
-        raise upload_ended(made.upload_id)
+        raise upload_ended(made.upload_id, _OVER)
     _until_ms(connection, made.project_id, made.created_at_ms, None)
     count = select(func.count()).where(
         upload_part.c.project_id == made.project_id, upload_part.c.upload_id == made.upload_id
     )
     if connection.execute(count).scalar_one() >= parts_max:
-        raise upload_ended(made.upload_id)
+        raise upload_ended(made.upload_id, f"has {parts_max} parts; more it may not have")
     room = _grow(connection, made.organisation_id, made.project_id, 0, made.size_bytes)
     refusal = no_room(room, limits)
     if refusal is not None:
@@ -243,7 +244,7 @@ def _end(connection: Connection, begun: Upload, state: str, file_id: str | None)
         upload.c.state == "pending",
     )
     if connection.execute(ended.values(state=state, file_id=file_id)).rowcount == 0:
-        raise upload_ended(begun.id)
+        raise upload_ended(begun.id, _OVER)
     return _remove_parts(connection, begun)
 
 

@@ -55,7 +55,7 @@ class Uploads:
         Raises: Refusal: resource_not_found, conflict; as `Files.draft`."""
         upload, _ = await self._find(owner, upload_id)
         if upload.state != "pending":
-            raise upload_ended(upload_id)
+            raise upload_ended(upload_id, f"is {upload.state}")
         return await self._files.draft(
             owner, self.limits.part_bytes_max, "part", counted_bytes, "data"
         )
@@ -88,7 +88,7 @@ class Uploads:
         if upload.state == "completed":
             return await self._again(owner, upload)
         if upload.state != "pending":
-            raise upload_ended(upload_id)
+            raise upload_ended(upload_id, f"is {upload.state}")
         chosen = _chosen(upload, parts, part_ids)
         wish = Wish(upload.purpose, upload.filename, upload.media_type, upload.keep_ms)
         freed_bytes = sum(part.size_bytes for part in parts)
@@ -109,7 +109,7 @@ class Uploads:
             await self._files.forget(await self._writer.run(partial(store.cancel, begun=upload)))
             return replace(upload, state="cancelled")
         if upload.state == "completed":
-            raise upload_ended(upload_id)
+            raise upload_ended(upload_id, "is completed")
         return upload
 
     async def _find(self, owner: Owner, upload_id: str) -> tuple[Upload, list[Part]]:
