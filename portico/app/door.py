@@ -43,6 +43,7 @@ from portico.door.intake.media import Media
 from portico.door.limits import EdgeLimits
 from portico.door.lines import SECURE, STANDING
 from portico.door.origins import Origins
+from portico.door.resources.repeating import Repeating
 from portico.door.routes import Route, Routes
 from portico.door.visits.generation import Generation, Rounds
 from portico.kit.clock import Clock
@@ -91,6 +92,7 @@ class Door:
             *batch_work,
             *ends(books, readers, kept.files, clock, metrics),
         )
+        repeating = Repeating(clock, round(1000 * settings.replay.keep_s))
         self._described = [
             *_generating(
                 words, settings, rooms, books, clock, identity, media, states, stage, rounds
@@ -101,9 +103,10 @@ class Door:
             *_counting(words, settings, rooms, clock, media, states),
             _compacting(words, settings, rooms, clock, states),
             *_telling(words, rooms, books, clock),
-            *resources(words, _reception(words, rooms), kept),
+            *resources(words, _reception(words, rooms), kept, repeating),
             *conversing(
-                settings, _reception(words, rooms), books, readers, clock, stage.background
+                *(settings, _reception(words, rooms), books, readers, clock),
+                *(stage.background, repeating),
             ),
             *moderating(settings, rooms, moderation),
             *self._watching(settings, metrics),

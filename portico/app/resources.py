@@ -15,6 +15,7 @@ from portico.callers.scopes import FILES
 from portico.db.readers import Readers
 from portico.door.endpoints.answering import Verifier
 from portico.door.resources.files import QUERY, FileEndpoints, FileForm
+from portico.door.resources.repeating import Repeating
 from portico.door.resources.uploads import (
     CompletionOfUpload,
     PartForm,
@@ -124,12 +125,12 @@ def _bucket(settings: Settings) -> Shelf:
     return found
 
 
-def resources(words: Spoken, callers: Verifier, kept: Kept) -> list[Route]:
-    return [*_files(words, callers, kept), *_uploads(callers, kept)]
+def resources(words: Spoken, callers: Verifier, kept: Kept, repeating: Repeating) -> list[Route]:
+    files = FileEndpoints(callers, kept.files, words.others, repeating)
+    return [*_files(files), *_uploads(UploadEndpoints(callers, kept.uploads, repeating))]
 
 
-def _files(words: Spoken, callers: Verifier, kept: Kept) -> list[Route]:
-    files = FileEndpoints(callers, kept.files, words.others)
+def _files(files: FileEndpoints) -> list[Route]:
     one = "/v1/files/{id}"
     return [
         Route(
@@ -148,8 +149,7 @@ def _files(words: Spoken, callers: Verifier, kept: Kept) -> list[Route]:
     ]
 
 
-def _uploads(callers: Verifier, kept: Kept) -> list[Route]:
-    uploads = UploadEndpoints(callers, kept.uploads)
+def _uploads(uploads: UploadEndpoints) -> list[Route]:
     one = "/v1/uploads/{id}"
     return [
         Route(

@@ -5,13 +5,15 @@ long before it ends, see `claims`.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from portico.db.transaction import Transaction
+from portico.kit.clock import Clock
 from portico.replay import service, store
-from portico.replay.model import Answer, Ended, Wish
+from portico.replay.model import Answer, Ended, Replayed, Stored, Wish
 from portico.replay.rules import in_use, objection
 
 _OWNER = "once"
@@ -53,3 +55,20 @@ def once(
     if stored is None or stored.body is None:
         raise in_use(wish)
     return Done(stored.status, stored.body, again=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """`once` for a change whose answer is known before it is made.  keep_ms: how long that is kept."""
+
+    wish: Wish
+    clock: Clock
+    keep_ms: int
+
+    def claim(self, connection: Connection, body: bytes) -> None:
+        """In front of the change, in its commit.  body: the answer.
+
+        Raises: Replayed, where it was made before; Refusal: idempotency_key_reused (409)."""
+        done = once(connection, self.wish, self.clock.wall_ms(), self.keep_ms, lambda: (200, body))
+        if done.again:
+            raise Replayed(Stored(self.wish.request_id, done.status, b"", False, done.body))

@@ -120,6 +120,46 @@ def test_a_download_goes_on_where_it_broke_off(served: Served, client: OpenAI) -
     assert code_of(body) == "range_not_satisfiable"
 
 
+def test_one_key_one_file(client: OpenAI) -> None:
+    """Each try has another boundary in its form; what counts is what the form says."""
+    key = {"extra_headers": {"Idempotency-Key": f"file-{os.urandom(8).hex()}"}}
+
+    def send(data: bytes = b"x" * 300_000, name: str = "a.txt", **more: Any) -> Any:
+        return client.files.create(file=(name, data), purpose="user_data", **{**key, **more})
+
+    first = send()
+    held = [file.id for file in client.files.list()]
+    assert send() == first
+    assert [file.id for file in client.files.list()] == held
+    expiring = {"expires_after": {"anchor": "created_at", "seconds": 3_600}}
+    for other in ({"data": b"y"}, {"name": "b.txt"}, expiring):
+        with pytest.raises(openai.ConflictError) as refused:
+            send(**other)
+        assert refused.value.code == "idempotency_key_reused"
+    raw = client.files.with_raw_response.create(
+        file=("a.txt", b"x" * 300_000), purpose="user_data", **key
+    )
+    assert raw.headers["idempotent-replayed"] == "true"
+    with pytest.raises(openai.BadRequestError) as invalid:
+        send(extra_headers={"Idempotency-Key": "a b"})
+    assert invalid.value.code == "invalid_idempotency_key"
+
+
+def test_one_key_one_upload_and_one_part(client: OpenAI) -> None:
+    def keyed(name: str) -> Any:
+        return {"extra_headers": {"Idempotency-Key": f"{name}-{salt}"}}
+
+    salt = os.urandom(8).hex()
+    wish: Any = {"bytes": 3, "filename": "a", "mime_type": "text/plain", "purpose": "user_data"}
+    begun = client.uploads.create(**wish, **keyed("upload"))
+    assert client.uploads.create(**wish, **keyed("upload")) == begun
+    part = client.uploads.parts.create(begun.id, data=b"abc", **keyed("part"))
+    assert client.uploads.parts.create(begun.id, data=b"abc", **keyed("part")) == part
+    done = client.uploads.complete(begun.id, part_ids=[part.id])
+    assert done.file is not None
+    assert done.file.bytes == 3
+
+
 def test_lists_in_pages(client: OpenAI) -> None:
     ids = [client.files.create(file=(f"{n}.txt", b"x"), purpose="evals").id for n in range(5)]
     listed = [file.id for file in client.files.list(purpose="evals", limit=2)]

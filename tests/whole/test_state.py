@@ -2,6 +2,7 @@
 Portico and on the simulated one."""
 
 import json
+import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -177,6 +178,21 @@ def test_400_what_no_conversation_can_hold(
     with pytest.raises(openai.BadRequestError) as refused:
         client.conversations.create(extra_body=fields)
     assert refused.value.param == param
+
+
+def test_one_key_one_conversation_and_one_item(client: openai.OpenAI) -> None:
+    salt = os.urandom(8).hex()
+    items: Any = [{"role": "user", "content": "I am Ada."}]
+    making: Any = {"items": items, "extra_headers": {"Idempotency-Key": f"chat-{salt}"}}
+    chat = client.conversations.create(**making)
+    assert client.conversations.create(**making) == chat
+    with pytest.raises(openai.ConflictError) as refused:
+        client.conversations.create(**{**making, "items": []})
+    assert refused.value.code == "idempotency_key_reused"
+    adding: Any = {"items": items, "extra_headers": {"Idempotency-Key": f"item-{salt}"}}
+    added = client.conversations.items.create(chat.id, **adding)
+    assert client.conversations.items.create(chat.id, **adding) == added
+    assert len(client.conversations.items.list(chat.id).data) == 2
 
 
 def test_calls_and_their_results_over_turns(client: openai.OpenAI) -> None:

@@ -6,6 +6,7 @@ from portico.db.readers import Readers
 from portico.door.endpoints.answering import Verifier
 from portico.door.resources.background import Background
 from portico.door.resources.conversations import KeptConversations
+from portico.door.resources.repeating import Repeating
 from portico.door.resources.responses import INCLUDE, STREAM, KeptResponses
 from portico.door.routes import Handle, Route
 from portico.kit.clock import Clock
@@ -28,11 +29,13 @@ def conversing(
     readers: Readers,
     clock: Clock,
     background: Background,
+    repeating: Repeating,
 ) -> list[Route]:
     responses = KeptResponses(callers, Responses(books.writer, readers, clock), background)
     conversations = KeptConversations(
         callers,
         Conversations(books.writer, readers, clock, _limits(settings)),
+        repeating,
         body_bytes_max=settings.edge.body_bytes_max,
         compression=settings.edge.compression,
     )

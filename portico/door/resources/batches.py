@@ -6,16 +6,13 @@ import msgspec
 from msgspec import Struct
 
 from portico import errors
-from portico.callers.model import Caller
 from portico.dialects.body import checked, json_object, without_bom
 from portico.dialects.openai_chat.rules import check_metadata
 from portico.door.endpoints.answering import Verifier, answer_json, identify
 from portico.door.exchange import Exchange
 from portico.door.intake.decoding import body_of
 from portico.door.lines import JSON
-from portico.replay.claims import fingerprint
-from portico.replay.model import Wish
-from portico.replay.rules import key_of
+from portico.door.resources.repeating import REPLAYED, wish_of
 from portico.resources.batches.model import Batch, Counts
 from portico.resources.batches.rules import check_endpoint, check_window, openai_shape
 from portico.resources.batches.service import Batches
@@ -64,9 +61,9 @@ class BatchEndpoints:
             input_file_id=wanted.input_file_id,
             output_keep_ms=keep_ms,
         )
-        wish = await wish_of(exchange, caller, body)
+        wish = await wish_of(exchange, caller.project_id, body)
         done = await self._batches.add(batch, (), wish, self._replay_ms, _told)
-        replayed = b"idempotent-replayed: true\r\n" if done.again else b""
+        replayed = REPLAYED if done.again else b""
         named = b"x-request-id: %b\r\n" % exchange.request_id.encode("ascii")
         exchange.reply(200, JSON + named + replayed, done.body)
 
@@ -96,16 +93,6 @@ class BatchEndpoints:
         caller = await identify(self._callers, exchange)
         found = await self._batches.cancel(caller, "openai", batch_id)
         answer_json(exchange, 200, openai_shape(*found))
-
-
-async def wish_of(exchange: Exchange, caller: Caller, body: bytes) -> Wish | None:
-    """Of its `Idempotency-Key`; None without one.  Raises: Refusal: invalid_idempotency_key."""
-    key = exchange.headers.get(b"idempotency-key")
-    if key is None:
-        return None
-    target = exchange.method.encode("ascii") + b" " + exchange.raw_path
-    print_ = await fingerprint(target, body)
-    return Wish(caller.project_id, key_of(key), print_, exchange.request_id)
 
 
 def _keep_ms(said: KeepOutput | None) -> int | None:

@@ -9,7 +9,9 @@ from portico.dialects.openai_responses.opening import typed
 from portico.door.endpoints.answering import Verifier, answer_json, identify
 from portico.door.exchange import Exchange
 from portico.door.intake.decoding import body_of
+from portico.door.resources.repeating import Repeating, answer_again, claiming
 from portico.door.resources.responses import included_in
+from portico.replay.model import Replayed
 from portico.resources.conversations.rules import items_in, metadata_in, new_in, told
 from portico.resources.conversations.service import Conversations
 from portico.resources.items import list_of, shown_item
@@ -23,19 +25,27 @@ class KeptConversations:
         self,
         callers: Verifier,
         conversations: Conversations,
+        repeating: Repeating,
         *,
         body_bytes_max: int,
         compression: bool,
     ) -> None:
         self._callers = callers
         self._conversations = conversations
+        self._repeating = repeating
         self._body_bytes_max = body_bytes_max
         self._compression = compression
 
     async def make(self, exchange: Exchange, _: str) -> None:
         caller = await identify(self._callers, exchange)
-        items, metadata = new_in(await self._document(exchange, optional=True))
-        made = await self._conversations.make(caller, items, metadata)
+        body = await self._body(exchange)
+        items, metadata = new_in(_document(body) if body.strip() else {})
+        once = await self._repeating.of_body(exchange, caller.project_id, body)
+        try:
+            made = await self._conversations.make(caller, items, metadata, claiming(once, told))
+        except Replayed as again:
+            answer_again(exchange, again)
+            return
         answer_json(exchange, 200, told(made))
 
     async def one(self, exchange: Exchange, conversation_id: str) -> None:
@@ -44,7 +54,7 @@ class KeptConversations:
 
     async def change(self, exchange: Exchange, conversation_id: str) -> None:
         caller = await identify(self._callers, exchange)
-        metadata = metadata_in(await self._document(exchange))
+        metadata = metadata_in(_document(await self._body(exchange)))
         changed = await self._conversations.change(caller, conversation_id, metadata)
         answer_json(exchange, 200, told(changed))
 
@@ -57,9 +67,17 @@ class KeptConversations:
     async def add(self, exchange: Exchange, conversation_id: str) -> None:
         caller = await identify(self._callers, exchange)
         included_in(exchange.query)
-        items = items_in(await self._document(exchange))
-        added = await self._conversations.add(caller, conversation_id, items)
-        answer_json(exchange, 200, list_of([_shown(each) for each in added], more=False))
+        body = await self._body(exchange)
+        items = items_in(_document(body))
+        once = await self._repeating.of_body(exchange, caller.project_id, body)
+        try:
+            added = await self._conversations.add(
+                caller, conversation_id, items, claiming(once, _listed)
+            )
+        except Replayed as again:
+            answer_again(exchange, again)
+            return
+        answer_json(exchange, 200, _listed(added))
 
     async def items(self, exchange: Exchange, conversation_id: str) -> None:
         caller = await identify(self._callers, exchange)
@@ -82,11 +100,16 @@ class KeptConversations:
         left = await self._conversations.delete_item(caller, conversation_id, item_id)
         answer_json(exchange, 200, told(left))
 
-    async def _document(self, exchange: Exchange, *, optional: bool = False) -> dict[str, Any]:
-        body = await body_of(exchange, self._body_bytes_max, compression=self._compression)
-        if optional and not body.strip():
-            return {}
-        return typed(json_object(without_bom(body)), "items")
+    async def _body(self, exchange: Exchange) -> bytes:
+        return await body_of(exchange, self._body_bytes_max, compression=self._compression)
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    return typed(json_object(without_bom(body)), "items")
+
+
+def _listed(added: list[bytes]) -> dict[str, Any]:
+    return list_of([_shown(each) for each in added], more=False)
 
 
 def _shown(item: bytes) -> dict[str, Any]:

@@ -19,9 +19,11 @@ from portico.door.lines import line
 from portico.door.resources.forms import Begun
 from portico.door.resources.ranges import OFFERED, etag_of, line_of, part_of
 from portico.door.resources.receiving import announced, form_of, receive
+from portico.door.resources.repeating import Repeating, Weighed, answer_again, claiming
 from portico.door.resources.shapes import anthropic_file, openai_file
 from portico.door.speech import Speech, speech_of
 from portico.kit.leaving import Left
+from portico.replay.model import Replayed
 from portico.resources.files.model import File, Owner, Wish
 from portico.resources.files.rules import (
     ANTHROPIC_KEEP_S,
@@ -57,8 +59,15 @@ class FileForm(Struct):
 
 
 class FileEndpoints:
-    def __init__(self, callers: Verifier, files: Files, dialects: Mapping[Speech, Dialect]) -> None:
+    def __init__(
+        self,
+        callers: Verifier,
+        files: Files,
+        dialects: Mapping[Speech, Dialect],
+        repeating: Repeating,
+    ) -> None:
         self._callers = callers
+        self._repeating = repeating
         self._files = files
         self._dialects = dialects
 
@@ -68,10 +77,18 @@ class FileEndpoints:
         form = form_of(exchange, "file", most)
         wish_of = _anthropic_wish if speech == "anthropic" else _openai_wish
         look = _look_for_nothing if speech == "anthropic" else _look_for_purpose
-        async with await self._files.draft(owner, most, counted_bytes=announced(exchange)) as draft:
-            begun = await receive(exchange, form, draft, look)
-            file = await self._files.add_file(draft, owner, wish_of(form.fields, begun))
-        self._show(exchange, file, speech)
+        shape = anthropic_file if speech == "anthropic" else openai_file
+        weighed = Weighed(exchange, form)
+        try:
+            async with await self._files.draft(owner, most, "file", announced(exchange)) as draft:
+                begun = await receive(exchange, form, draft, look, weighed)
+                wish = wish_of(form.fields, begun)
+                once = self._repeating.of_form(exchange, owner.project_id, weighed)
+                file = await self._files.add_file(draft, owner, wish, claiming(once, shape))
+        except Replayed as again:
+            answer_again(exchange, again, self._dialects.get(speech))
+            return
+        self._answer(exchange, shape(file), speech)
 
     async def all(self, exchange: Exchange, _: str) -> None:
         owner, speech = await self._asked(exchange)
@@ -88,7 +105,9 @@ class FileEndpoints:
 
     async def one(self, exchange: Exchange, file_id: str) -> None:
         owner, speech = await self._asked(exchange)
-        self._show(exchange, await self._files.get(owner, file_id), speech)
+        file = await self._files.get(owner, file_id)
+        shape = anthropic_file if speech == "anthropic" else openai_file
+        self._answer(exchange, shape(file), speech)
 
     async def delete(self, exchange: Exchange, file_id: str) -> None:
         owner, speech = await self._asked(exchange)
@@ -148,10 +167,6 @@ class FileEndpoints:
             return msgspec.Raw(msgspec.json.encode(answer))
 
         self._answer(exchange, await self._files.page(owner, window, "", show), "anthropic")
-
-    def _show(self, exchange: Exchange, file: File, speech: Speech) -> None:
-        told_of = anthropic_file(file) if speech == "anthropic" else openai_file(file)
-        self._answer(exchange, told_of, speech)
 
     def _answer(self, exchange: Exchange, content: Any, speech: Speech) -> None:
         answer_json(exchange, 200, content, self._dialects.get(speech))

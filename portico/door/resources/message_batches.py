@@ -12,7 +12,7 @@ from portico.door.endpoints.answering import Verifier, answer_json, identify
 from portico.door.exchange import Exchange
 from portico.door.intake.decoding import body_of
 from portico.door.lines import JSON
-from portico.door.resources.batches import wish_of
+from portico.door.resources.repeating import REPLAYED, wish_of
 from portico.kit.leaving import Left
 from portico.resources.batches import messages
 from portico.resources.batches.model import MESSAGES, Batch, Counts
@@ -55,14 +55,14 @@ class MessageBatchEndpoints:
         else:
             lines = messages.read(body, self._batches.limits)
         batch = self._batches.new(caller, "anthropic", MESSAGES, {})
-        wish = await wish_of(exchange, caller, body)
+        wish = await wish_of(exchange, caller.project_id, body)
 
         def told(made: Batch) -> bytes:
             counts = Counts(waiting=made.lines)
             return msgspec.json.encode(messages.shown(made, counts, self._url(exchange)))
 
         done = await self._batches.add(batch, lines, wish, self._replay_ms, told)
-        replayed = b"idempotent-replayed: true\r\n" if done.again else b""
+        replayed = REPLAYED if done.again else b""
         named = self._dialect.named(exchange.request_id.encode("ascii"))
         exchange.reply(200, JSON + named + replayed, done.body)
 

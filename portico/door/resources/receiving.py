@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from portico.door.exchange import Exchange
 from portico.door.intake.decoding import codings_of
 from portico.door.resources.forms import OVERHEAD_BYTES_MAX, Begun, Form
+from portico.door.resources.repeating import Weighed
 from portico.resources.files.drafts import Draft
 from portico.resources.files.rules import empty, too_large
 
@@ -33,15 +34,19 @@ def announced(exchange: Exchange) -> int:
     return max(0, declared_bytes - _FRAME_BYTES)
 
 
-async def receive(exchange: Exchange, form: Form, draft: Draft, look: Look) -> Begun:
+async def receive(
+    exchange: Exchange, form: Form, draft: Draft, look: Look, weighed: Weighed
+) -> Begun:
     """The file, into the draft.  Raises: Refusal; Left."""
     begun = Begun("", "")
     while data := await exchange.piece(draft.bytes_max + OVERHEAD_BYTES_MAX):
         for event in form.feed(data):
             if isinstance(event, Begun):
                 begun = event
+                weighed.begin(begun)
                 look(form.fields)
             else:
+                weighed.add(event)
                 await draft.add(event)
     form.end()
     if not draft.size_bytes:

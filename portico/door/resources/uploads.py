@@ -9,7 +9,9 @@ from portico.door.endpoints.answering import Verifier, answer_json, identify
 from portico.door.exchange import Exchange
 from portico.door.intake.decoding import body_of
 from portico.door.resources.receiving import announced, form_of, receive
+from portico.door.resources.repeating import Repeating, Weighed, answer_again, claiming
 from portico.door.resources.shapes import openai_part, openai_upload
+from portico.replay.model import Replayed
 from portico.resources.files.model import Owner, Wish
 from portico.resources.files.rules import (
     OPENAI_KEEP_S,
@@ -49,22 +51,30 @@ class PartForm(Struct):
 
 
 class UploadEndpoints:
-    def __init__(self, callers: Verifier, uploads: Uploads) -> None:
+    def __init__(self, callers: Verifier, uploads: Uploads, repeating: Repeating) -> None:
         self._callers = callers
+        self._repeating = repeating
         self._uploads = uploads
 
     async def create(self, exchange: Exchange, _: str) -> None:
         owner = Owner.of(await identify(self._callers, exchange))
-        asked = checked(await _object(exchange), UploadRequest)
+        body = await _body(exchange)
+        asked = checked(json_object(without_bom(body)), UploadRequest)
         check_purpose(asked.purpose)
         keep = None
         if asked.expires_after is not None:
             seconds = asked.expires_after.seconds
             keep = keep_ms("expires_after.seconds", seconds, OPENAI_KEEP_S)
         name, kind = filename_of(asked.filename) or "file", media_type_of(asked.mime_type)
-        upload = await self._uploads.begin(
-            owner, Wish(asked.purpose, name, kind, keep), asked.bytes
-        )
+        once = await self._repeating.of_body(exchange, owner.project_id, body)
+        wish = Wish(asked.purpose, name, kind, keep)
+        try:
+            upload = await self._uploads.begin(
+                owner, wish, asked.bytes, claiming(once, openai_upload)
+            )
+        except Replayed as again:
+            answer_again(exchange, again)
+            return
         answer_json(exchange, 200, openai_upload(upload))
 
     async def add_part(self, exchange: Exchange, upload_id: str) -> None:
@@ -72,14 +82,23 @@ class UploadEndpoints:
         form = form_of(
             exchange, "data", self._uploads.limits.part_bytes_max, "Send it in more, smaller parts."
         )
-        async with await self._uploads.draft(owner, upload_id, announced(exchange)) as draft:
-            await receive(exchange, form, draft, lambda fields: None)
-            part = await self._uploads.add_part(draft, owner, upload_id)
+        weighed = Weighed(exchange, form)
+        try:
+            async with await self._uploads.draft(owner, upload_id, announced(exchange)) as draft:
+                await receive(exchange, form, draft, lambda fields: None, weighed)
+                once = self._repeating.of_form(exchange, owner.project_id, weighed)
+                part = await self._uploads.add_part(
+                    draft, owner, upload_id, claiming(once, openai_part)
+                )
+        except Replayed as again:
+            answer_again(exchange, again)
+            return
         answer_json(exchange, 200, openai_part(part))
 
     async def complete(self, exchange: Exchange, upload_id: str) -> None:
         owner = Owner.of(await identify(self._callers, exchange))
-        asked = checked(await _object(exchange), CompletionOfUpload)
+        document = json_object(without_bom(await _body(exchange)))
+        asked = checked(document, CompletionOfUpload)
         upload, file = await self._uploads.complete(owner, upload_id, asked.part_ids, asked.md5)
         answer_json(exchange, 200, openai_upload(upload, file))
 
@@ -89,6 +108,5 @@ class UploadEndpoints:
         answer_json(exchange, 200, openai_upload(await self._uploads.cancel(owner, upload_id)))
 
 
-async def _object(exchange: Exchange) -> dict[str, object]:
-    body = await body_of(exchange, _BODY_BYTES_MAX, compression=True)
-    return json_object(without_bom(body))
+async def _body(exchange: Exchange) -> bytes:
+    return await body_of(exchange, _BODY_BYTES_MAX, compression=True)

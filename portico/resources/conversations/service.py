@@ -53,9 +53,15 @@ class Conversations:
         self._limits = limits
 
     async def make(
-        self, caller: Caller, items: Sequence[Any], metadata: dict[str, str]
+        self,
+        caller: Caller,
+        items: Sequence[Any],
+        metadata: dict[str, str],
+        before: Callable[[Connection, Conversation], None] | None = None,
     ) -> Conversation:
-        """items: checked.  Raises: Refusal: zero_retention, body_too_large."""
+        """items: checked.  before: done in the same commit, in front of it.
+
+        Raises: Refusal: zero_retention, body_too_large; what `before` raises."""
         check_kept(caller)
         now_ms, entries = self._clock.wall_ms(), _named(items)
         made = Conversation(
@@ -69,6 +75,8 @@ class Conversations:
         self._check_room(made.id, (0, 0), entries)
 
         def write(connection: Connection) -> None:
+            if before is not None:
+                before(connection, made)
             _check_still(connection, caller)
             store.add(connection, made)
             store.extend(connection, made, entries, now_ms)
@@ -99,14 +107,23 @@ class Conversations:
         if not removed:
             raise not_found(conversation_id)
 
-    async def add(self, caller: Caller, conversation_id: str, items: Sequence[Any]) -> list[bytes]:
+    async def add(
+        self,
+        caller: Caller,
+        conversation_id: str,
+        items: Sequence[Any],
+        before: Callable[[Connection, list[bytes]], None] | None = None,
+    ) -> list[bytes]:
         """As they stand in it, with their ids.
 
-        Raises: Refusal: conversation_locked, out_of_range, body_too_large."""
+        Raises: Refusal: conversation_locked, out_of_range, body_too_large; as `make`."""
         check_kept(caller)
         entries, now_ms = _named(items), self._clock.wall_ms()
+        added = [item for _, item in entries]
 
         def write(connection: Connection) -> None:
+            if before is not None:
+                before(connection, added)
             _check_still(connection, caller)
             found = store.one(connection, caller, conversation_id, now_ms, to_change=True)
             if found is None:
@@ -118,7 +135,7 @@ class Conversations:
             store.extend(connection, found, entries, now_ms)
 
         await self._writer.run(write)
-        return [item for _, item in entries]
+        return added
 
     async def page(self, caller: Caller, conversation_id: str, window: Window) -> list[Entry]:
         """One more than it holds where there are more."""

@@ -17,6 +17,7 @@ from itertools import islice
 from types import TracebackType
 from typing import TypeVar
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from portico.db.readers import Readers
@@ -26,7 +27,7 @@ from portico.kit.clock import Clock
 from portico.kit.ids import new_id
 from portico.resources.files import store
 from portico.resources.files.drafts import Draft, Drafts
-from portico.resources.files.model import File, Limits, Owner, Room, Wish
+from portico.resources.files.model import Before, File, Limits, Owner, Room, Wish
 from portico.resources.files.rules import check_kept, expires_at_ms, not_found
 from portico.resources.files.shelves.shelf import Shelf, Stream
 from portico.resources.pages import Window
@@ -160,12 +161,21 @@ class Files:
         name = new_id(kind)
         return Draft(self._drafts, owner.project_id, name, bytes_max, counted_bytes, field)
 
-    async def add_file(self, draft: Draft, owner: Owner, wish: Wish) -> File:
+    async def add_file(
+        self, draft: Draft, owner: Owner, wish: Wish, before: Before[File] | None = None
+    ) -> File:
         """What is in the draft, as a file; on disk when this returns.
 
-        Raises: Refusal: storage_quota_exceeded, storage_unavailable."""
+        before: done in the same commit, in front of it.
+        Raises: Refusal: storage_quota_exceeded, storage_unavailable; what `before` raises."""
         made = self.made_of(draft, owner, wish)
-        room = await draft.keep(partial(store.add, made=made, limits=self.limits))
+
+        def add(connection: Connection) -> Room:
+            if before is not None:
+                before(connection, made)
+            return store.add(connection, made, self.limits)
+
+        room = await draft.keep(add)
         self._drafts.learn(owner.project_id, room)
         return made
 

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
+from sqlalchemy import Connection
+
 from portico import errors
 from portico.db.readers import Readers
 from portico.db.writer import Writer
@@ -12,7 +14,7 @@ from portico.dialects.diagnosis import brief, shown
 from portico.kit.ids import new_id
 from portico.resources.files import store
 from portico.resources.files.drafts import Draft
-from portico.resources.files.model import File, Owner, Part, Upload, Wish
+from portico.resources.files.model import Before, File, Owner, Part, Upload, Wish
 from portico.resources.files.rules import check_kept, no_upload, too_large, upload_ended
 from portico.resources.files.service import Files
 
@@ -27,8 +29,12 @@ class Uploads:
         self._writer = writer
         self._readers = readers
 
-    async def begin(self, owner: Owner, wish: Wish, size_bytes: int) -> Upload:
-        """Raises: Refusal: zero_retention, file_too_large, storage_unavailable."""
+    async def begin(
+        self, owner: Owner, wish: Wish, size_bytes: int, before: Before[Upload] | None = None
+    ) -> Upload:
+        """before: see `Files.add_file`.
+
+        Raises: Refusal: zero_retention, file_too_large, storage_unavailable."""
         check_kept(owner)
         if size_bytes > self.limits.upload_bytes_max:
             raise too_large("bytes", size_bytes, self.limits.upload_bytes_max)
@@ -46,7 +52,13 @@ class Uploads:
             now_ms + self.limits.upload_ms,
             wish.keep_ms,
         )
-        await self._writer.run(partial(store.begin, begun=begun))
+
+        def begin(connection: Connection) -> None:
+            if before is not None:
+                before(connection, begun)
+            store.begin(connection, begun)
+
+        await self._writer.run(begin)
         return begun
 
     async def draft(self, owner: Owner, upload_id: str, counted_bytes: int = 0) -> Draft:
@@ -60,8 +72,12 @@ class Uploads:
             owner, self.limits.part_bytes_max, "part", counted_bytes, "data"
         )
 
-    async def add_part(self, draft: Draft, owner: Owner, upload_id: str) -> Part:
-        """Raises: Refusal: conflict, storage_quota_exceeded, storage_unavailable."""
+    async def add_part(
+        self, draft: Draft, owner: Owner, upload_id: str, before: Before[Part] | None = None
+    ) -> Part:
+        """before: see `Files.add_file`.
+
+        Raises: Refusal: conflict, storage_quota_exceeded, storage_unavailable."""
         part = Part(
             draft.name,
             upload_id,
@@ -70,9 +86,13 @@ class Uploads:
             draft.size_bytes,
             self._clock.wall_ms(),
         )
-        await draft.keep(
-            partial(store.add_part, made=part, limits=self.limits, parts_max=PARTS_MAX)
-        )
+
+        def add(connection: Connection) -> None:
+            if before is not None:
+                before(connection, part)
+            store.add_part(connection, part, self.limits, PARTS_MAX)
+
+        await draft.keep(add)
         return part
 
     async def complete(

@@ -19,6 +19,7 @@ from portico.callers.scopes import RESPONSES
 from portico.db.database import Database
 from portico.door.dispatch import Dispatch
 from portico.door.resources.conversations import KeptConversations
+from portico.door.resources.repeating import Repeating
 from portico.door.resources.responses import KeptResponses
 from portico.door.routes import Routes
 from portico.resources.pages import Window
@@ -93,7 +94,11 @@ async def door(database: Database) -> AsyncIterator[Door]:
 async def opened(mine: Attic) -> AsyncIterator[Door]:
     kept = KeptResponses(Callers(), mine.responses, NOBODY)
     chats = KeptConversations(
-        Callers(), mine.conversations, body_bytes_max=100_000, compression=True
+        Callers(),
+        mine.conversations,
+        Repeating(mine.clock, 1_000),
+        body_bytes_max=100_000,
+        compression=True,
     )
     serve = Dispatch(Routes(routes(kept, chats)), OPENAI_CHAT.render, Watching()).serve
     async with serving(serve, render=OPENAI_CHAT.render) as scene:
@@ -121,7 +126,7 @@ def test_every_route_is_asked() -> None:
         (method, re.sub(r"\{response\}|\{chat\}", "{id}", path.partition("?")[0]))
         for method, path, _ in WAYS
     }
-    chats = KeptConversations(NOBODY, NOBODY, body_bytes_max=1, compression=False)
+    chats = KeptConversations(NOBODY, NOBODY, NOBODY, body_bytes_max=1, compression=False)
     there = routes(KeptResponses(NOBODY, NOBODY, NOBODY), chats)
     assert {(route.method, route.name) for route in there} - asked == {
         ("POST", "/v1/conversations")
