@@ -85,19 +85,14 @@ def begin(connection: Connection, begun: Upload) -> None:
 def upload_of(
     connection: Connection, owner: Owner, upload_id: str, now_ms: int
 ) -> tuple[Upload, list[Part]] | None:
-    """With its parts.  None where there is none, or its time is over.
-
-    The parts are read first: they go in the commit that ends the upload, so that whoever finds them
-    gone also finds it ended, not begun without parts.
-    """
-    parts = _parts(connection, owner, upload_id)
+    """With its parts.  None where there is none, or its time is over."""
     query = select(*_UPLOAD).where(
         *_their_upload(owner), upload.c.id == upload_id, upload.c.expires_at_ms > now_ms
     )
     row = connection.execute(query).one_or_none()
     if row is None:
         return None
-    return Upload(*row), parts
+    return Upload(*row), _parts(connection, owner, upload_id)
 
 
 def add_part(connection: Connection, made: Part, limits: Limits, parts_max: int) -> Room:
