@@ -1,10 +1,7 @@
 """Files, uploads and what limits them.  Times are wall clock, milliseconds."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeVar
-
-from sqlalchemy import Connection
+from typing import Literal
 
 from portico.callers.model import Caller
 
@@ -13,9 +10,6 @@ PURPOSES = ("assistants", "batch", "evals", "fine-tune", "user_data", "vision")
 BATCH_OUTPUT = "batch_output"
 """What batches make."""
 UploadState = Literal["pending", "completed", "cancelled"]
-T = TypeVar("T")
-Before = Callable[[Connection, T], None]
-"""Done in the commit that makes a thing, in front of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from portico.kit.clock import Clock
 from portico.kit.ids import new_id
 from portico.resources.files import store
 from portico.resources.files.drafts import Draft, Drafts
-from portico.resources.files.model import Before, File, Limits, Owner, Room, Wish
+from portico.resources.files.model import File, Limits, Owner, Room, Wish
 from portico.resources.files.rules import check_kept, expires_at_ms, not_found
 from portico.resources.files.shelves.shelf import Shelf, Stream
 from portico.resources.pages import Window
@@ -162,7 +162,7 @@ class Files:
         return Draft(self._drafts, owner.project_id, name, bytes_max, counted_bytes, field)
 
     async def add_file(
-        self, draft: Draft, owner: Owner, wish: Wish, before: Before[File] | None = None
+        self, draft: Draft, owner: Owner, wish: Wish, before: store.Before[File] | None = None
     ) -> File:
         """What is in the draft, as a file; on disk when this returns.
 

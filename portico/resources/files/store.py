@@ -1,7 +1,7 @@
 """Rows of files, uploads and parts, and what a project has of them."""
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, or_, select, update
 
@@ -12,6 +12,9 @@ from portico.resources.files.model import File, Limits, Owner, Part, Room, Uploa
 from portico.resources.files.rules import no_room, nothing_kept, upload_ended
 from portico.resources.pages import Window, paged
 
+T = TypeVar("T")
+Before = Callable[[Connection, T], None]
+"""Done in the commit that makes a thing, in front of it."""
 _FILE = [file.c[name] for name in File.__dataclass_fields__]
 _UPLOAD = [upload.c[name] for name in Upload.__dataclass_fields__]
 _OVER = "was completed or cancelled a moment ago"

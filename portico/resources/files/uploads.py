@@ -14,7 +14,7 @@ from portico.dialects.diagnosis import brief, shown
 from portico.kit.ids import new_id
 from portico.resources.files import store
 from portico.resources.files.drafts import Draft
-from portico.resources.files.model import Before, File, Owner, Part, Upload, Wish
+from portico.resources.files.model import File, Owner, Part, Upload, Wish
 from portico.resources.files.rules import check_kept, no_upload, too_large, upload_ended
 from portico.resources.files.service import Files
 
@@ -30,7 +30,7 @@ class Uploads:
         self._readers = readers
 
     async def begin(
-        self, owner: Owner, wish: Wish, size_bytes: int, before: Before[Upload] | None = None
+        self, owner: Owner, wish: Wish, size_bytes: int, before: store.Before[Upload] | None = None
     ) -> Upload:
         """before: see `Files.add_file`.
 
@@ -73,7 +73,7 @@ class Uploads:
         )
 
     async def add_part(
-        self, draft: Draft, owner: Owner, upload_id: str, before: Before[Part] | None = None
+        self, draft: Draft, owner: Owner, upload_id: str, before: store.Before[Part] | None = None
     ) -> Part:
         """before: see `Files.add_file`.
 
