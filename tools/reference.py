@@ -143,6 +143,7 @@ def counted() -> Iterator[tuple[str, str, tuple[str, ...], str]]:
     metrics.settled("model", "completed", 1, 1, 1)
     metrics.tried("model", "deployment", "answered")
     metrics.keyed("ran")
+    metrics.called("answered", 0.1)
     metrics.not_stored("no_room")
     metrics.breakers = lambda: [("model", "deployment", "closed")]
     metrics.loads = lambda: [("model", "deployment", Load(1, 1, 1.0))]

@@ -83,7 +83,7 @@ class Door:
             *(settings, words, rooms, books, readers, clock, identity, media, states),
             *(kept.files, _reception(words, rooms), moderation),
         )
-        rounds = remote_tools(settings, books, identity, clock)
+        rounds = remote_tools(settings, books, identity, metrics, clock)
         self.sockets = sockets(unseen, rounds)
         stage = background(unseen)
         batch_routes, batch_work = batches(unseen)
@@ -300,7 +300,12 @@ def _telling(words: Spoken, rooms: journey.Rooms, books: Books, clock: Clock) ->
             )
         ),
         Route(
-            "GET", "/v1/usage", usage.own, "What your key, or project, has used; free.", scope=USAGE
+            "GET",
+            "/v1/usage",
+            usage.own,
+            "What your project has used; free.",
+            scope=USAGE,
+            query=("since", "until", "group_by", "request_id"),
         ),
         Route("GET", "/v1/balance", money.balance, "What is left to spend; free.", scope=BALANCE),
         Route(

@@ -2,7 +2,21 @@
 tells of them."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Those:
+    """Some of a server's tools: of these names, None for any; that say they change nothing, or any.
+    Said of neither, none."""
+
+    names: frozenset[str] | None = None
+    read_only: bool = False
+
+    def has(self, tool: "RemoteTool") -> bool:
+        if self.names is None:
+            return self.read_only and tool.reads_only
+        return tool.name in self.names and (tool.reads_only or not self.read_only)
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +27,7 @@ class Server:
     headers: sent with each message to it; secrets, so no log, answer or row ever shows them.
     allowed: names of its tools that may be offered; None: all but those `denied`.
     read_only: only tools that say they change nothing.
-    asks: does a call need its caller's approval?  always, never: names for which that is otherwise.
+    asks: does a call need its caller's approval?  always, never: those for which that is otherwise.
     """
 
     path: str
@@ -24,17 +38,17 @@ class Server:
     read_only: bool = False
     denied: frozenset[str] = frozenset()
     asks: bool = True
-    always: frozenset[str] = frozenset()
-    never: frozenset[str] = frozenset()
+    always: Those = Those()
+    never: Those = Those()
 
-    def must_ask(self, name: str) -> bool:
-        if name in self.always:
+    def must_ask(self, tool: "RemoteTool") -> bool:
+        if self.always.has(tool):
             return True
-        return self.asks and name not in self.never
+        return self.asks and not self.never.has(tool)
 
     def offers(self, tool: "RemoteTool") -> bool:
         """May the model see it?"""
-        if self.read_only and tool.annotations.get("readOnlyHint") is not True:
+        if self.read_only and not tool.reads_only:
             return False
         if tool.name in self.denied:
             return False
@@ -49,6 +63,11 @@ class RemoteTool:
     description: str
     parameters: dict[str, Any]
     annotations: dict[str, Any]
+
+    @property
+    def reads_only(self) -> bool:
+        """So it says."""
+        return self.annotations.get("readOnlyHint") is True
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +102,19 @@ class RemoteCallBegan:
     choice: int = 0
 
 
+Fault = Literal["tool", "http", "protocol"]
+"""Who says that a call failed: the tool itself; a status of HTTP; whatever else went wrong on the way."""
+
+
 @dataclass(frozen=True, slots=True)
 class RemoteCallEnded:
-    """The end of the call that began last.  error: "" where it worked."""
+    """The end of the call that began last.  error: "" where it worked.
+    fault: whose word that is.  code: the status, or one of JSON-RPC's, 0 for the tool's own."""
 
     output: str
     error: str = ""
+    fault: Fault = "protocol"
+    code: int = 0
     choice: int = 0
 
 

@@ -22,6 +22,9 @@ def usage(
         str | None, Parameter(help="From this day (2026-11-01) or time ago (24h, 7d).")
     ] = None,
     until: Annotated[str | None, Parameter(help="Up to this day, not included.")] = None,
+    request: Annotated[
+        str | None, Parameter(help="Only what this request's answer took, all its rounds.")
+    ] = None,
     list: Annotated[
         int | None, Parameter(help="Instead, the newest N requests one by one.")
     ] = None,
@@ -30,7 +33,9 @@ def usage(
 ) -> None:
     """Tokens of every request that has ended, from the durable records."""
     database = database_of(settings_for(None, server={"data_dir": data_dir}))
-    question = Question(None, _moment_ms(since, "--since"), _moment_ms(until, "--until"))
+    question = Question(
+        None, _moment_ms(since, "--since"), _moment_ms(until, "--until"), None, request
+    )
     if list is not None:
         _records(database, question, list, json=json)
         return

@@ -67,7 +67,7 @@ class Closing(msgspec.Struct, frozen=True):
     kept: Kept | None = None
 
 
-GroupBy = Literal["model", "key", "day", "hour"]
+GroupBy = Literal["model", "key", "day", "hour", "request"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +77,14 @@ class Question:
     project_id: None asks for the whole installation; only the operator may.
     since_ms, until_ms: start of the request, wall clock, the end not included.
     organisation_id: of that organisation only; None: of any.
+    request_id: only of the answer that this request got, whatever it took; None: of any.
     """
 
     project_id: str | None
     since_ms: int | None = None
     until_ms: int | None = None
     organisation_id: str | None = None
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,15 @@ def totals(connection: Connection, question: Question) -> Totals:
 
 
 def groups(connection: Connection, question: Question, by: GroupBy) -> dict[str, Totals]:
-    """Totals per model or key id, or per day ("2026-11-21") or hour ("2026-11-21T13:00Z"), UTC."""
+    """Totals per model, key id or request id, or per day ("2026-11-21") or hour
+    ("2026-11-21T13:00Z"), UTC."""
     found = store.groups(connection, question, by)
     if by == "day":
         return {f"{_utc(start):%Y-%m-%d}": totals for start, totals in found}
     if by == "hour":
         return {f"{_utc(start):%Y-%m-%dT%H:00Z}": totals for start, totals in found}
+    if by == "request":  # rounds in their order: the tenth is not the second
+        found = sorted(found, key=lambda each: (len(each[0]), each[0]))
     return dict(found)
 
 

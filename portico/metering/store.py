@@ -18,6 +18,7 @@ from portico.ledger import ended
 from portico.ledger import service as ledger
 from portico.ledger.model import Settled, Settlement
 from portico.metering.model import Closing, GroupBy, Question, Totals, UsageRecord
+from portico.metering.rules import ids_of_rounds
 from portico.replay import service as replay
 
 _RUNNING = usage_record.c.outcome == literal_column("'running'")
@@ -203,6 +204,7 @@ def groups(connection: Connection, question: Question, by: GroupBy) -> list[tupl
         "model": usage_record.c.model,
         "key": usage_record.c.key_id,
         "day": usage_record.c.started_at_ms // _DAY_MS * _DAY_MS,
+        "request": usage_record.c.id,
         "hour": usage_record.c.started_at_ms // _HOUR_MS * _HOUR_MS,
     }[by]
     found = connection.execute(
@@ -241,6 +243,8 @@ def _scoped(query: Select[Any], question: Question) -> Select[Any]:
         query = query.where(c.project_id == question.project_id)
     if question.organisation_id is not None:
         query = query.where(c.organisation_id == question.organisation_id)
+    if question.request_id is not None:
+        query = query.where(c.id.in_(ids_of_rounds(question.request_id)))
     if question.since_ms is not None:
         query = query.where(c.started_at_ms >= question.since_ms)
     if question.until_ms is not None:

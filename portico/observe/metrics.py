@@ -102,6 +102,8 @@ class Metrics:
         self._models: defaultdict[str, _OfModel] = defaultdict(_OfModel)
         self._keyed: defaultdict[str, int] = defaultdict(int)
         self._not_stored: defaultdict[str, int] = defaultdict(int)
+        self._calls: defaultdict[str, _Spread] = defaultdict(_Spread)
+        """Of remote tools, by outcome."""
         self._tries: defaultdict[tuple[str, str, str], int] = defaultdict(int)
         self.breakers: Callable[[], Iterable[tuple[str, str, str]]] = tuple
         """(model, deployment, state of its breaker) of all there are; none until it is set."""
@@ -145,6 +147,9 @@ class Metrics:
 
     def not_stored(self, reason: str) -> None:
         self._not_stored[reason] += 1
+
+    def called(self, outcome: str, seconds: float) -> None:
+        self._calls[outcome].add(seconds)
 
     def tried(self, model: str, deployment: str, result: str) -> None:
         self._tries[model, deployment, result] += 1
@@ -195,6 +200,9 @@ class Metrics:
             (model, "output"): counts.tokens_out for model, counts in models if counts.records
         }
         yield _counter("tokens", "Tokens metered.", ("model", "direction"), tokens)
+        calls = {outcome: sum(spread.hits) for outcome, spread in self._calls.items()}
+        yield _counter("tool_calls", "Calls of remote tools.", ("outcome",), calls)
+        yield _histogram("tool_call_seconds", "What they took.", "outcome", self._calls)
         where = ("model", "deployment")
         yield _counter("tries", "Deployments asked, by result.", (*where, "result"), self._tries)
         breakers = GaugeMetricFamily(

@@ -1,22 +1,59 @@
 """What is asked of remote servers, within which limits, and what comes of it."""
 
 from dataclasses import dataclass
+from typing import Protocol
+
+from portico.canon.remote import Fault
+
+TOOL_FAILED = "tool_failed"
+_NUMBERS = {
+    "arguments_invalid": -32602,
+    "result_too_large": -32603,
+    "run_timeout": -32001,
+    "server_invalid": -32603,
+    "server_timeout": -32001,
+}
+"""What JSON-RPC, and the official SDK of MCP, call it; anything else is an error of the server's."""
+OF_SERVERS = -32000
 
 
 class ToolFailed(Exception):
-    """A server did not do what it was asked.  code: one of those in docs/guides/tools.md."""
+    """A server did not do what it was asked.  code: one of those in docs/guides/tools.md.
 
-    def __init__(self, code: str, message: str) -> None:
+    status: of HTTP, where it is that; 0.  number: of JSON-RPC, where the server gave one.
+    """
+
+    def __init__(self, code: str, message: str, *, status: int = 0, number: int = 0) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
+        self.fault: Fault = "http" if status else "protocol"
+        self.number = status or number or _NUMBERS.get(code, OF_SERVERS)
+
+    @property
+    def result(self) -> "Result":
+        return Result(str(self), self.code, self.fault, self.number)
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a call gave, as text.  failed: the tool itself says that it did not work."""
+    """What a call gave, as text.
+
+    failed: why it did not work, "" where it did: `TOOL_FAILED` where the tool itself says so, else as
+      `ToolFailed` has it.  fault, number: see `canon.remote.RemoteCallEnded`.
+    """
 
     text: str
-    failed: bool = False
+    failed: str = ""
+    fault: Fault = "tool"
+    number: int = 0
+
+
+class Observer(Protocol):
+    """Who watches the calls.  Must not wait."""
+
+    def called(self, outcome: str, seconds: float) -> None:
+        """outcome: answered, or why not: one of the few words of docs/guides/tools.md, or cut_off."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

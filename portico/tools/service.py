@@ -86,6 +86,13 @@ class Servers:
         if not isinstance(given, dict):
             raise ToolFailed("arguments_invalid", "The model's arguments are no JSON object.")
         async with self._places:
+            session = await self._opened(server)
+            try:
+                return await session.call(name, given)
+            except ToolFailed:
+                if not session.gone:
+                    raise
+            # It ended before this call: nothing of it was done, and MCP asks for a new one.
             return await (await self._opened(server)).call(name, given)
 
     async def end(self) -> None:
@@ -104,7 +111,7 @@ class Servers:
     async def _opened(self, server: Server) -> Session:
         async with self._opening.setdefault(server.label, asyncio.Lock()):
             session = self._sessions.get(server.label)
-            if session is None:
+            if session is None or session.gone:
                 session = self._tools.session(server)
                 await session.open()
                 self._sessions[server.label] = session

@@ -16,7 +16,7 @@ from portico.canon.remote import RemoteTool, Server
 from portico.dialects.body import json_object
 from portico.errors import Refusal
 from portico.tools.http import Poster, Reply
-from portico.tools.model import Limits, Result, ToolFailed
+from portico.tools.model import TOOL_FAILED, Limits, Result, ToolFailed
 
 PROTOCOL = "2025-06-18"
 _SPOKEN = frozenset({"2025-11-25", "2025-06-18", "2025-03-26"})
@@ -26,6 +26,8 @@ _TOOL_BYTES_MAX = 65_536
 _NAME_MAX = 128
 _SAID_MAX = 500
 _CLOSE_S = 2.0
+_SESSION_UNKNOWN = 404
+_UNAUTHORIZED = frozenset({401, 403})
 Shape = TypeVar("Shape")
 
 
@@ -83,6 +85,8 @@ class Session:
             "accept": "application/json, text/event-stream",
         }
         self._named = False
+        self.gone = False
+        """The server knows nothing of this session any more: another one has to be opened."""
 
     async def open(self) -> None:
         """Raises: ToolFailed."""
@@ -120,11 +124,11 @@ class Session:
         text = "\n".join(filter(None, map(_text, called.content)))
         if not text and called.structuredContent is not None:
             text = msgspec.json.encode(called.structuredContent).decode()
-        return Result(text, called.isError)
+        return Result(text, TOOL_FAILED if called.isError else "")
 
     async def close(self) -> None:
         """Tell the server that nothing more comes; whether it cares is not looked at."""
-        if not self._named:
+        if not self._named or self.gone:
             return
         with suppress(ToolFailed, TimeoutError):
             async with asyncio.timeout(_CLOSE_S):
@@ -137,7 +141,8 @@ class Session:
             message = msgspec.json.decode(reply.body, type=_Message)
             if message.error is not None:
                 said = message.error.message[:_SAID_MAX]
-                raise ToolFailed("server_error", f"{message.error.code}: {said}")
+                number = message.error.code
+                raise ToolFailed("server_error", f"{number}: {said}", number=number)
             if message.id != number:
                 raise ToolFailed("server_invalid", "The answer is to another question.")
             return msgspec.json.decode(message.result, type=shape)
@@ -162,7 +167,8 @@ class Session:
                 "server_timeout", f"No answer within {self._limits.call_s:g} s."
             ) from None
         if not 200 <= reply.status < 300:
-            raise ToolFailed("server_error", f"The server answers with status {reply.status}.")
+            self.gone = self._named and reply.status == _SESSION_UNKNOWN
+            raise _refused(reply.status)
         session = reply.headers.get("mcp-session-id")
         if session:
             self._headers["mcp-session-id"], self._named = session, True
@@ -177,6 +183,16 @@ class Session:
             wanted=wanted,
             bytes_max=self._limits.result_bytes_max,
         )
+
+
+def _refused(status: int) -> ToolFailed:
+    if status in _UNAUTHORIZED:
+        return ToolFailed(
+            "server_unauthorized",
+            f"The server answers with status {status}: it wants other credentials than it was given.",
+            status=status,
+        )
+    return ToolFailed("server_error", f"The server answers with status {status}.", status=status)
 
 
 def _tool(raw: msgspec.Raw) -> RemoteTool | None:

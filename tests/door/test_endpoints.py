@@ -205,6 +205,8 @@ async def test_usage_is_the_callers_own_for_the_last_thirty_days() -> None:
         ("since=2026-11-20T02:00:00%2B02:00&group_by=day", NOW_MS - 86_400_000, "day"),
         ("since=2026-11-20T02:00:00+02:00", NOW_MS - 86_400_000, "model"),
         ("since=2026-11-20T00:00:00Z&since_unknown=1", NOW_MS - 86_400_000, "model"),
+        (f"since=2026-11-20&request_id=req_{'0' * 32}", NOW_MS - 86_400_000, "request"),
+        (f"since=2026-11-20&request_id=req_{'0' * 32}&group_by=key", NOW_MS - 86_400_000, "key"),
     ],
 )
 async def test_usage_understands_dates_and_groups(query: str, since_ms: int, by: str) -> None:
@@ -217,6 +219,10 @@ async def test_usage_understands_dates_and_groups(query: str, since_ms: int, by:
     ("query", "field"),
     [
         ("group_by=tenant", "group_by"),
+        ("group_by=request", "group_by"),
+        ("request_id=", "request_id"),
+        ("request_id=req_%25", "request_id"),
+        ("request_id=resp_" + "0" * 32, "request_id"),
         ("since=yesterday", "since"),
         ("until=-5", "until"),
         ("since=99999999999999999999", "since"),

@@ -57,6 +57,16 @@ def test_gauges_are_read_when_asked() -> None:
     assert figures(metrics)["portico_requests_waiting", frozenset()] == 7
 
 
+def test_calls_of_tools_are_counted_by_what_came_of_them() -> None:
+    metrics = Metrics()
+    for outcome, seconds in (("answered", 0.2), ("answered", 0.3), ("server_timeout", 60.0)):
+        metrics.called(outcome, seconds)
+    page = metrics.render().decode()
+    assert 'portico_tool_calls_total{outcome="answered"} 2.0' in page
+    assert 'portico_tool_calls_total{outcome="server_timeout"} 1.0' in page
+    assert 'portico_tool_call_seconds_sum{outcome="answered"} 0.5' in page
+
+
 def test_no_key_gets_into_a_log_line() -> None:
     key = "pk_live_DGhHAX0GBZBd3VGAdtQ104EaK0yN6SBmi9sVh3bLnA3"
     for text in (f"Bearer {key}", f"key={key}", "sk-abcdefghijklmnop"):

@@ -103,6 +103,10 @@ ANSWERS: dict[str, tuple[Callable[[socket.socket], None], str]] = {
         "server_error",
     ),
     "a status": (_raw(b"HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n"), "server_error"),
+    "wants to know who asks": (
+        _raw(b'HTTP/1.1 401 No\r\nwww-authenticate: Bearer realm="x"\r\ncontent-length: 0\r\n\r\n'),
+        "server_unauthorized",
+    ),
     "redirects inward": (
         _raw(
             b"HTTP/1.1 307 T\r\nlocation: http://169.254.169.254/latest/\r\ncontent-length: 0\r\n\r\n"

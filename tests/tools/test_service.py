@@ -1,6 +1,9 @@
 """How many runs there are at once, and what is shared between them: nothing."""
 
+import re
+import socket
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -64,3 +67,62 @@ async def test_arguments_that_are_no_object_reach_no_server() -> None:
             await run.call(Server("tools[0]", "thing", "http://127.0.0.1:9"), "add", arguments)
         assert failed.value.code == "arguments_invalid"
     await run.end()
+
+
+@pytest.mark.anyio
+async def test_a_session_that_its_server_has_forgotten_is_opened_anew_and_the_call_made_once() -> (
+    None
+):
+    asked: list[tuple[str, str]] = []
+
+    def forgetting(connection: socket.socket, message: dict[str, Any], head: bytes) -> None:
+        named = re.search(rb"mcp-session-id: (\w+)", head)
+        asked.append((message.get("method", "end"), named[1].decode() if named else ""))
+        began = sum(method == "initialize" for method, _ in asked)
+        if message.get("method") == "initialize":
+            begun = {"protocolVersion": "2025-06-18", "capabilities": {}, "serverInfo": {}}
+            answer = {"jsonrpc": "2.0", "id": message["id"], "result": begun}
+            servers.reply(connection, answer, f"mcp-session-id: s{began}")
+        elif message.get("method") == "tools/call" and asked[-1][1] == "s1":
+            servers.reply(connection, None, status="404 Not Found")
+        elif message.get("method") == "tools/call":
+            result = {"content": [{"type": "text", "text": "done"}]}
+            servers.reply(connection, {"jsonrpc": "2.0", "id": message["id"], "result": result})
+        else:
+            servers.reply(connection, None, status="202 Accepted")
+
+    run = tools().begin(CALLER)
+    with servers.hostile(forgetting) as remote:
+        server = Server("tools[0]", "thing", remote.url)
+        assert (await run.call(server, "trap", "{}")).text == "done"
+        await run.end()
+    calls = [session for method, session in asked if method == "tools/call"]
+    assert calls == ["s1", "s2"]
+    assert [session for method, session in asked if method == "end"] == ["s2"]
+
+
+@pytest.mark.anyio
+async def test_a_server_that_forgets_every_session_is_not_asked_for_ever() -> None:
+    asked: list[str] = []
+
+    def forgetting(connection: socket.socket, message: dict[str, Any], head: bytes) -> None:
+        asked.append(message.get("method", "end"))
+        if asked[-1] == "initialize":
+            begun = {"protocolVersion": "2025-06-18", "capabilities": {}, "serverInfo": {}}
+            answer = {"jsonrpc": "2.0", "id": message["id"], "result": begun}
+            servers.reply(connection, answer, "mcp-session-id: gone")
+        elif asked[-1] == "tools/call":
+            servers.reply(connection, None, status="404 Not Found")
+        else:
+            servers.reply(connection, None, status="202 Accepted")
+
+    run = tools().begin(CALLER)
+    with servers.hostile(forgetting) as remote:
+        with pytest.raises(ToolFailed) as failed:
+            await run.call(Server("tools[0]", "thing", remote.url), "trap", "{}")
+        await run.end()
+    assert (failed.value.code, failed.value.fault, failed.value.number) == (
+        *("server_error", "http"),
+        404,
+    )
+    assert asked.count("tools/call") == 2

@@ -293,7 +293,7 @@ def test_a_run_ends_at_its_rounds_and_keeps_what_was_made(
     assert made.model_extra["portico_stop_reason"] == "max_tool_calls"
     calls = [each for each in made.output if each.type == "mcp_call"]
     assert len(calls) == 3
-    assert all("not_called" in each.error for each in calls)
+    assert all("not_called" in each.error.message for each in calls)
     assert client.responses.retrieve(made.id).status == "incomplete"
 
 
@@ -317,7 +317,7 @@ def test_a_hostile_server_costs_no_answer(client: openai.OpenAI) -> None:
     with servers.hostile(answering) as remote:
         made = ask(client, remote, calling("trap"))
     assert kinds(made) == ["mcp_list_tools", "mcp_call", "message"]
-    assert made.output[1].error.startswith("result_too_large")
+    assert made.output[1].error.message.startswith("result_too_large")
     assert made.status == "completed"
 
 
@@ -337,7 +337,8 @@ def test_a_tool_that_fails_is_told_to_the_model(
     client: openai.OpenAI, remote: servers.Remote
 ) -> None:
     made = ask(client, remote, calling("broken"))
-    assert made.output[1].error == "Error executing tool broken"
+    assert made.output[1].error.type == "mcp_tool_execution_error"
+    assert made.output[1].error.content == [{"type": "text", "text": "Error executing tool broken"}]
     assert made.output[1].output is None
     assert made.output[1].status == "failed"
     assert made.status == "completed"
@@ -404,7 +405,7 @@ def test_rounds_end_at_their_limit(narrow: Served, remote: servers.Remote) -> No
         made = ask(client, remote, calling("add", a=1, b=1), stream=False)
         assert made.status == "incomplete"
         assert made.model_extra["portico_stop_reason"] == "tools.rounds_max"
-        assert made.output[1].error == "not_called: tools.rounds_max is reached."
+        assert made.output[1].error.message == "not_called: tools.rounds_max is reached."
         assert remote.calls == []
         assert made.usage.output_tokens > 0
         two = [tool(remote), tool(remote, server_label="again")]
@@ -418,7 +419,7 @@ def test_a_run_ends_with_its_time(hasty: Served) -> None:
         made = ask(client, remote, calling("wait"))
         assert made.status == "incomplete"
         assert made.model_extra["portico_stop_reason"] == "tools.run_s"
-        assert made.output[1].error.startswith("run_timeout")
+        assert made.output[1].error.message.startswith("run_timeout")
         assert client.responses.retrieve(made.id).status == "incomplete"
 
 
@@ -432,6 +433,7 @@ def test_a_run_ends_with_its_time(hasty: Served) -> None:
         ({"require_approval": "sometimes"}, "tools[0].require_approval"),
         ({"allowed_tools": 5}, "tools[0].allowed_tools"),
         ({"connector_id": "connector_gmail", "server_url": None}, "tools[0].connector_id"),
+        ({"tunnel_id": "tunnel_1", "server_url": None}, "tools[0].tunnel_id"),
     ],
 )
 def test_what_is_wrong_with_a_server_is_named(

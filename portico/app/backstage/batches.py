@@ -7,6 +7,7 @@ from typing import Any
 from portico.app.backstage.judged import Judged
 from portico.app.backstage.stage import Surroundings
 from portico.app.spoken.dialects import OPENAI_CHAT
+from portico.app.spoken.remote import none_later
 from portico.background.batches import Lane
 from portico.background.finishing import Finishing
 from portico.background.lines import Making, Way
@@ -69,10 +70,12 @@ def places_of(routing: Routing, model: str) -> int:
 def _ways(of: Surroundings, lines: Lines) -> Mapping[str, Way]:
     spoken = of.words.generating
     callers = Patient(Deputies(of.readers, of.clock))
+    rounds = none_later(of.settings, of.identity)
     judged = Judged(callers, of.moderation)
     ways = {
         endpoint: Way(
-            of.way(spoken[endpoint], lines, callers).handle, partial(_told, spoken[endpoint])
+            of.way(spoken[endpoint], lines, callers, rounds=rounds.get(endpoint)).handle,
+            partial(_told, spoken[endpoint]),
         )
         for endpoint in (*ENDPOINTS, MESSAGES)
         if endpoint in spoken

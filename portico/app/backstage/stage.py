@@ -16,7 +16,7 @@ from portico.door.endpoints.answering import Verifier
 from portico.door.intake.media import Media
 from portico.door.resources.background import Background
 from portico.door.routes import Route
-from portico.door.visits.generation import Generation, Knowing
+from portico.door.visits.generation import Generation, Knowing, Rounds
 from portico.kit.clock import Clock
 from portico.resources.files.service import Files
 from portico.resources.responses.states import States
@@ -47,9 +47,11 @@ class Surroundings:
         knowing: Knowing,
         callers: journey.Verifier | None = None,
         presence: Presence | None = None,
+        rounds: Rounds | None = None,
     ) -> Generation:
         """Into the journey, for callers who are not there.  knowing: what each of them follows.
-        callers: who they are; None: `Deputies`.  presence: cuts off whose key ends."""
+        callers: who they are; None: `Deputies`.  presence: cuts off whose key ends.  rounds: what is
+        said of requests that take several."""
         return Generation(
             dialect,
             journey.Rooms(
@@ -67,6 +69,7 @@ class Surroundings:
             salts=self.identity.salts,
             presence=presence,
             states=knowing,
+            rounds=rounds,
         )
 
 

@@ -8,8 +8,10 @@ from portico.app.storage import Books
 from portico.dialects.anthropic_messages.remote.turns import Wording as Messages
 from portico.dialects.openai_responses.remote.turns import Wording as Responses
 from portico.door.visits.generation import Rounds
+from portico.door.visits.later import NotLater
 from portico.door.visits.rounds import RemoteRounds, Wording
 from portico.kit.clock import Clock
+from portico.observe.metrics import Metrics
 from portico.settings import Settings
 from portico.tools.http import Poster, Ways
 from portico.tools.model import Limits
@@ -17,7 +19,7 @@ from portico.tools.service import Tools
 
 
 def remote_tools(
-    settings: Settings, books: Books, identity: Identity, clock: Clock
+    settings: Settings, books: Books, identity: Identity, metrics: Metrics, clock: Clock
 ) -> dict[str, Rounds]:
     """By the path that is asked; {} where they are not called.
 
@@ -44,11 +46,18 @@ def remote_tools(
         runs_per_project_max=wanted.runs_per_project_max,
     )
     tools = Tools(Poster(Ways(wanted.private_allowed, never)), limits)
-    wordings: dict[str, Wording] = {
-        "/v1/responses": Responses(identity.seal),
-        "/v1/messages": Messages(identity.seal),
-    }
     return {
-        path: RemoteRounds(tools, wording, books.writer, clock)
-        for path, wording in wordings.items()
+        path: RemoteRounds(tools, wording, books.writer, clock, metrics)
+        for path, wording in _wordings(identity).items()
     }
+
+
+def none_later(settings: Settings, identity: Identity) -> dict[str, Rounds]:
+    """The same for whom nobody waits."""
+    if not settings.tools.enabled:
+        return {}
+    return {path: NotLater(wording) for path, wording in _wordings(identity).items()}
+
+
+def _wordings(identity: Identity) -> dict[str, Wording]:
+    return {"/v1/responses": Responses(identity.seal), "/v1/messages": Messages(identity.seal)}

@@ -213,6 +213,8 @@ class _Reading:
                 return [TextPart(f"Tool: {name}")]
             case wire.CompactionBlock(content=summary):
                 return [TextPart(summary)] if summary else []
+            case wire.ToolListingBlock():
+                return []
             case wire.ServerToolUseBlock(name=name, input=given):
                 self._flatten(wire.SERVER_USE)
                 return [TextPart(f"[{name} was called with {_json(given)}]")]

@@ -132,6 +132,10 @@ class CompactionBlock(_Block, tag="compaction"):
     content: str | None = None
 
 
+class ToolListingBlock(_Block, tag="mcp_tool_listing"):
+    """What a remote server offered, once."""
+
+
 UserBlock = (
     TextBlock
     | ImageBlock
@@ -149,6 +153,7 @@ AssistantBlock = (
     | ServerToolUseBlock
     | ServerToolResultBlock
     | CompactionBlock
+    | ToolListingBlock
 )
 
 

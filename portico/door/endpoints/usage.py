@@ -1,5 +1,6 @@
 """GET /v1/usage: what the caller's project has used."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, get_args
@@ -16,13 +17,15 @@ from portico.metering.model import GroupBy, Question, Totals
 AskUsage = Callable[[Question, GroupBy], Awaitable[Mapping[str, Totals]]]
 
 _GROUPS = get_args(GroupBy)
+_REQUEST_ID = re.compile(r"req_[0-9a-f]{32}")
 _DEFAULT_SPAN_MS = 30 * 86_400_000
 
 
 class Usage:
     """
     since, until: RFC 3339 date or time, or Unix seconds; 30 days up to now when left out.
-    group_by: model (default), key, day or hour (UTC).
+    request_id: what one answer took: each of the requests to a model that were made for it.
+    group_by: model (default), key, day or hour (UTC); request, where request_id names one (default).
     """
 
     def __init__(self, callers: Verifier, ask: AskUsage, clock: Clock) -> None:
@@ -45,9 +48,10 @@ class Usage:
                 field="since",
                 value=given.get("since"),
             )
-        by = _group(given)
+        request_id = _request_id(given)
+        by = _group(given, "model" if request_id is None else "request")
         groups = await self._ask(
-            Question(caller.project_id, since_ms, until_ms, caller.organisation_id), by
+            Question(caller.project_id, since_ms, until_ms, caller.organisation_id, request_id), by
         )
         answer_json(
             exchange,
@@ -74,8 +78,29 @@ def _figures(totals: Totals) -> dict[str, Any]:
     }
 
 
-def _group(given: Mapping[str, str]) -> GroupBy:
-    asked = given.get("group_by", "model")
+def _request_id(given: Mapping[str, str]) -> str | None:
+    asked = given.get("request_id")
+    if asked is None or _REQUEST_ID.fullmatch(asked):
+        return asked
+    raise errors.INVALID_VALUE(
+        f"'request_id' is {asked[:200]!r}; it must be the id of a request, as its answer's header "
+        "'x-request-id' has it.",
+        field="request_id",
+        value=asked[:200],
+        limit="req_ and 32 of 0-9 a-f",
+    )
+
+
+def _group(given: Mapping[str, str], otherwise: GroupBy) -> GroupBy:
+    asked = given.get("group_by", otherwise)
+    if asked == "request" and otherwise != "request":
+        raise errors.INVALID_VALUE(
+            "'group_by' is 'request', and 'request_id' does not say which.",
+            field="group_by",
+            value=asked,
+            limit="with request_id",
+            remedy="Name a request by 'request_id'.",
+        )
     for group in _GROUPS:
         if asked == group:
             return group  # type: ignore[no-any-return]  # get_args forgets the literal

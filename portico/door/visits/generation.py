@@ -242,9 +242,11 @@ class Visit:
             return b""
         return self._writer.fail(refusal)
 
-    def reply(self, body: bytes) -> None:
+    def reply(self, body: bytes, charged_nano: int | None) -> None:
+        """charged_nano: for what was made of it; None where nothing is ever charged."""
         assert self._prompt is not None
-        self._exchange.reply(200, head_of(self._prompt) + self._passage(), body)
+        cost = b"" if charged_nano is None else COST_LINE % charged_nano
+        self._exchange.reply(200, head_of(self._prompt) + self._passage() + cost, body)
 
     async def _parsed(self, body: bytes, caller: Caller, hints: dict[str, str]) -> Prompt:
         """With all that `body` refers to in it: what came before, files behind URLs."""

@@ -29,16 +29,21 @@ from portico.db.writer import Writer
 from portico.door.visits.generation import Handed, Visit
 from portico.door.visits.round import NATURAL, Call, Round
 from portico.kit.clock import Clock
-from portico.kit.ids import new_id
 from portico.kit.leaving import DRAINED, REVOKED, Left
 from portico.metering.late import leave
-from portico.tools.model import Result, ToolFailed
+from portico.metering.rules import id_of_round
+from portico.tools.model import OF_SERVERS, Observer, Result, ToolFailed
 from portico.tools.naming import named
 from portico.tools.service import Listed, Servers, Tools
 
 Functions = dict[str, tuple[Server, RemoteTool]]
+NOT_LATER = (
+    "What is sent to them may be secret and is never stored, so nobody could call them once this "
+    "request is gone."
+)
 _FAILED = "The tool says that it did not work."
-_LATE = "run_timeout: The time for this answer's tools is over ({limit:g} s)."
+_CUT_OFF = Result("", "cut_off")
+_LATE = "The time for this answer's tools is over ({limit:g} s)."
 
 
 class Document(Protocol):
@@ -85,8 +90,11 @@ class Wording(Protocol):
 class RemoteRounds:
     """See `generation.Rounds`.  One event loop owns this object."""
 
-    def __init__(self, tools: Tools, wording: Wording, writer: Writer, clock: Clock) -> None:
+    def __init__(
+        self, tools: Tools, wording: Wording, writer: Writer, clock: Clock, observer: Observer
+    ) -> None:
         self._tools = tools
+        self._observer = observer
         self._wording = wording
         self._writer = writer
         self._clock = clock
@@ -106,8 +114,7 @@ class RemoteRounds:
         self._wording.document(prompt, self._tools.limits.servers_max)
         if background:
             raise errors.UNSUPPORTED_FEATURE(
-                "'background' is true, and 'tools' names remote servers; what is sent to them is "
-                "never stored, so nobody could call them later.",
+                f"'background' is true, and 'tools' names remote servers. {NOT_LATER}",
                 field="background",
                 value=True,
                 remedy="Wait for the answer, or stream it.",
@@ -115,7 +122,10 @@ class RemoteRounds:
 
     async def run(self, visit: Visit, handed: Handed, rooms: journey.Rooms) -> None:
         servers = self._tools.begin(handed.caller)
-        run = _Run(self._tools, self._wording, servers, visit, handed, rooms, self._clock)
+        run = _Run(
+            *(self._tools, self._wording, servers, visit, handed, rooms, self._clock),
+            self._observer,
+        )
         try:
             await run.go()
         except Left:
@@ -129,7 +139,7 @@ class RemoteRounds:
             await self._leave(run, "refused")
             if not told:
                 raise
-            visit.reply(told)
+            visit.reply(told, run.charged(None))
         else:
             if run.final is not None:
                 visit.compose(run.final)
@@ -168,6 +178,7 @@ class _Run:
         handed: Handed,
         rooms: journey.Rooms,
         clock: Clock,
+        observer: Observer,
     ) -> None:
         self.visit = visit
         self.caller = handed.caller
@@ -179,6 +190,7 @@ class _Run:
         self._servers = servers
         self._rooms = rooms
         self._clock = clock
+        self._observer = observer
         self._document = document = wording.document(handed.prompt, limits.servers_max)
         self._until_s = clock.monotonic_s() + limits.run_s
         self._warnings = handed.prompt.warnings
@@ -200,13 +212,7 @@ class _Run:
         await self._list()
         await self._do_approved(allowed)
         while self.final is None:
-            body = self._document.body(
-                self._functions,
-                self._items,
-                self._results,
-                output_tokens_max=self._tokens_left(),
-            )
-            round = self._next(self.visit.of_round(body))
+            round = self._next(self._asked_now())
             try:
                 await journey.serve(round, round, self._rooms)
             finally:
@@ -215,6 +221,17 @@ class _Run:
             if not round.goes_on:
                 return
             await self._after(round)
+
+    def _asked_now(self) -> Prompt:
+        """Of an engine, in the next round."""
+        return self.visit.of_round(
+            self._document.body(
+                self._functions,
+                self._items,
+                self._results,
+                output_tokens_max=self._tokens_left(),
+            )
+        )
 
     async def flush(self) -> None:
         """Show what would have been shown with the next round."""
@@ -255,6 +272,7 @@ class _Run:
         """Calls that waited for their caller's word."""
         if not allowed:
             return
+        await self._admit()
         servers = {each.label: each for each in self._document.servers}
         self._calls += len(allowed)
         self.begun = True
@@ -265,6 +283,18 @@ class _Run:
         for each, (said, _) in zip(allowed, done, strict=True):
             self._results[each.request_id] = said
 
+    async def _admit(self) -> None:
+        """As the round that follows will be, and let go again: whoever may not go on, for want of
+        credit or within his limits, has nothing done for him either.  Raises: Refusal; Left."""
+        rooms, caller, prompt = self._rooms, self.caller, self._asked_now()
+        routes = rooms.routing.choose(prompt, caller.data_use, caller.models)
+        offer = rooms.counter.offer(caller, prompt, routes.context_tokens)
+        permit = await rooms.admission.admit(
+            *(f"{self.visit.request_id}_0", caller, routes, offer, self.visit.leaving),
+            prompt.input_tokens_guess,
+        )
+        permit.release()
+
     def _next(self, prompt: Prompt) -> Round:
         visit, first = self.visit, self._rounds == 0
         self._rounds += 1
@@ -273,7 +303,7 @@ class _Run:
             prompt,
             self,
             self._functions,
-            request_id=visit.request_id if first else new_id("req"),
+            request_id=id_of_round(visit.request_id, self._rounds),
             arrived_s=visit.arrived_s if first else self._clock.monotonic_s(),
             base=self._used,
             shown=self._shown,
@@ -300,7 +330,8 @@ class _Run:
         for each in doing:
             label, name = _of(each)
             events.append(RemoteCallBegan(label, name, each.arguments))
-            events.append(RemoteCallEnded("", f"not_called: {limit} is reached."))
+            why = f"not_called: {limit} is reached."
+            events.append(RemoteCallEnded("", why, code=OF_SERVERS))
         end = _limited(limit) if doing else round.finished
         return Delta(
             events=(*events, *asked, end),
@@ -381,10 +412,11 @@ class _Run:
         began = RemoteCallBegan(server.label, name, arguments, approval_id)
         await self._show(began, shown=shown)
         result = await task
-        said, failed = result.text, result.failed
-        ended = RemoteCallEnded("" if failed else said, (said or _FAILED) if failed else "")
+        said, ended = result.text, RemoteCallEnded(result.text)
+        if result.failed:
+            ended = RemoteCallEnded("", said or _FAILED, result.fault, result.number)
         await self._show(ended, shown=shown)
-        return said, failed
+        return said, bool(result.failed)
 
     def _check_there(self) -> None:
         """Behind a scope that a hang-up ends.  Raises: Left."""
@@ -392,15 +424,23 @@ class _Run:
             raise Left(self.visit.leaving.reason)
 
     async def _one(self, server: Server, name: str, arguments: str) -> Result:
-        left_s = self._until_s - self._clock.monotonic_s()
+        began_s, result = self._clock.monotonic_s(), _CUT_OFF
+        try:
+            result = await self._called(server, name, arguments, self._until_s - began_s)
+        finally:
+            spent_s = self._clock.monotonic_s() - began_s
+            self._observer.called(result.failed or "answered", spent_s)
+        return result
+
+    async def _called(self, server: Server, name: str, arguments: str, left_s: float) -> Result:
         try:
             async with asyncio.timeout(max(left_s, 0)):
                 return await self._servers.call(server, name, arguments)
         except ToolFailed as failed:
-            return Result(str(failed), failed=True)
+            return failed.result
         except TimeoutError:
             self._late = True
-            return Result(_LATE.format(limit=self._limits.run_s), failed=True)
+            return ToolFailed("run_timeout", _LATE.format(limit=self._limits.run_s)).result
 
     def _tokens_left(self) -> int | None:
         most = self._output_tokens_max
@@ -416,7 +456,7 @@ class _Run:
 def _asks(call: Call) -> bool:
     assert call.found is not None
     server, tool = call.found
-    return server.must_ask(tool.name)
+    return server.must_ask(tool)
 
 
 def _of(call: Call) -> tuple[str, str]:

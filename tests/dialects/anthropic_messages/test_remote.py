@@ -114,7 +114,56 @@ def test_what_is_enabled_is_offered(fields: dict[str, Any], offered: set[str]) -
     server = document(**fields).servers[0]
     tools = [RemoteTool(name, "", {}, {}) for name in ("add", "delete")]
     assert {tool.name for tool in tools if server.offers(tool)} == offered
-    assert not server.must_ask("add")
+    assert not any(map(server.must_ask, tools))
+
+
+LISTING = {"type": "mcp_tool_listing", "mcp_server_name": "thing"}
+
+
+def history(*blocks: Any) -> list[dict[str, Any]]:
+    return [
+        {"role": "user", "content": "Add."},
+        {"role": "assistant", "content": [*blocks, {"type": "text", "text": "Done."}]},
+        {"role": "user", "content": "Again."},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "names"),
+    [
+        ({}, None),
+        ({"tools": [{**SET, "tools": [{"name": "add", "input_schema": {}}]}]}, ["add"]),
+        (
+            {
+                "tools": [
+                    {
+                        **SET,
+                        "configs": {"add": {"enabled": False}},
+                        "tools": [{"name": "add"}, {"name": "delete"}],
+                    }
+                ]
+            },
+            ["delete"],
+        ),
+        (
+            {
+                "messages": history(
+                    {**LISTING, "tools": [{"name": "old"}]}, {**LISTING, "tools": [{"name": "new"}]}
+                )
+            },
+            ["new"],
+        ),
+        ({"messages": history({**LISTING, "mcp_server_name": "other", "tools": []})}, None),
+        ({"messages": history({**LISTING, "tools": [5]})}, None),
+    ],
+)
+def test_a_server_is_not_asked_for_tools_that_are_known(
+    fields: dict[str, Any], names: list[str] | None
+) -> None:
+    of = document(**fields)
+    known = of.listed(of.servers[0])
+    assert (None if known is None else [tool.name for tool in known]) == names
+    assert "mcp_tool_listing" not in json.dumps(told(of))
 
 
 def test_a_server_without_a_toolset_offers_nothing_beside_one_that_has_one() -> None:
@@ -134,6 +183,9 @@ def test_a_server_without_a_toolset_offers_nothing_beside_one_that_has_one() -> 
             "mcp_servers[0].authorization_token",
         ),
         ({"tools": [{**SET, "mcp_server_name": "no"}]}, "tools[0].mcp_server_name"),
+        ({"tools": [SET, SET]}, "tools[1].mcp_server_name"),
+        ({"tools": [{**SET, "tools": [{"name": 5}]}]}, "tools[0].tools[0].name"),
+        ({"mcp_servers": [{**SERVER, "type": "stdio"}]}, "mcp_servers[0].type"),
     ],
 )
 def test_what_is_wrong_is_named_without_its_secret(fields: dict[str, Any], field: str) -> None:

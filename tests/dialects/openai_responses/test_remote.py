@@ -55,13 +55,22 @@ def test_rounds_are_told_in_the_order_in_which_they_were_made() -> None:
     assert said["tool_choice"] == "auto"
 
 
-def test_what_was_called_before_is_told_as_a_call() -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        "it broke",
+        {"type": "mcp_tool_execution_error", "content": [{"type": "text", "text": "it broke"}]},
+        {"type": "mcp_protocol_error", "code": -32000, "message": "it broke"},
+        {"type": "http_error", "code": 500, "message": "it broke"},
+    ],
+)
+def test_what_was_called_before_is_told_as_a_call(error: Any) -> None:
     done = {"type": "mcp_call", "id": "mcp_1", "server_label": "thing", "name": "add"}
     items = [
         {"role": "user", "content": "Add."},
         {"type": "mcp_list_tools", "id": "mcpl_1", "server_label": "thing", "tools": []},
         {**done, "arguments": '{"a":1}', "output": "5", "error": None},
-        {**done, "id": "mcp_2", "arguments": "{}", "output": None, "error": "it broke"},
+        {**done, "id": "mcp_2", "arguments": "{}", "output": None, "error": error},
     ]
     _, one, five, two, broke = told(document(input=items))["input"]
     assert (one["name"], one["arguments"], five["output"]) == ("thing__add", '{"a":1}', "5")
@@ -76,7 +85,6 @@ def test_what_was_called_before_is_told_as_a_call() -> None:
             {"type": "mcp", "server_label": "thing", "name": "add"},
             {"type": "function", "name": "thing__add"},
         ),
-        ({"type": "mcp", "server_label": "other"}, "auto"),
         ("required", "required"),
         (
             {
@@ -99,6 +107,49 @@ def test_a_choice_holds_for_the_first_round(choice: Any, told_choice: Any) -> No
     later = told(of, ToolCall("c", "thing__add", "{}"), result)["tool_choice"]
     allowed = isinstance(choice, dict) and choice["type"] == "allowed_tools"
     assert later == (told_choice if allowed else "auto")
+
+
+@pytest.mark.parametrize(
+    ("choice", "field"),
+    [
+        ({"type": "mcp", "server_label": "other"}, "tool_choice.server_label"),
+        ({"type": "mcp"}, "tool_choice.server_label"),
+        ({"type": "mcp", "server_label": "thing", "name": "no"}, "tool_choice.name"),
+    ],
+)
+def test_a_choice_of_what_is_not_there_is_refused(choice: Any, field: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        told(document(tool_choice=choice))
+    assert refused.value.field == field
+
+
+def test_of_a_server_that_offers_nothing_now_nothing_must_be_called() -> None:
+    of = document(tool_choice={"type": "mcp", "server_label": "thing", "name": "add"})
+    assert "tool_choice" not in json.loads(of.body({}, [], {}, output_tokens_max=None))
+
+
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [
+        ("always", {"reads", "writes"}),
+        ("never", set()),
+        (None, {"reads", "writes"}),
+        ({"never": {"read_only": True}}, {"writes"}),
+        ({"never": {"tool_names": ["writes"]}}, {"reads"}),
+        ({"never": {"tool_names": ["writes"], "read_only": True}}, {"reads", "writes"}),
+        ({"never": {}}, {"reads", "writes"}),
+        ({"never": {"tool_names": []}}, {"reads", "writes"}),
+        (
+            {"never": {"tool_names": ["reads", "writes"]}, "always": {"tool_names": ["writes"]}},
+            {"writes"},
+        ),
+    ],
+)
+def test_what_is_asked_about(said: Any, asked: set[str]) -> None:
+    (server,) = document(tools=[{**TOOL, "require_approval": said}]).servers
+    reads = RemoteTool("reads", "", {}, {"readOnlyHint": True})
+    writes = RemoteTool("writes", "", {}, {})
+    assert {tool.name for tool in (reads, writes) if server.must_ask(tool)} == asked
 
 
 def test_the_list_of_the_conversation_is_used_again() -> None:

@@ -50,5 +50,6 @@ class Ending:
                 "category": None,
                 "explanation": self.refused or None,
             }
+        cut = event.native if event.reason == "tool_limit" else cut
         told = {"stop_reason": said, "stop_sequence": sequence, "stop_details": details}
         return told | ({"portico_stop_reason": cut} if cut else {})

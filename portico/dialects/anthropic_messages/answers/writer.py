@@ -7,12 +7,13 @@ from typing import Any
 
 import msgspec
 
-from portico.canon.delta import Delta
+from portico.canon.delta import Delta, Finished
 from portico.canon.prompt import Prompt
 from portico.dialects.anthropic_messages.answers.blocks import Blocks, Piece
 from portico.dialects.anthropic_messages.answers.usage import totals_of, usage_of
 from portico.dialects.anthropic_messages.signatures import Signatures
 from portico.dialects.writing import Kept, encode
+from portico.errors import Refusal
 
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 INVALID_JSON = "INVALID_JSON"
@@ -202,6 +203,12 @@ class AnswerWriter:
                 "usage": usage_of(self._running.total(), self._prompt.service_tier),
             }
         )
+
+    def fail(self, refusal: Refusal) -> bytes:
+        """An answer that breaks off between two rounds: what there is, for it is paid; sent back, it is
+        gone on with, or refused for the same reason."""
+        event = Finished("tool_limit", native=refusal.code)
+        return self.write(Delta(events=(event,), last=True))
 
     def ping(self) -> bytes:
         return b""

@@ -7,7 +7,7 @@ request enables may be called.  Pure.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -25,7 +25,7 @@ from portico.errors import Refusal
 from portico.kit.sealing import Seal
 
 TOOLSET = "mcp_toolset"
-_USE, _RESULT = "mcp_tool_use", "mcp_tool_result"
+_USE, _RESULT, _LISTING = "mcp_tool_use", "mcp_tool_result", "mcp_tool_listing"
 Functions = Mapping[str, tuple[Server, RemoteTool]]
 
 
@@ -39,7 +39,7 @@ class Configuration(Struct):
 class McpServer(Struct):
     name: str
     url: str
-    type: str = "url"
+    type: Literal["url"] = "url"
     authorization_token: str | None = None
     tool_configuration: Configuration | None = None
 
@@ -48,8 +48,19 @@ class Enabled(Struct):
     enabled: bool | None = None
 
 
+class Listed(Struct):
+    """A tool, as its server described it before."""
+
+    name: str
+    input_schema: dict[str, Any] = {}
+    description: str | None = None
+
+
 class Toolset(Struct):
+    """tools: all there are, where the server is not to be asked."""
+
     mcp_server_name: str
+    tools: list[Listed] | None = None
     default_config: Enabled | None = None
     configs: dict[str, Enabled] | None = None
 
@@ -78,6 +89,7 @@ class Document:
         self._said: dict[str, Any] = msgspec.json.decode(body)
         self._signatures = signatures
         toolsets = list(_toolsets(self._said.get("tools") or ()))
+        self._pinned = {each.mcp_server_name: each.tools for _, each in toolsets}
         self.servers = list(_servers(self._said.get("mcp_servers"), toolsets))
         check_all(self.servers, servers_max, "name")
 
@@ -90,8 +102,28 @@ class Document:
         return {tool.get("name") or "" for tool in self._said.get("tools") or ()}
 
     def listed(self, server: Server) -> tuple[RemoteTool, ...] | None:
-        """The conversation does not say."""
-        return None
+        """As the toolset has it, or an earlier answer; None: the server has to be asked."""
+        found = self._pinned.get(server.label)
+        if found is None:
+            found = self._listed_before(server.label)
+        if found is None:
+            return None
+        tools = [
+            RemoteTool(each.name, each.description or "", each.input_schema, {}) for each in found
+        ]
+        return tuple(tool for tool in tools if server.offers(tool))
+
+    def _listed_before(self, name: str) -> list[Listed] | None:
+        said = [
+            block.get("tools")
+            for message in self._said["messages"]
+            for block in _blocks(message)
+            if _kind(block) == _LISTING and block.get("mcp_server_name") == name
+        ]
+        try:
+            return msgspec.convert(said[-1], list[Listed]) if said else None
+        except msgspec.ValidationError:
+            return None
 
     def approved(self, project_id: str) -> list[Approved]:
         return []
@@ -145,8 +177,8 @@ class Document:
 
 def _told(message: Any, functions: Functions) -> Iterator[Any]:
     """An earlier turn: calls of remote tools, and what they gave, as the model knows them."""
-    content = message.get("content") if isinstance(message, dict) else None
-    if not isinstance(content, list) or not any(_kind(block) == _RESULT for block in content):
+    content = _blocks(message)
+    if not any(_kind(block) in (_RESULT, _LISTING) for block in content):
         yield message
         return
     yield from _grouped(_parts(message["role"], content, functions))
@@ -162,7 +194,7 @@ def _parts(role: str, content: list[Any], functions: Functions) -> Iterator[tupl
             given = block.get("input")
             name = _name(block, functions)
             yield role, _use(block.get("id"), name, given if isinstance(given, dict) else {})
-        else:
+        elif _kind(block) != _LISTING:
             yield role, block
 
 
@@ -177,6 +209,11 @@ def _name(block: dict[str, Any], functions: Functions) -> str:
         if (server.label, tool.name) == (block.get("server_name"), block.get("name")):
             return name
     return "remote_tool"
+
+
+def _blocks(message: Any) -> list[Any]:
+    content = message.get("content") if isinstance(message, dict) else None
+    return content if isinstance(content, list) else []
 
 
 def _kind(block: Any) -> Any:
@@ -222,7 +259,17 @@ def _servers(said: Any, toolsets: list[tuple[str, Toolset]]) -> Iterator[Server]
     """Raises: Refusal."""
     if not isinstance(said, list):
         raise errors.INVALID_TYPE("'mcp_servers' must be an array.", field="mcp_servers")
-    by_name = {each.mcp_server_name: each for _, each in toolsets}
+    by_name: dict[str, Toolset] = {}
+    for path, toolset in toolsets:
+        if by_name.setdefault(toolset.mcp_server_name, toolset) is not toolset:
+            field = f"{path}.mcp_server_name"
+            raise errors.INVALID_VALUE(
+                f"{field!r} is {diagnosis.shown(toolset.mcp_server_name)}, as another toolset's; "
+                "each server has one.",
+                field=field,
+                value=diagnosis.brief(toolset.mcp_server_name),
+                limit="one toolset of each server",
+            )
     found = [_read(f"mcp_servers[{at}]", each, McpServer) for at, each in enumerate(said)]
     for path, toolset in toolsets:
         if toolset.mcp_server_name not in {each.name for each in found}:

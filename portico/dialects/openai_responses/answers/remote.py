@@ -74,8 +74,16 @@ class RemoteCallItem:
             "name": event.name,
             "arguments": event.arguments if status != "in_progress" else "",
             "output": None if ended is None or failed else ended.output,
-            "error": ended.error if ended is not None and failed else None,
+            "error": _error(ended) if ended is not None and failed else None,
         }
+
+
+def _error(ended: RemoteCallEnded) -> Wire:
+    if ended.fault == "tool":
+        said = [{"type": "text", "text": ended.error}]
+        return {"type": "mcp_tool_execution_error", "content": said}
+    kind = "http_error" if ended.fault == "http" else "mcp_protocol_error"
+    return {"type": kind, "code": ended.code, "message": ended.error}
 
 
 def _added(item: Wire, index: int) -> Wire:

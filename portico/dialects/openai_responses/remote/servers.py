@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from portico import errors
-from portico.canon.remote import Server
+from portico.canon.remote import Server, Those
 from portico.dialects import diagnosis
 from portico.dialects.body import checked
 from portico.errors import Refusal
@@ -51,6 +51,7 @@ class McpTool(Struct):
     allowed_tools: list[str] | Names | None = None
     require_approval: str | Choosing | None = None
     connector_id: str | None = None
+    tunnel_id: str | None = None
 
 
 def servers_of(tools: Any, servers_max: int) -> list[Server]:
@@ -109,13 +110,15 @@ def check_server(path: str, label: str, headers: Iterable[tuple[str, str]]) -> N
 def _server(path: str, tool: dict[str, Any]) -> Server:
     said = _said(path, tool)
     if said.server_url is None:
-        if said.connector_id is not None:
-            raise errors.UNSUPPORTED_FEATURE(
-                f"'{path}.connector_id' names a connector of OpenAI's; this server has none.",
-                field=f"{path}.connector_id",
-                value=diagnosis.brief(said.connector_id),
-                remedy="Name a server by 'server_url'.",
-            )
+        for member in ("connector_id", "tunnel_id"):
+            named = getattr(said, member)
+            if named is not None:
+                raise errors.UNSUPPORTED_FEATURE(
+                    f"'{path}.{member}' names something of OpenAI's; this server has none of it.",
+                    field=f"{path}.{member}",
+                    value=diagnosis.brief(named),
+                    remedy="Name a server by 'server_url'.",
+                )
         raise errors.MISSING_FIELD(
             f"'{path}.server_url' is missing: a remote server needs it.",
             field=f"{path}.server_url",
@@ -160,17 +163,17 @@ def _allowed(said: list[str] | Names | None) -> tuple[frozenset[str] | None, boo
     return (None if said is None else frozenset(said)), False
 
 
-def _asks(path: str, said: str | Choosing | None) -> tuple[bool, frozenset[str], frozenset[str]]:
+def _asks(path: str, said: str | Choosing | None) -> tuple[bool, Those, Those]:
     """Raises: Refusal."""
     if isinstance(said, Choosing):
-        return True, _names(said.always), _names(said.never)
+        return True, _those(said.always), _those(said.never)
     if said not in (None, "always", "never"):
         raise _wrong(f"{path}.require_approval", said, "not known", '"always" or "never"')
-    return said != "never", frozenset(), frozenset()
+    return said != "never", Those(), Those()
 
 
-def _names(said: Names | None) -> frozenset[str]:
-    return frozenset(said.tool_names or ()) if said is not None else frozenset()
+def _those(said: Names | None) -> Those:
+    return Those() if said is None else Those(*_allowed(said))
 
 
 def _wrong(path: str, value: Any, why: str, limit: str) -> Refusal:

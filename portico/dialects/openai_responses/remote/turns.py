@@ -14,7 +14,7 @@ from portico import errors
 from portico.canon.conversation import Item, Message, Thought, ToolCall, ToolResult
 from portico.canon.prompt import Prompt
 from portico.canon.remote import Approved, RemoteTool, Server
-from portico.dialects.diagnosis import brief
+from portico.dialects.diagnosis import brief, not_one_of
 from portico.dialects.openai_responses.remote.servers import MARK as SERVER_MARK
 from portico.dialects.openai_responses.remote.servers import servers_of
 from portico.kit.sealing import MARK, Seal
@@ -48,6 +48,7 @@ class Document:
         self._approvals = approvals
         self._said: dict[str, Any] = msgspec.json.decode(body)
         self.servers = servers_of(self._said.get("tools"), servers_max)
+        self._check_choice()
         given = self._said.get("input")
         self._items: list[Any] = given if isinstance(given, list) else []
 
@@ -124,6 +125,15 @@ class Document:
             said["max_output_tokens"] = output_tokens_max
         return msgspec.json.encode(said)
 
+    def _check_choice(self) -> None:
+        """Raises: Refusal: it is of a server that is not there."""
+        choice = self._said.get("tool_choice")
+        if isinstance(choice, dict) and choice.get("type") == "mcp":
+            known = [each.label for each in self.servers]
+            if choice.get("server_label") not in known:
+                said = choice.get("server_label")
+                raise not_one_of("tool_choice.server_label", said, known)
+
     def _choice(self, functions: Functions, *, forced: bool) -> Any:
         """forced: in the first round; a call that must be made would be made for ever.  What may be
         called at all holds for every round."""
@@ -135,6 +145,10 @@ class Document:
             return "auto"
         if kind == "mcp":
             meant, mode = _meant(choice, functions), "required"
+            offered = _meant({**choice, "name": None}, functions)
+            if offered and not meant:
+                names = [tool.name for _, tool in functions.values()]
+                raise not_one_of("tool_choice.name", choice.get("name"), names)
             if len(meant) == 1:
                 return meant[0]
         elif kind == "allowed_tools":
@@ -153,7 +167,7 @@ class Document:
         if kind not in _OURS:
             yield item
         elif kind == "mcp_call":
-            said = item.get("output") or item.get("error") or ""
+            said = item.get("output") or _said(item.get("error")) or ""
             yield from self._pair(item, item.get("id"), said, functions)
         elif kind == "mcp_approval_response":
             said_id = item.get("approval_request_id")
@@ -209,6 +223,16 @@ def _meant(choice: dict[str, Any], functions: Functions) -> list[dict[str, Any]]
         for name, (server, tool) in functions.items()
         if server.label == choice.get("server_label") and choice.get("name") in (None, tool.name)
     ]
+
+
+def _said(error: Any) -> Any:
+    """In words, of whatever shape it is."""
+    if not isinstance(error, dict):
+        return error
+    content = error.get("content")
+    parts = content if isinstance(content, list) else ()
+    words = [str(each["text"]) for each in parts if isinstance(each, dict) and each.get("text")]
+    return error.get("message") or "\n".join(words) or error
 
 
 def _not_asked(said_id: Any) -> errors.Refusal:
