@@ -6,7 +6,7 @@ to wait gets the place of the newest lines, which are made again later, at our c
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,7 +26,7 @@ from portico.kit.ids import new_id
 from portico.kit.leaving import DRAINED, PREEMPTED
 from portico.kit.tasks import Tasks
 from portico.resources.batches import store
-from portico.resources.batches.model import Batch, LineState, Work
+from portico.resources.batches.model import LINES_AT_ONCE, Batch, LineState, Work
 
 _TICK_S = 0.05
 _REST_S = 1.0
@@ -76,11 +76,12 @@ class Lane:
         finishing: Finishing,
         *,
         owner: str,
+        coming: Collection[str],
         at_once: int,
         share: float,
     ) -> None:
         """places: requests that may run at once for a model.  share: of them, that lines may take.
-        at_once: lines that run, of all models."""
+        at_once: lines that run, of all models.  coming: batches that this process writes down."""
         self._making = making
         self._admission = admission
         self._places = places
@@ -90,6 +91,7 @@ class Lane:
         self._validating = validating
         self._finishing = finishing
         self._owner = owner
+        self._coming = coming
         self._at_once = at_once
         self._share = share
         self._mine: dict[str, _Mine] = {}
@@ -162,7 +164,9 @@ class Lane:
         batch = mine.batch
         if mine.busy:
             return
-        if batch.state == "validating":
+        if batch.is_coming:
+            await self._forsake(batch)
+        elif batch.state == "validating":
             self._begin(mine, self._validating.validate)
         elif batch.state == "finalizing":
             self._begin(mine, self._finishing.finish)
@@ -170,6 +174,17 @@ class Lane:
             await self._close(mine, "cancelled")
         elif self._is_over(batch):
             await self._close(mine, "expired")
+
+    async def _forsake(self, batch: Batch) -> None:
+        """Not all of it came, and nobody was told of it: it goes as what has expired does."""
+        if batch.id in self._coming:
+            return
+        now_ms = self._clock.wall_ms()
+        gone = {"state": "failed"} | dict.fromkeys(
+            ("ended_at_ms", "announced_at_ms", "expires_at_ms"), now_ms
+        )
+        await self._writer.run(partial(store.change, of=batch, states=("validating",), values=gone))
+        del self._mine[batch.id]
 
     def _begin(self, mine: _Mine, work: Callable[[Batch], Awaitable[None]]) -> None:
         async def done() -> None:
@@ -193,7 +208,10 @@ class Lane:
         """Nothing of it begins any more; what was put back meanwhile neither."""
         if mine.closed and mine.running:
             return
-        await self._writer.run(partial(store.resolve_waiting, of=mine.batch, state=state))
+        some = partial(store.resolve_waiting, of=mine.batch, state=state, most=LINES_AT_ONCE)
+        if await self._writer.run(some) == LINES_AT_ONCE:  # in pieces, between which others write
+            self._woken.set()
+            return
         mine.closed = True
         mine.ahead.clear()
         if not mine.running:

@@ -12,7 +12,7 @@ from portico.errors import Refusal
 from portico.keeping import service as keeping
 from portico.kit.clock import Clock
 from portico.resources.batches import store
-from portico.resources.batches.model import Batch, Limits, NewLine, Reading
+from portico.resources.batches.model import LINES_AT_ONCE, Batch, Limits, NewLine, Reading
 from portico.resources.batches.rules import (
     ERRORS_MAX,
     BadLine,
@@ -23,8 +23,6 @@ from portico.resources.batches.rules import (
 from portico.resources.files.model import Owner
 from portico.resources.files.service import Files
 
-_LINES_AT_ONCE = 500
-"""In one transaction."""
 _BYTES_AT_ONCE = 1_048_576
 """Of lines: they are written to the database then."""
 _LINES_A_TURN = 50
@@ -42,7 +40,7 @@ class Validating:
         """It goes on as in progress, or has failed.  What an earlier try has read is read again.
 
         Raises: Refusal: storage_unavailable."""
-        await self._writer.run(partial(store.drop_lines, of=batch))
+        await self._drop(batch)
         reading = Reading()
         try:
             await self._read(batch, reading)
@@ -52,6 +50,8 @@ class Validating:
             reading.errors = [_told(refusal)]
         if not reading.lines and not reading.errors:
             reading.errors = [BadLine("empty_file", "The file has no lines.").told(0)]
+        if reading.errors:
+            await self._drop(batch)
         await self._writer.run(partial(self._end, batch, reading))
 
     async def _read(self, batch: Batch, reading: Reading) -> None:
@@ -70,14 +70,19 @@ class Validating:
         await self._add(batch, taking.taken())
 
     async def _add(self, batch: Batch, lines: list[NewLine]) -> None:
-        for first in range(0, len(lines), _LINES_AT_ONCE):
-            some = lines[first : first + _LINES_AT_ONCE]
+        for first in range(0, len(lines), LINES_AT_ONCE):
+            some = lines[first : first + LINES_AT_ONCE]
             await self._writer.run(partial(store.add_lines, new=batch, lines=some))
+
+    async def _drop(self, batch: Batch) -> None:
+        """In pieces, between which others write."""
+        drop = partial(store.drop_lines, of=batch, most=LINES_AT_ONCE)
+        while await self._writer.run(drop):
+            pass
 
     def _end(self, batch: Batch, reading: Reading, connection: Connection) -> None:
         now_ms = self._clock.wall_ms()
         if reading.errors:
-            store.drop_lines(connection, batch)
             failed = {
                 "state": "failed",
                 "errors": store.words(reading.errors),

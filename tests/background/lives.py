@@ -178,6 +178,7 @@ class Life:
             FolderShelf(folder), writer, self.readers, CLOCK, ROOMY, lambda: None, alone=False
         )
         way = Way(generation.handle, _told)
+        coming: set[str] = set()
         self.lane = Lane(
             Making({CHAT: way}, lines, writer, CLOCK),
             self.admission,
@@ -186,6 +187,7 @@ class Life:
             Validating(self.files, writer, CLOCK, LIMITS),
             Finishing(self.files, writer, self.readers, CLOCK, LIMITS),
             owner=name,
+            coming=coming,
             at_once=3,
             share=share,
         )
@@ -194,7 +196,9 @@ class Life:
             FolderShelf(folder), self.real, self.readers, CLOCK, ROOMY, lambda: None, alone=False
         )
         self.batches = Batches(
-            self.desk, self.real, self.readers, self.readers, CLOCK, LIMITS, self.lane.hear
+            *(self.desk, self.real, self.readers, self.readers, CLOCK, LIMITS, self.lane.hear),
+            owner=name,
+            coming=coming,
         )
         self.sweeper = Sweeper(self.real, CLOCK, name, alone=False)
         self.name = name

@@ -34,6 +34,7 @@ Follow = Callable[[], Coroutine[Any, Any, None]]
 def batches(of: Surroundings) -> tuple[list[Route], tuple[Follow, ...]]:
     said, books = of.settings.batches, of.books
     limits, lines = limits_of(of.settings), Lines(of.states)
+    coming: set[str] = set()
     lane = Lane(
         Making(_ways(of, lines), lines, books.writer, of.clock),
         books.admission,
@@ -42,10 +43,15 @@ def batches(of: Surroundings) -> tuple[list[Route], tuple[Follow, ...]]:
         Validating(of.files, books.writer, of.clock, limits),
         Finishing(of.files, books.writer, of.readers, of.clock, limits),
         owner=books.owner,
+        coming=coming,
         at_once=said.at_once,
         share=said.share,
     )
-    kept = Batches(of.files, books.writer, of.readers, books.reports, of.clock, limits, lane.hear)
+    kept = Batches(
+        *(of.files, books.writer, of.readers, books.reports, of.clock, limits, lane.hear),
+        owner=books.owner,
+        coming=coming,
+    )
     return [*_of_files(of, kept), *_of_messages(of, kept)], (lane.run,)
 
 

@@ -30,6 +30,8 @@ TIER = "batch"
 WHOLE = frozenset({"completed", "out_of_funds"})
 """Ways of ending whose answer is one, of the requests that lines are."""
 
+LINES_AT_ONCE = 500
+"""In one transaction: for all of a batch others would wait too long."""
 CANCELLABLE: tuple[State, ...] = ("validating", "in_progress")
 
 
@@ -62,6 +64,11 @@ class Batch:
     ended_at_ms: int | None
     output_keep_ms: int | None
     expires_at_ms: int | None
+
+    @property
+    def is_coming(self) -> bool:
+        """Its lines are written down, piece by piece; nobody has been told of it."""
+        return self.kind == "anthropic" and self.state == "validating"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from portico.replay.once import Done, once
 from portico.resources.batches import store
 from portico.resources.batches.model import (
     CANCELLABLE,
+    LINES_AT_ONCE,
     Batch,
     Counts,
     Kind,
@@ -39,7 +40,8 @@ Shown = Callable[[Batch, Counts], dict[str, Any]]
 
 class Batches:
     """reports: for lists, which count the lines of many batches: they keep nobody else waiting.
-    news: told when there is something new to work on."""
+    news: told when there is something new to work on.
+    owner: this process.  coming: ids of batches whose lines it is writing down."""
 
     def __init__(
         self,
@@ -50,6 +52,9 @@ class Batches:
         clock: Clock,
         limits: Limits,
         news: Callable[[], None],
+        *,
+        owner: str,
+        coming: set[str],
     ) -> None:
         self.limits = limits
         self._files = files
@@ -58,6 +63,8 @@ class Batches:
         self._reports = reports
         self._clock = clock
         self._news = news
+        self._owner = owner
+        self._coming = coming
 
     async def check_input(self, caller: Caller, file_id: str) -> None:
         """Raises: Refusal: zero_retention, resource_not_found, invalid_value, body_too_large."""
@@ -137,11 +144,10 @@ class Batches:
             )
 
         def put(connection: Connection) -> tuple[int, bytes]:
-            count = store.open_count(connection, batch.project_id)
-            if count >= self.limits.open_max:
-                raise too_many(count, self.limits.open_max)
-            store.add(connection, batch)
-            store.add_lines(connection, batch, lines)
+            if len(lines) > LINES_AT_ONCE:
+                self._complete(batch, connection)
+            else:
+                self._put(batch, lines, connection)
             return 200, told(batch)
 
         def change(connection: Connection) -> Done:
@@ -151,9 +157,41 @@ class Batches:
                 now_ms = self._clock.wall_ms()
                 return once(connection, wish, now_ms, keep_ms, partial(put, connection))
 
-        done = await self._writer.run(change)
-        self._news()
-        return done
+        self._coming.add(batch.id)
+        try:
+            if len(lines) > LINES_AT_ONCE:
+                await self._put_in_pieces(batch, lines)
+            return await self._writer.run(change)
+        finally:
+            # Whatever of it is not whole now never will be: whoever works on batches removes it.
+            self._coming.discard(batch.id)
+            self._news()
+
+    def _put(self, batch: Batch, lines: Sequence[NewLine], connection: Connection) -> None:
+        """Raises: Refusal: batches_full."""
+        count = store.open_count(connection, batch.project_id)
+        if count >= self.limits.open_max:
+            raise too_many(count, self.limits.open_max)
+        store.add(connection, batch, self._owner if batch.is_coming else None)
+        store.add_lines(connection, batch, lines)
+
+    async def _put_in_pieces(self, batch: Batch, lines: Sequence[NewLine]) -> None:
+        """Between which others write."""
+        coming = replace(batch, state="validating", started_at_ms=None)
+        first, *more = (
+            lines[at : at + LINES_AT_ONCE] for at in range(0, len(lines), LINES_AT_ONCE)
+        )
+        await self._writer.run(partial(self._put, coming, first))
+        for some in more:
+            await self._writer.run(partial(store.add_lines, new=coming, lines=some))
+
+    def _complete(self, batch: Batch, connection: Connection) -> None:
+        """All its lines are there.  Raises: Refusal: conflict."""
+        begun = {"state": batch.state, "started_at_ms": batch.started_at_ms}
+        if not store.change(connection, batch, ("validating",), begun):
+            raise errors.CONFLICT(
+                "The batch was cancelled while it came.", field="id", value=batch.id
+            )
 
     async def get(self, caller: Caller, kind: Kind, batch_id: str) -> tuple[Batch, Counts]:
         """Raises: Refusal: resource_not_found."""
@@ -223,7 +261,7 @@ class Batches:
         self, caller: Caller, kind: Kind, batch_id: str, connection: Connection
     ) -> tuple[Batch, Counts]:
         found = store.one(connection, caller.project_id, batch_id)
-        if found is None or found.kind != kind or self._is_over(found):
+        if found is None or found.kind != kind or found.is_coming or self._is_over(found):
             raise not_found(batch_id)
         return found, store.counts(connection, found.organisation_id, (found.id,))[found.id]
 

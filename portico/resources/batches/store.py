@@ -26,12 +26,13 @@ _OPEN = ("waiting", "running")
 _DAY_MS = 86_400_000
 
 
-def add(connection: Connection, new: Batch) -> None:
+def add(connection: Connection, new: Batch, owner: str | None = None) -> None:
+    """owner: who works on it already; None: whoever comes."""
     values = {name: getattr(new, name) for name in Batch.__dataclass_fields__}
     for name in _TEXTS:
         if values[name] is not None:
             values[name] = msgspec.json.encode(values[name]).decode()
-    connection.execute(insert(batch).values(**values))
+    connection.execute(insert(batch).values(**values, owner=owner))
 
 
 def add_lines(connection: Connection, new: Batch, lines: Sequence[NewLine]) -> None:
@@ -69,6 +70,8 @@ def page(
 ) -> list[Batch]:
     query = select(*SHOWN).where(_b.project_id == project_id, _b.kind == kind)
     query = query.where(_b.expires_at_ms.is_(None) | (_b.expires_at_ms > now_ms))
+    if kind == "anthropic":
+        query = query.where(_b.state != "validating")  # see `Batch.is_coming`
     return [batch_of(row) for row in connection.execute(paged(query, _b.id, window))]
 
 
@@ -110,15 +113,13 @@ def change(
     return changed.rowcount == 1
 
 
-def resolve_waiting(connection: Connection, of: Batch, state: LineState) -> int:
-    """Lines that have not begun never do."""
+def resolve_waiting(connection: Connection, of: Batch, state: LineState, most: int) -> int:
+    """Lines that have not begun never do: so many of them.  How many that were."""
+    theirs = (_l.batch_id == of.id, _l.organisation_id == of.organisation_id)
+    some = select(_l.number).where(*theirs, _l.state == "waiting").limit(most)
     changed = connection.execute(
         update(batch_line)
-        .where(
-            _l.batch_id == of.id,
-            _l.organisation_id == of.organisation_id,
-            _l.state == "waiting",
-        )
+        .where(*theirs, _l.state == "waiting", _l.number.in_(some))
         .values(state=state, request=None)
     )
     return changed.rowcount
@@ -160,10 +161,11 @@ def content_ms_max(connection: Connection, of: Batch) -> int | None:
     return row.retention_days * _DAY_MS if row.retention == "days" else None
 
 
-def drop_lines(connection: Connection, of: Batch) -> None:
-    connection.execute(
-        delete(batch_line).where(_l.batch_id == of.id, _l.organisation_id == of.organisation_id)
-    )
+def drop_lines(connection: Connection, of: Batch, most: int) -> int:
+    """So many of them.  How many that were."""
+    theirs = (_l.batch_id == of.id, _l.organisation_id == of.organisation_id)
+    some = select(_l.number).where(*theirs).limit(most)
+    return connection.execute(delete(batch_line).where(*theirs, _l.number.in_(some))).rowcount
 
 
 def begin_end(connection: Connection, of: Batch, now_ms: int) -> bool:
