@@ -101,7 +101,7 @@ class Door:
             *stage.routes,
             *batch_routes,
             *_counting(words, settings, rooms, clock, media, states),
-            _compacting(words, settings, rooms, clock, states),
+            _compacting(words, settings, rooms, clock, media, states),
             *_telling(words, rooms, books, clock),
             *resources(words, _reception(words, rooms), kept, repeating),
             *conversing(
@@ -251,7 +251,12 @@ def _counting(
 
 
 def _compacting(
-    words: Spoken, settings: Settings, rooms: journey.Rooms, clock: Clock, states: States
+    words: Spoken,
+    settings: Settings,
+    rooms: journey.Rooms,
+    clock: Clock,
+    media: Media,
+    states: States,
 ) -> Route:
     dialect = words.generating["/v1/responses"]
     compacting = Compacting(
@@ -260,6 +265,7 @@ def _compacting(
         _reception(words, rooms),
         rooms.routing,
         clock,
+        media,
         body_bytes_max=settings.edge.body_bytes_max,
         compression=settings.edge.compression,
         states=states,

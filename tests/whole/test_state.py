@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import threading
+from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,7 @@ from tests.whole.hi import Hi, saying_hi
 from tests.whole.wire import Wire, eventually, get
 
 DEMO, ECHO = "portico-demo", "sim-echo"
+QUINCE = f"data:text/plain;base64,{b64encode(b'The word is quince.').decode()}"
 WEATHER: Any = {
     "type": "function",
     "name": "get_weather",
@@ -256,6 +258,28 @@ def test_what_came_before_is_counted_judged_and_compacted(
     )
     assert follows_it.usage is not None
     assert follows_it.usage.input_tokens > told.usage.input_tokens
+
+
+def test_files_are_part_of_what_is_made_shorter(client: openai.OpenAI) -> None:
+    """By their ids, and inline; and they stay there when the file is gone."""
+    file = client.files.create(file=("a.txt", b"The word is quince."), purpose="user_data")
+    made: list[Any] = []
+    for part in (
+        {"type": "input_file", "file_id": file.id},
+        {"type": "input_file", "filename": "a.txt", "file_data": QUINCE},
+    ):
+        items: Any = [{"role": "user", "content": [part]}, {"role": "assistant", "content": "Yes."}]
+        told = client.responses.create(model=ECHO, input=items[:1])
+        for follows in ({"input": items}, {"previous_response_id": told.id}):
+            asked: Any = {"model": ECHO, **follows}
+            made.append(client.responses.compact(**asked).output[0].model_dump())
+            bare = client.responses.input_tokens.count(model=ECHO, input=items[1:]).input_tokens
+            counted = client.responses.input_tokens.count(model=ECHO, input=[made[-1]])
+            assert counted.input_tokens >= bare + 4
+    client.files.delete(file.id)
+    for item in made:
+        asked = [item, {"role": "user", "content": "x"}]
+        assert client.responses.create(model=ECHO, input=asked).status == "completed"
 
 
 def posted(served: Served, path: str, fields: dict[str, Any]) -> dict[str, Any]:
