@@ -8,16 +8,18 @@ from sqlalchemy import Connection
 
 from portico.db.readers import Readers
 from portico.db.writer import Writer
+from portico.dialects.openai_responses.usage import usage_of
 from portico.errors import ZERO_RETENTION, Refusal
 from portico.kit.clock import Clock
 from portico.resources.batches import store
-from portico.resources.batches.model import Batch, Limits
+from portico.resources.batches.model import Batch, Limits, Used
 from portico.resources.batches.rules import expires_at_ms, output_line
 from portico.resources.files import store as file_store
 from portico.resources.files.model import BATCH_OUTPUT, Owner, Room, Wish
 from portico.resources.files.service import Files
 
 _LINES_AT_ONCE = 200
+_COUNTED_AT_ONCE = 2_000
 
 
 class _AlreadyThere(Exception):
@@ -54,21 +56,32 @@ class Finishing:
                     raise
                 told = {"code": refusal.code, "line": None, "message": refusal.message}
                 errors = store.words([{**told, "param": refusal.field}])
+        used = await self._used(batch)
         if batch.kind == "openai" or most_ms == 0:
             await self._drop(batch)
-        await self._writer.run(partial(self._end, batch, errors, most_ms))
+        await self._writer.run(partial(self._end, batch, errors, most_ms, used))
 
     def _is_final(self, refusal: Refusal, batch: Batch) -> bool:
         """Answers were paid for: where there is no room for their files, somebody may make some."""
         late = self._clock.wall_ms() >= batch.due_at_ms + self._limits.window_ms
         return not refusal.entry.retryable and (late or refusal.entry is ZERO_RETENTION)
 
-    async def _drop(self, batch: Batch) -> None:
-        """In pieces, between which others write."""
-        last = await self._readers.run(
+    async def _used(self, batch: Batch) -> Used:
+        """By all its lines, counted in pieces: others read, too."""
+        found, last = Used(), await self._last(batch)
+        for after in range(0, last, _COUNTED_AT_ONCE):
+            some = partial(store.used, of=batch, after=after, most=_COUNTED_AT_ONCE)
+            found = found.plus(await self._readers.run(some, tenant=batch.organisation_id))
+        return found
+
+    async def _last(self, batch: Batch) -> int:
+        return await self._readers.run(
             partial(store.last_number, of=batch), tenant=batch.organisation_id
         )
-        for after in range(0, last, _LINES_AT_ONCE):
+
+    async def _drop(self, batch: Batch) -> None:
+        """In pieces, between which others write."""
+        for after in range(0, await self._last(batch), _LINES_AT_ONCE):
             await self._writer.run(
                 partial(store.drop_answers, of=batch, after=after, most=_LINES_AT_ONCE)
             )
@@ -122,7 +135,12 @@ class Finishing:
                 yield piece
 
     def _end(
-        self, batch: Batch, errors: str | None, most_ms: int | None, connection: Connection
+        self,
+        batch: Batch,
+        errors: str | None,
+        most_ms: int | None,
+        used: Used,
+        connection: Connection,
     ) -> None:
         counts = store.counts(connection, batch.organisation_id, (batch.id,))[batch.id]
         state = "completed"
@@ -136,6 +154,8 @@ class Finishing:
         values = {
             "state": state,
             "errors": errors,
+            "usage": store.words(usage_of(used.meters)),
+            "model": next(iter(used.models)) if len(used.models) == 1 else None,
             "ended_at_ms": now_ms,
             "expires_at_ms": expires_at_ms(batch, self._limits, most_ms, now_ms),
             "owner": None,

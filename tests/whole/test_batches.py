@@ -100,8 +100,13 @@ def test_openais_batches(client: OpenAI) -> None:
     assert (batch.status, batch.errors) == ("completed", None)
     counts = batch.request_counts
     assert (counts.total, counts.completed, counts.failed) == (21, 20, 1)
+    assert batch.model == "sim-echo"
     answers = {each["custom_id"]: each for each in content(client, batch.output_file_id)}
     assert answers.keys() == {f"c{n}" for n in range(20)}
+    said = [answer["response"]["body"]["usage"] for answer in answers.values()]
+    assert batch.usage.input_tokens == sum(each["prompt_tokens"] for each in said) > 0
+    assert batch.usage.output_tokens == sum(each["completion_tokens"] for each in said) > 0
+    assert batch.usage.total_tokens == sum(each["total_tokens"] for each in said)
     for custom_id, answer in answers.items():
         assert answer["error"] is None
         assert answer["response"]["status_code"] == 200
@@ -150,6 +155,25 @@ def test_every_endpoint(client: OpenAI, endpoint: str, body: dict[str, Any], fou
     (failed,) = content(client, batch.error_file_id)
     assert failed["response"]["status_code"] == 400
     assert failed["response"]["body"]["error"]["param"]
+
+
+def test_what_lines_of_several_models_used_is_told_of_them_all(client: OpenAI) -> None:
+    lines = [
+        line("a"),
+        "",
+        "",
+        "",
+        line("b", {**json.loads(line("b"))["body"], "model": "sim-lorem"}),
+    ]
+    made = started(client, "\n".join(lines).encode())
+    assert (made.usage, made.model) == (None, None)
+    batch = ended(client, made.id)
+    bodies = [each["response"]["body"] for each in content(client, batch.output_file_id)]
+    assert batch.usage.total_tokens == sum(body["usage"]["total_tokens"] for body in bodies)
+    assert {body["model"] for body in bodies} == {"sim-echo", "sim-lorem"}
+    assert batch.model is None
+    listed = next(each for each in client.batches.list() if each.id == batch.id)
+    assert listed == batch
 
 
 def test_a_line_may_follow_a_response_but_belongs_to_no_conversation(client: OpenAI) -> None:

@@ -176,6 +176,8 @@ CREATE TABLE batch (
 	cancelling_at_ms INTEGER, 
 	ended_at_ms INTEGER, 
 	output_keep_ms INTEGER, 
+	usage TEXT, 
+	model TEXT, 
 	expires_at_ms INTEGER, 
 	owner TEXT, 
 	announced_at_ms INTEGER, 

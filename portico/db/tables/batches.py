@@ -43,6 +43,9 @@ batch = Table(
     Column("ended_at_ms", Int64),
     # How long its files of answers are kept; NULL: as long as any.
     Column("output_keep_ms", Int64),
+    # JSON: what its lines have used, once it has ended; the model that they all ran, if it is one.
+    Column("usage", Text),
+    Column("model", Text),
     # What is left of it goes then.
     Column("expires_at_ms", Int64),
     # The process that runs it now.

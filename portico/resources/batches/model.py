@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from portico.canon.usage import NOTHING, Meters
+
 Kind = Literal["openai", "anthropic"]
 State = Literal[
     "validating",
@@ -40,6 +42,8 @@ class Batch:
     """endpoint: the path that every line is sent to.  lines: how many; 0 before they were read.
     due_at_ms: lines that have not begun by then do not.  expires_at_ms: when what is left of it goes.
     errors: why it failed before a line of it ran, as the API shows it.
+    usage, model: of all its lines, as the API shows them, once it has ended; no model where there were
+      several.
     """
 
     id: str
@@ -64,6 +68,8 @@ class Batch:
     ended_at_ms: int | None
     output_keep_ms: int | None
     expires_at_ms: int | None
+    usage: dict[str, Any] | None = None
+    model: str | None = None
 
     @property
     def is_coming(self) -> bool:
@@ -89,6 +95,17 @@ class Counts:
     @property
     def failed(self) -> int:
         return self.errored + self.expired + self.cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """By lines of a batch.  models: that they ran."""
+
+    meters: Meters = NOTHING
+    models: frozenset[str] = frozenset()
+
+    def plus(self, other: "Used") -> "Used":
+        return Used(self.meters.plus(other.meters), self.models | other.models)
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,6 +195,8 @@ def openai_shape(batch: Batch, counts: Counts) -> dict[str, Any]:
             "completed": counts.succeeded,
             "failed": counts.failed,
         },
+        "model": batch.model,
+        "usage": batch.usage,
         "metadata": batch.metadata or None,
     }
 

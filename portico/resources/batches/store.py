@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, and_, delete, exists, func, insert, select, update
 
+from portico.canon.usage import Meters
 from portico.db.tables import batch, batch_line, hold, instance, project, usage_record
 from portico.resources.batches.model import (
     WHOLE,
@@ -15,13 +16,15 @@ from portico.resources.batches.model import (
     LineState,
     NewLine,
     State,
+    Used,
     Work,
 )
 from portico.resources.pages import Window, paged
 
 SHOWN = [batch.c[name] for name in Batch.__dataclass_fields__]
 _b, _l = batch.c, batch_line.c
-_TEXTS = ("metadata", "errors")
+_TEXTS = ("metadata", "errors", "usage")
+_METERS = [usage_record.c[each.name] for each in msgspec.structs.fields(Meters)]
 _OPEN = ("waiting", "running")
 _DAY_MS = 86_400_000
 
@@ -206,7 +209,27 @@ def name_file(connection: Connection, of: Batch, column: str, file_id: str) -> b
     return changed.rowcount == 1
 
 
-def words(told: list[dict[str, Any]]) -> str:
+def used(connection: Connection, of: Batch, after: int, most: int) -> Used:
+    """By the lines behind the one numbered `after`, so many of them."""
+    query = (
+        select(usage_record.c.model, *(func.sum(meter) for meter in _METERS))
+        .select_from(batch_line.join(usage_record, usage_record.c.id == _l.request_id))
+        .where(
+            _l.batch_id == of.id,
+            _l.organisation_id == of.organisation_id,
+            usage_record.c.organisation_id == of.organisation_id,
+            _l.number > after,
+            _l.number <= after + most,
+        )
+        .group_by(usage_record.c.model)
+    )
+    found = Used()
+    for model, *sums in connection.execute(query):
+        found = found.plus(Used(Meters(*map(int, sums)), frozenset((model,))))
+    return found
+
+
+def words(told: list[dict[str, Any]] | dict[str, Any]) -> str:
     """As the column holds them."""
     return msgspec.json.encode(told).decode()
 

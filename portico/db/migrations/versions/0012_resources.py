@@ -101,6 +101,7 @@ def _batches() -> None:
             sa.Column(f"{name}_ms", Int64)
             for name in ("started_at", "finalizing_at", "cancelling_at", "ended_at", "output_keep")
         ),
+        *(sa.Column(name, sa.Text) for name in ("usage", "model")),
         sa.Column("expires_at_ms", Int64),
         sa.Column("owner", sa.Text),
         sa.Column("announced_at_ms", Int64),
