@@ -1,7 +1,8 @@
 """Works on lines of batches, with what nobody else needs: each is a journey of its own.
 
 A line begins where its model has places to spare and nobody waits for one; whoever comes and has
-to wait gets the place of the newest lines, which are made again later, at our cost.
+to wait gets the place of the newest lines, which are made again later, at our cost.  Where little
+is left of the time of its batch, a line waits in line like any request, and keeps its place.
 """
 
 import asyncio
@@ -35,6 +36,8 @@ _STRAY_S = 1.0
 """How often lines that nobody works on are looked for, once nothing else is left of a batch."""
 _AHEAD = 64
 """Lines of one batch that are looked at before they are taken."""
+_HURRIED_PART = 8
+"""Of its places so many parts, but one at least, may be asked for by lines in a hurry."""
 _AGAIN_S = 2.0
 log = logging.getLogger(__name__)
 
@@ -43,7 +46,8 @@ log = logging.getLogger(__name__)
 class _Mine:
     """A batch that this process works on.  ahead: lines that were looked at: number and model.
     not_before_s: until then none of its lines begins.  busy: with its beginning or its end.
-    closed: what had not begun was told that it never will."""
+    closed: what had not begun was told that it never will.
+    hurried: little is left of its time."""
 
     batch: Batch
     ahead: list[tuple[int, str]] = field(default_factory=list)
@@ -52,6 +56,7 @@ class _Mine:
     not_before_s: float = 0.0
     busy: bool = False
     closed: bool = False
+    hurried: bool = False
 
 
 class _Model(msgspec.Struct):
@@ -79,9 +84,11 @@ class Lane:
         coming: Collection[str],
         at_once: int,
         share: float,
+        hurry_ms: int,
     ) -> None:
         """places: requests that may run at once for a model.  share: of them, that lines may take.
-        at_once: lines that run, of all models.  coming: batches that this process writes down."""
+        at_once: lines that run, of all models.  coming: batches that this process writes down.
+        hurry_ms: before its time is over a batch is in a hurry."""
         self._making = making
         self._admission = admission
         self._places = places
@@ -94,6 +101,7 @@ class Lane:
         self._coming = coming
         self._at_once = at_once
         self._share = share
+        self._hurry_ms = hurry_ms
         self._mine: dict[str, _Mine] = {}
         self._running: list[Running] = []
         self._claim_s = 0.0
@@ -236,7 +244,10 @@ class Lane:
         free = self._at_once - len(self._running)
         chosen: dict[str, list[int]] = {}
         models: dict[tuple[str, int], str] = {}
+        hurried_ms = self._clock.wall_ms() + self._hurry_ms
         ready = [each for each in self._mine.values() if self._goes_on(each, now_s)]
+        for each in ready:
+            each.hurried = each.batch.due_at_ms < hurried_ms
         while free > 0 and ready:
             for mine in list(ready):
                 line = await self._next(mine, spare) if free > 0 else None
@@ -248,18 +259,18 @@ class Lane:
                 models[mine.batch.id, number] = model
                 free -= 1
         for batch_id, numbers in chosen.items():
-            batch = self._mine[batch_id].batch
+            mine = self._mine[batch_id]
             taken = await self._writer.run(
                 partial(
                     store.take,
-                    of=batch,
+                    of=mine.batch,
                     owner=self._owner,
                     numbers=numbers,
                     draw=lambda: new_id("req"),
                 )
             )
             for work in taken:
-                self._start(work, models[batch_id, work.number])
+                self._start(mine, work, models[batch_id, work.number])
 
     def _goes_on(self, mine: _Mine, now_s: float) -> bool:
         batch = mine.batch
@@ -280,11 +291,19 @@ class Lane:
                 return number, ""
             if model not in spare:
                 spare[model] = self._spare(model)
-            if spare[model] > 0:
+            if spare[model] > 0 or (mine.hurried and self._may_wait(model, spare[model])):
                 spare[model] -= 1
                 del mine.ahead[at]
                 return number, model
         return None
+
+    def _may_wait(self, model: str, spare: int) -> bool:
+        """For a place that is not there.  spare: less than none, as many as were chosen already."""
+        waiting = sum(each.model == model and each.hurried for each in self._running)
+        return waiting - min(spare, 0) < self._hurried_most(model)
+
+    def _hurried_most(self, model: str) -> int:
+        return max(1, self._places(model) // _HURRIED_PART)
 
     def _spare(self, model: str) -> int:
         """Lines that are being read take places soon, and admission does not know of them yet."""
@@ -305,10 +324,10 @@ class Lane:
         mine.ahead = [(number, _model_of(request)) for number, request in found]
         mine.last = found[-1][0] if found else 0
 
-    def _start(self, work: Work, model: str) -> None:
-        running = self._making.begin(work, model)
+    def _start(self, mine: _Mine, work: Work, model: str) -> None:
+        running = self._making.begin(work, model, hurried=mine.hurried)
         self._running.append(running)
-        self._mine[work.batch_id].running += 1
+        mine.running += 1
         self._tasks.start(self._make(running))
 
     async def _make(self, running: Running) -> None:
@@ -325,17 +344,23 @@ class Lane:
             self._woken.set()
 
     def _make_room(self) -> None:
-        """A quarter of the lines, the newest, of every model that somebody waits for."""
+        """A quarter of the lines, the newest, of every model that somebody waits for; of those in a
+        hurry a few stay."""
         for model in {each.model for each in self._running}:
             if not self._admission.is_waited_for(model):
                 continue
+            hurried = [each for each in self._running if each.model == model and each.hurried]
+            stay = hurried[: self._hurried_most(model)]
             of_it = [
                 each
                 for each in self._running
-                if each.model == model and not each.leaving.left and each.work.attempts < TRIES_MAX
+                if each.model == model and each not in stay and self._may_leave(each)
             ]
             for running in of_it[len(of_it) - (len(of_it) + 3) // 4 :]:
                 running.leaving.leave(PREEMPTED)
+
+    def _may_leave(self, running: Running) -> bool:
+        return not running.leaving.left and running.work.attempts < TRIES_MAX
 
     async def _leave(self) -> None:
         self._making.closing = True

@@ -41,12 +41,13 @@ class Way:
 
 @dataclass(slots=True, eq=False)
 class Running:
-    """A line under way."""
+    """A line under way.  hurried: it waits for a place where none is to spare, and keeps it."""
 
     work: Work
     model: str
     leaving: Leaving
     keeper: LineKeeper
+    hurried: bool = False
 
 
 class Making:
@@ -61,8 +62,8 @@ class Making:
         self._writer = writer
         self._clock = clock
 
-    def begin(self, work: Work, model: str) -> Running:
-        return Running(work, model, Leaving(), self._lines.enter(work))
+    def begin(self, work: Work, model: str, *, hurried: bool) -> Running:
+        return Running(work, model, Leaving(), self._lines.enter(work), hurried)
 
     async def make(self, running: Running) -> float | None:
         """One try.  When it returns, the database says what came of it, unless this server stops.

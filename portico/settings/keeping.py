@@ -66,6 +66,14 @@ class Batches(Struct, frozen=True, forbid_unknown_fields=True):
     window_s: Annotated[
         float, Meta(gt=0, description="Lines that have not begun by then expire.")
     ] = 86_400.0
+    hurry_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="Lines of a batch that has no more time than this left wait for a place as "
+            "requests do, a few at a time, and keep it; 0: they expire, where none is to spare.",
+        ),
+    ] = 21_600.0
     keep_days: Annotated[
         int, Meta(ge=1, le=3_650, description="How long what has ended is kept.")
     ] = 30

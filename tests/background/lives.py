@@ -155,6 +155,7 @@ class Life:
         late: bool = False,
         places: int = 4,
         share: float = 1.0,
+        hurry_ms: int = 0,
     ) -> None:
         self.database = database
         self.echo = Echo()
@@ -190,6 +191,7 @@ class Life:
             coming=coming,
             at_once=3,
             share=share,
+            hurry_ms=hurry_ms,
         )
         # Who makes a batch is told of it before this life ends.
         self.desk = Files(

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -176,6 +177,36 @@ async def test_lines_leave_a_share_of_the_places_to_others_and_take_none_of_thei
         living.echo.makes.set()
         await living.ended(batch)
         await check(living, batch)
+
+
+async def test_a_line_in_a_hurry_waits_as_others_do_and_keeps_its_place(
+    database: Database, tmp_path: Path
+) -> None:
+    """There is always somebody in line, so that no place is ever to spare."""
+    fund(database)
+    async with life(database, tmp_path, "inst_a", places=1, hurry_ms=2 * 86_400_000) as living:
+        asked = msgspec.structs.replace(PROMPT, model="m")
+        to = living.rooms.routing.choose(asked, "no_training", None)
+
+        def enter(name: str) -> "asyncio.Task[Any]":
+            coming = living.admission.admit(name, CALLER, to, None, Leaving(), 1)
+            return asyncio.get_running_loop().create_task(coming)
+
+        first, second = enter("req_1"), enter("req_2")
+        batch = await living.new(SAYS)
+        async with asyncio.timeout(10):
+            while living.admission.waiting < 2:
+                await asyncio.sleep(0.003)
+        assert living.rows("SELECT count(*) FROM batch_line WHERE state = 'running'") == [(1,)]
+        third = enter("req_3")
+        (await first).release()
+        (await second).release()
+        await living.until("SELECT count(*) FROM batch_line WHERE state = 'succeeded'")
+        (await third).release()
+        await living.ended(batch)
+        await check(living, batch)
+        outcomes = living.rows("SELECT DISTINCT outcome FROM usage_record")
+        assert outcomes == [("completed",)], "none gave its place away"
 
 
 async def test_cancelled_while_its_file_is_read(database: Database, tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ def batches(of: Surroundings) -> tuple[list[Route], tuple[Follow, ...]]:
         coming=coming,
         at_once=said.at_once,
         share=said.share,
+        hurry_ms=round(1000 * said.hurry_s),
     )
     kept = Batches(
         *(of.files, books.writer, of.readers, books.reports, of.clock, limits, lane.hear),
