@@ -263,6 +263,14 @@ class Life:
                 return
             await asyncio.sleep(0.003)
 
+    async def in_line(self, count: int) -> None:
+        """So many wait for a place."""
+        async with asyncio.timeout(10):
+            while True:
+                if self.admission.waiting >= count:
+                    return
+                await asyncio.sleep(0.003)
+
     async def until(self, sql: str, least: int = 1) -> None:
         """The first figure of what `sql` finds is so many, or more."""
         async with asyncio.timeout(20):

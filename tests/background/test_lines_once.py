@@ -194,9 +194,7 @@ async def test_a_line_in_a_hurry_waits_as_others_do_and_keeps_its_place(
 
         first, second = enter("req_1"), enter("req_2")
         batch = await living.new(SAYS)
-        async with asyncio.timeout(10):
-            while living.admission.waiting < 2:
-                await asyncio.sleep(0.003)
+        await living.in_line(2)
         assert living.rows("SELECT count(*) FROM batch_line WHERE state = 'running'") == [(1,)]
         third = enter("req_3")
         (await first).release()
