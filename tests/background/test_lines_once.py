@@ -197,8 +197,14 @@ async def test_a_line_in_a_hurry_waits_as_others_do_and_keeps_its_place(
         await living.in_line(2)
         assert living.rows("SELECT count(*) FROM batch_line WHERE state = 'running'") == [(1,)]
         third = enter("req_3")
+        living.echo.makes.clear()
         (await first).release()
         (await second).release()
+        await living.until(RUNNING)
+        for _ in range(3):  # while the third waits
+            living.lane.hear()
+            await living.goes_on(1)
+        living.echo.makes.set()
         await living.until("SELECT count(*) FROM batch_line WHERE state = 'succeeded'")
         (await third).release()
         await living.ended(batch)

@@ -74,6 +74,23 @@ def test_the_sdk_is_answered_the_same_as_over_http(client: openai.OpenAI) -> Non
     assert events[-1].response.output_text == "Say it again."
 
 
+def test_the_first_event_says_what_a_head_would(served: Served, client: openai.OpenAI) -> None:
+    """Limits, who answered, and what of the request was left out."""
+    asked: dict[str, Any] = {"model": "sim-echo", "input": "Hi", "tools": [{"type": "web_search"}]}
+    plain = client.responses.with_raw_response.create(**asked)
+    of_http = {"date", "content-type", "content-length", "x-content-type-options"}
+    names = {name for name in plain.headers if name.startswith(("portico", "x-", "openai"))}
+    with client.responses.connect() as connection:
+        first, *others = [event.to_dict() for event in turn(connection, **asked)]
+    headers = first["headers"]
+    said = {name for name in names - of_http if "cost" not in name}
+    assert said <= headers.keys() | {"referrer-policy"}, "what is known before the answer is"
+    assert headers["portico-warnings"] == plain.headers["portico-warnings"]
+    assert headers["x-request-id"] == first["response"]["id"].replace("resp_", "req_")
+    assert "content-type" not in headers
+    assert not any("headers" in event for event in others)
+
+
 @pytest.mark.anyio
 async def test_the_sdk_in_an_event_loop(served: Served) -> None:
     async with (

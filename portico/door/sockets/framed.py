@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -14,6 +14,7 @@ from portico.kit.leaving import Leaving
 _OK = 200
 _DATA = b"data:"
 _DONE = b"[DONE]"
+_OF_HTTP = frozenset({"", "content-type", "cache-control", "x-accel-buffering"})
 ROUTE = "/v1/responses websocket"
 """What metrics and the access log call it: no path of HTTP is written so."""
 
@@ -84,6 +85,8 @@ class Framed:
         self.silent_since_s = 0.0
         self.on_silence: Callable[[], None] | None = None
         self._line = line
+        self._head = b""
+        """Lines that nothing has said yet."""
 
     async def body(self, limit_bytes: int) -> bytes:
         return self.wanted.body
@@ -94,9 +97,10 @@ class Framed:
         self._say(body)
 
     def open(self, status: int, headers: bytes) -> None:
-        """There is no head to send: what it would say is in the events, or in a refusal."""
+        """There is no head to send: what it would say is in the first event, or in a refusal."""
         self.started = True
         self.status = status
+        self._head = headers + self.also
 
     async def write(self, data: bytes) -> None:
         if not self._line.writable:
@@ -121,13 +125,21 @@ class Framed:
     def refuse(self, refusal: errors.Refusal, dialect: Dialect) -> None:
         """It was not answered: say why, with what the head of an answer would have said."""
         self.status = dialect.status(refusal)
+        self._head = b""
         self._say(refusal_event(refusal, dialect, self.request_id, self.also))
 
     def _say(self, payload: bytes) -> None:
+        if self._head:
+            payload = _with(payload, b"headers", headers_in(self._head))
+            self._head = b""
         if self.wanted.lane:
-            lane = msgspec.json.encode(self.wanted.lane)
-            payload = b'%b,"stream_id":%b}' % (payload[:-1], lane)
+            payload = _with(payload, b"stream_id", self.wanted.lane)
         self._line.say(payload)
+
+
+def _with(payload: bytes, name: bytes, value: Any) -> bytes:
+    """The same object with one field more."""
+    return b'%b,"%b":%b}' % (payload[:-1], name, msgspec.json.encode(value))
 
 
 def events_in(data: bytes) -> Iterator[bytes]:
@@ -149,13 +161,15 @@ def refusal_event(
     """also: header lines that the answer would have had."""
     lines, body = dialect.render(refusal, request_id)
     error = msgspec.json.decode(body)["error"]
-    told = (lines + also).decode("latin-1").split("\r\n")
-    headers = {name: value.strip() for name, _, value in (line.partition(":") for line in told)}
-    for name in ("", "content-type", "cache-control"):
-        headers.pop(name, None)
     event = {
         "type": "error",
         "status": dialect.status(refusal),
-        "error": {**error, "headers": headers},
+        "error": {**error, "headers": headers_in(lines + also)},
     }
     return msgspec.json.encode(event)
+
+
+def headers_in(lines: bytes) -> dict[str, str]:
+    """What they say of the answer, and not of how it is sent."""
+    told = (line.partition(":") for line in lines.decode("latin-1").split("\r\n"))
+    return {name: value.strip() for name, _, value in told if name not in _OF_HTTP}
