@@ -30,7 +30,7 @@ def disowned(transaction: Transaction, kept: Sequence[Kept]) -> set[str]:
     found = set()
     for each in kept:
         if isinstance(each, KeptLine):
-            if not store.is_its_own(transaction, each):
+            if store.is_others_line(transaction, each):
                 found.add(each.request_id)
         elif each.request_id is not None and store.is_of_another(transaction, each):
             found.add(each.request_id)

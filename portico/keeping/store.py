@@ -136,14 +136,15 @@ def answer(transaction: Transaction, line: KeptLine) -> None:
     )
 
 
-def is_its_own(transaction: Transaction, line: KeptLine) -> bool:
-    """Does the line wait for this very request, or has it been answered by it?"""
+def is_others_line(transaction: Transaction, line: KeptLine) -> bool:
+    """Does the line wait for another request, or has it been answered by one?  Not one whose batch was
+    dropped meanwhile: nobody else makes that, and what was generated is paid."""
     found = transaction.rows(
         "SELECT request_id FROM batch_line"
         " WHERE batch_id = ? AND number = ? AND organisation_id = ?" + transaction.for_update,
         (line.batch_id, line.number, line.organisation_id),
     )
-    return bool(found) and found[0][0] == line.request_id
+    return bool(found) and found[0][0] != line.request_id
 
 
 def is_of_another(transaction: Transaction, kept: KeptResponse) -> bool:

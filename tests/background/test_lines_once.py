@@ -138,6 +138,23 @@ async def test_a_line_is_its_own_or_is_not_paid_for(database: Database, tmp_path
         assert paid_nano(living) == COST * len(SAYS)
 
 
+async def test_a_line_of_a_batch_that_was_dropped_is_paid_for(
+    database: Database, tmp_path: Path
+) -> None:
+    """By zero retention, say: it was generated, and nobody makes it again."""
+    fund(database)
+    async with life(database, tmp_path, "inst_a") as living:
+        living.echo.makes.clear()
+        batch = await living.new(SAYS[:1])
+        await living.until(RUNNING)
+        drop = f"DELETE FROM batch WHERE id = '{batch.id}'"
+        living.database.write(lambda c: c.exec_driver_sql(drop))
+        living.echo.makes.set()
+        await living.until("SELECT count(*) FROM usage_record WHERE outcome = 'completed'")
+        await living.quiet()
+        assert paid_nano(living) == COST
+
+
 async def test_who_is_there_to_wait_gets_the_place_of_a_line(
     database: Database, tmp_path: Path
 ) -> None:
