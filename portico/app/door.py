@@ -78,7 +78,7 @@ class Door:
         self._rooms = rooms
         self.media = media = media_of(settings, rooms.routing, kept.files)
         words = spoken(identity.seal, clock)
-        states = States(readers, books.locks, clock, keeping(settings))
+        states = States(readers, books.locks, clock, keeping(settings), books.room)
         unseen = Surroundings(
             *(settings, words, rooms, books, readers, clock, identity, media, states),
             *(kept.files, _reception(words, rooms), moderation),
@@ -194,7 +194,7 @@ def _generating(
                 salts=identity.salts,
                 presence=identity.presence,
                 states=states if path == "/v1/responses" else None,
-                defer=stage.background.defer if path == "/v1/responses" else None,
+                later=stage.background if path == "/v1/responses" else None,
                 rounds=rounds.get(path),
             ).handle,
             dialect.summary,

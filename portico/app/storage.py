@@ -29,6 +29,7 @@ from portico.db.reports import Reports
 from portico.db.schema import NewerDatabase
 from portico.db.wiping import Wiping
 from portico.db.writer import Writer
+from portico.keeping.room import Room
 from portico.kit.clock import Clock
 from portico.metering.service import Metering
 from portico.metering.sweeper import Sweeper
@@ -118,6 +119,7 @@ class Books:
     metering: Metering
     claims: Claims
     locks: Locks
+    room: Room
     counter: Counter
     prices: Prices
     standings: Standings
@@ -183,8 +185,9 @@ async def recording(
             *(metering.run, budgets.run, prices.run, sweeper.run),
             *(rates.run, wiping.run, locks.run),
         )
+        room = Room(settings.kept.bytes_per_project_max, clock)
         yield Books(
-            *(admission, metering, claims, locks, counter, prices),
+            *(admission, metering, claims, locks, room, counter, prices),
             Standings(readers, budgets, clock),
             *(writer, rates, Reports(database, long, settings.database.reports_s), long, desk),
             *(owner, follow),

@@ -18,6 +18,8 @@ from portico.db.writer import Writer
 from portico.door.visits.carrier import Unattended
 from portico.errors import Refusal
 from portico.keeping import service as keeping
+from portico.keeping.room import Room
+from portico.keeping.rules import ROW_BYTES
 from portico.kit.clock import Clock
 from portico.kit.ids import new_id
 from portico.kit.leaving import DRAINED, Leaving, Left
@@ -64,6 +66,7 @@ class Runner:
         owner: str,
         keep_ms: int,
         closed: Callable[[], bool],
+        room: Room,
     ) -> None:
         self._handle = handle
         self._lives = lives
@@ -74,6 +77,7 @@ class Runner:
         self._owner = owner
         self._keep_ms = keep_ms
         self._closed = closed
+        self._room = room
         self._asleep: dict[str, float] = {}
         """Responses that could not be taken in, and until when they are left alone."""
         self._recover_s = 0.0
@@ -272,6 +276,7 @@ class Runner:
         await self._writer.run(write)
         for live, first, events in pieces:
             live.saved = first + len(events)
+            self._room.grew(live.task.project_id, sum(map(len, events)) + ROW_BYTES)
 
     async def _leave(self) -> None:
         for live in self._lives.all():

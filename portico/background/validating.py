@@ -10,6 +10,8 @@ from portico.db.writer import Writer
 from portico.dialects.body import BOM
 from portico.errors import Refusal
 from portico.keeping import service as keeping
+from portico.keeping.room import Room
+from portico.keeping.rules import ROW_BYTES
 from portico.kit.clock import Clock
 from portico.resources.batches import store
 from portico.resources.batches.model import LINES_AT_ONCE, Batch, Limits, NewLine, Reading
@@ -30,7 +32,12 @@ _LINES_A_TURN = 50
 
 
 class Validating:
-    def __init__(self, files: Files, writer: Writer, clock: Clock, limits: Limits) -> None:
+    """room: what projects may keep."""
+
+    def __init__(
+        self, files: Files, writer: Writer, clock: Clock, limits: Limits, room: Room
+    ) -> None:
+        self._room = room
         self._files = files
         self._writer = writer
         self._clock = clock
@@ -70,9 +77,14 @@ class Validating:
         await self._add(batch, taking.taken())
 
     async def _add(self, batch: Batch, lines: list[NewLine]) -> None:
+        """Raises: Refusal: storage_quota_exceeded; storage_unavailable."""
+        if lines:
+            self._room.check(batch.project_id)
         for first in range(0, len(lines), LINES_AT_ONCE):
             some = lines[first : first + LINES_AT_ONCE]
             await self._writer.run(partial(store.add_lines, new=batch, lines=some))
+            added_bytes = sum(len(each.request) + ROW_BYTES for each in some)
+            self._room.grew(batch.project_id, added_bytes)
 
     async def _drop(self, batch: Batch) -> None:
         """In pieces, between which others write."""

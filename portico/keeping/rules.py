@@ -1,11 +1,15 @@
 """What of it fits where there is little room, and how long it may stay."""
 
+from portico import errors
+from portico.errors import Refusal
 from portico.keeping.model import Kept, KeptLine
 
 _SPOOLED_BYTES_MAX = 262_144
 _DAY_MS = 86_400_000
 ARCHIVED_MS = 30 * _DAY_MS
 """What a project kept stays so long after it was archived: time to export it."""
+ROW_BYTES = 512
+"""What each row counts besides its contents: its other columns, and its places in indexes."""
 
 
 def spooled(kept: Kept | None) -> Kept | None:
@@ -36,3 +40,17 @@ def expiry_ms(expires_at_ms: int | None, since_ms: int, content_ms_max: int | No
         return expires_at_ms
     until_ms = since_ms + content_ms_max
     return until_ms if expires_at_ms is None else min(expires_at_ms, until_ms)
+
+
+def no_room(kept_bytes: int, limit: int, field: str | None, instead: str) -> Refusal:
+    """Of a project that keeps as much as it may.  See `Room.check`."""
+    asks = "" if field is None else f"; {field!r} asks for more"
+    return errors.STORAGE_QUOTA(
+        f"This project keeps {kept_bytes} bytes of responses, conversations and batches, and may keep "
+        f"{limit}{asks}.",
+        field=field,
+        value=kept_bytes,
+        limit=limit,
+        remedy=f"{instead}Delete what is not needed any more, keep things for fewer days, or have the "
+        "limit raised.",
+    )

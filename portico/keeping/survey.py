@@ -74,6 +74,7 @@ def bytes_by_kind(connection: Connection) -> dict[str, int]:
     parts = {
         "responses": (
             (response, func.length(response.c.input) + func.length(response.c.body)),
+            (response, func.coalesce(func.length(response.c.request), 0)),
             (response_event, func.length(response_event.c.events)),
         ),
         "conversations": (

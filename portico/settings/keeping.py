@@ -5,6 +5,19 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 
+class Kept(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a project keeps in the database: responses, conversations, batches, and what waits."""
+
+    bytes_per_project_max: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Of all of it, 512 more for each row; 0: none.  Files and answers under an "
+            "`Idempotency-Key` have limits of their own.",
+        ),
+    ] = 10_737_418_240
+
+
 class Responses(Struct, frozen=True, forbid_unknown_fields=True):
     """Answers of /v1/responses that are kept for their callers."""
 

@@ -14,6 +14,7 @@ from portico.settings.keeping import (
     Background,
     Batches,
     Conversations,
+    Kept,
     Responses,
     Websocket,
 )
@@ -56,6 +57,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     organisation: Organisation = Organisation()
     edge: Edge = Edge()
     media: Media = Media()
+    kept: Kept = Kept()
     responses: Responses = Responses()
     websocket: Websocket = Websocket()
     conversations: Conversations = Conversations()

@@ -34,6 +34,7 @@ from portico.db.writer import Writer
 from portico.door.visits.generation import Generation
 from portico.engines.base import Abilities, Relay
 from portico.errors import Refusal
+from portico.keeping.room import Room
 from portico.kit.clock import SystemClock
 from portico.ledger import owners
 from portico.ledger import service as ledger
@@ -171,7 +172,8 @@ class Life:
         routing = Routing([Deployment("test/m", "m", self.engine, "us", 0)])
         rooms = journey.Rooms(echo, routing, self.admission, self.metering, echo)
         follow_nothing: Any = SimpleNamespace(close=lambda turn: None)
-        lines = Lines(follow_nothing)
+        self.room = room = Room(2**60, CLOCK)
+        lines = Lines(follow_nothing, room)
         generation = Generation(
             PLAIN, rooms, CLOCK, NO_KEYS, body_bytes_max=10_000, compression=False, states=lines
         )
@@ -185,7 +187,7 @@ class Life:
             self.admission,
             lambda model: places,
             *(writer, self.readers, CLOCK),
-            Validating(self.files, writer, CLOCK, LIMITS),
+            Validating(self.files, writer, CLOCK, LIMITS, room),
             Finishing(self.files, writer, self.readers, CLOCK, LIMITS),
             owner=name,
             coming=coming,
@@ -198,7 +200,8 @@ class Life:
             FolderShelf(folder), self.real, self.readers, CLOCK, ROOMY, lambda: None, alone=False
         )
         self.batches = Batches(
-            *(self.desk, self.real, self.readers, self.readers, CLOCK, LIMITS, self.lane.hear),
+            *(self.desk, self.real, self.readers, self.readers, CLOCK, LIMITS, room),
+            self.lane.hear,
             owner=name,
             coming=coming,
         )

@@ -14,6 +14,7 @@ from portico.db.readers import Readers
 from portico.db.transaction import Transaction
 from portico.db.writer import Writer
 from portico.door.visits.carrier import Unattended
+from portico.keeping.room import Room
 from portico.kit.clock import SystemClock
 from portico.ledger import owners
 from portico.resources.background import store
@@ -52,6 +53,7 @@ class Stage:
             owner="inst_1",
             keep_ms=2**50,
             closed=lambda: False,
+            room=Room(2**60, CLOCK),
         )
 
     async def __aenter__(self) -> "Stage":

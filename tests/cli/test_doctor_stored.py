@@ -61,11 +61,26 @@ def test_how_much_is_kept_and_what_waits(left: Path) -> None:
     assert figures["responses_bytes"] > 100
     room = found["room"]["figures"]
     assert room["file_bytes"] > room["free_bytes"] >= 0
+    quota = found["quota"]
+    assert quota["figures"]["limit_bytes"] == 10_737_418_240
+    largest = quota["figures"]["largest_bytes"]
+    assert largest == figures["responses_bytes"] + 2 * 512
+    assert "full" not in quota["says"]
     jobs = found["jobs"]
     assert (jobs["ok"], jobs["figures"]["responses"]) == (True, 1)
     assert jobs["figures"]["oldest_ms"] >= 0
     assert "1 responses unfinished, the oldest (resp_" in jobs["says"]
     assert (found["expiry"]["ok"], found["files"]["ok"]) == (True, True)
+
+
+def test_projects_that_are_full_are_named_and_nothing_is_wrong_with_that(
+    left: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORTICO_KEPT_BYTES_PER_PROJECT_MAX", "1000")
+    quota = told(left)["quota"]
+    assert quota["ok"]
+    assert quota["says"].startswith("proj_")
+    assert "; each may 1000 bytes; full: proj_" in quota["says"]
 
 
 def test_what_should_have_ended_or_gone_is_told(left: Path) -> None:

@@ -20,6 +20,7 @@ from portico.callers.presence import Presence
 from portico.callers.salts import Salts
 from portico.canon.prompt import Feature
 from portico.engines.base import Abilities
+from portico.keeping.room import Room
 from portico.kit.clock import SystemClock
 from portico.kit.sealing import Seal
 from portico.observe.metrics import Metrics
@@ -135,6 +136,7 @@ class Rooms:
     claims = locks = reports = long = None
     owner = "inst_1"
     admission = None
+    room = Room(1, SystemClock())
 
     def __init__(self) -> None:
         self.asked = 0

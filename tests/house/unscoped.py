@@ -151,6 +151,7 @@ SYSTEM_READS = {
     "portico/background/expiring.py": ROUNDS,
     "portico/background/responses.py": ROUNDS,
     "portico/background/surveying.py": ROUNDS,
+    "portico/background/weighing.py": ROUNDS,
     "portico/callers/deputies.py": OURS,
     "portico/callers/presence.py": SNAPSHOT,
     "portico/rates/service.py": SNAPSHOT,

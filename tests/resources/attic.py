@@ -17,6 +17,7 @@ from portico.db.transaction import Transaction
 from portico.db.writer import Writer
 from portico.keeping import service as keeping
 from portico.keeping.model import KeptResponse
+from portico.keeping.room import Room
 from portico.resources.conversations.locks import Locks
 from portico.resources.conversations.service import Conversations, Limits
 from portico.resources.responses.model import Keeping
@@ -53,15 +54,17 @@ class Attic:
         clock: HandClock,
         keeping: Keeping = KEEPING,
         limits: Limits = LIMITS,
+        room_bytes: int = 2**60,
     ) -> None:
         self.database = database
         self.clock = clock
         self.readers = Readers(database)
         self.writer = writer
         self.locks = locks
-        self.states = States(self.readers, locks, clock, keeping)
-        self.responses = Responses(writer, self.readers, clock)
-        self.conversations = Conversations(writer, self.readers, clock, limits)
+        self.room = room = Room(room_bytes, clock)
+        self.states = States(self.readers, locks, clock, keeping, room)
+        self.responses = Responses(writer, self.readers, clock, room)
+        self.conversations = Conversations(writer, self.readers, clock, limits, room)
 
     def keep(
         self,
@@ -100,6 +103,10 @@ class Attic:
     async def words(self, caller: Caller = MINE, **fields: Any) -> list[str]:
         return [text_of(item) for item in await self.context(caller, **fields)]
 
+    def rows_locked(self) -> int:
+        sql = "SELECT count(*) FROM conversation WHERE locked_by IS NOT NULL"
+        return int(self.database.read(lambda c: c.exec_driver_sql(sql).scalar_one()))
+
     def count(self, table: str) -> int:
         sql = f"SELECT count(*) FROM {table}"
         return int(self.database.read(lambda c: c.exec_driver_sql(sql).scalar_one()))
@@ -112,14 +119,17 @@ def text_of(item: dict[str, Any]) -> str:
 
 @asynccontextmanager
 async def attic(
-    database: Database, keeping: Keeping = KEEPING, limits: Limits = LIMITS
+    database: Database,
+    keeping: Keeping = KEEPING,
+    limits: Limits = LIMITS,
+    room_bytes: int = 2**60,
 ) -> AsyncIterator[Attic]:
     clock = HandClock()
     writer = Writer(database, clock, Health(), QUICK)
     locks = Locks(writer, clock)
     writer.start()
     database.write(_people)
-    made = Attic(database, writer, locks, clock, keeping, limits)
+    made = Attic(database, writer, locks, clock, keeping, limits, room_bytes)
     try:
         yield made
     finally:

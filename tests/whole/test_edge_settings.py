@@ -6,7 +6,7 @@ from collections.abc import Callable
 from portico.app.door import edge_limits
 from portico.settings import load
 from tests.whole.conftest import Served
-from tests.whole.wire import Wire
+from tests.whole.wire import Wire, post
 
 PAGE = "https://app.example"
 
@@ -30,6 +30,7 @@ def test_a_page_is_let_in_and_a_slow_body_is_refused_as_set(serve: Callable[...,
             "PORTICO_EDGE_ORIGINS_ALLOWED": PAGE,
             "PORTICO_EDGE_BODY_BYTES_PER_S_MIN": "100000",
             "PORTICO_EDGE_BODY_GRACE_S": "0.2",
+            "PORTICO_KEPT_BYTES_PER_PROJECT_MAX": "0",
         },
     )
     asked = "Access-Control-Request-Method: POST\r\n"
@@ -53,3 +54,16 @@ def test_a_page_is_let_in_and_a_slow_body_is_refused_as_set(serve: Callable[...,
     status, _, body = wire.answer()
     error = json.loads(body)["error"]
     assert (status, error["code"], error["limit"]) == (408, "body_timeout", 100_000)
+    _check_that_nothing_is_kept(served)
+
+
+def _check_that_nothing_is_kept(served: Served) -> None:
+    """Where there is no room for it: what does not ask for that is answered."""
+    asked = {"model": "sim-echo", "input": "Hello"}
+    status, head, body = post(served, "/v1/responses", json.dumps(asked).encode())
+    assert (status, json.loads(body)["store"]) == (200, False)
+    warning = head["portico-warnings"]
+    assert warning == 'storage_quota_exceeded; field="store"; action=dropped'
+    for path, fields in (("responses", {**asked, "store": True}), ("conversations", {})):
+        status, _, body = post(served, f"/v1/{path}", json.dumps(fields).encode())
+        assert (status, json.loads(body)["error"]["code"]) == (403, "storage_quota_exceeded")

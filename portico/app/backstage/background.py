@@ -27,7 +27,7 @@ def background(of: Surroundings) -> Backstage:
         return of.rooms.routing.choose(prompt, caller.data_use, caller.models)
 
     door = Background(
-        *(of.reception, of.readers, books.writer, lives, of.clock, limits),
+        *(of.reception, of.readers, books.writer, lives, of.clock, limits, books.room),
         check=check,
         keep_ms=keep_ms,
         replay_ms=round(1000 * of.settings.replay.keep_s),
@@ -43,6 +43,7 @@ def background(of: Surroundings) -> Backstage:
         owner=books.owner,
         keep_ms=kept.keep_ms,
         closed=lambda: books.admission.draining,
+        room=books.room,
     )
     cancelling = Route(
         "POST",

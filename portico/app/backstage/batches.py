@@ -33,14 +33,14 @@ Follow = Callable[[], Coroutine[Any, Any, None]]
 
 def batches(of: Surroundings) -> tuple[list[Route], tuple[Follow, ...]]:
     said, books = of.settings.batches, of.books
-    limits, lines = limits_of(of.settings), Lines(of.states)
+    limits, lines = limits_of(of.settings), Lines(of.states, books.room)
     coming: set[str] = set()
     lane = Lane(
         Making(_ways(of, lines), lines, books.writer, of.clock),
         books.admission,
         partial(places_of, of.rooms.routing),
         *(books.writer, of.readers, of.clock),
-        Validating(of.files, books.writer, of.clock, limits),
+        Validating(of.files, books.writer, of.clock, limits, books.room),
         Finishing(of.files, books.writer, of.readers, of.clock, limits),
         owner=books.owner,
         coming=coming,
@@ -49,7 +49,8 @@ def batches(of: Surroundings) -> tuple[list[Route], tuple[Follow, ...]]:
         hurry_ms=round(1000 * said.hurry_s),
     )
     kept = Batches(
-        *(of.files, books.writer, of.readers, books.reports, of.clock, limits, lane.hear),
+        *(of.files, books.writer, of.readers, books.reports, of.clock, limits, books.room),
+        lane.hear,
         owner=books.owner,
         coming=coming,
     )

@@ -8,6 +8,7 @@ from portico.app.storage import Books
 from portico.background.announcing import Announcing
 from portico.background.expiring import Expiring
 from portico.background.surveying import Surveying
+from portico.background.weighing import Weighing
 from portico.db.readers import Readers
 from portico.kit.clock import Clock
 from portico.observe.metrics import Metrics
@@ -20,6 +21,7 @@ def ends(
     announcing = Announcing(readers, books.writer, clock)
     expiring = Expiring(readers, books.writer, files, clock)
     surveying = Surveying(books.long, clock)
+    weighing = Weighing(books.long, books.room, clock)
     rows = surveying.rows
     metrics.gauge("responses_kept", "Responses kept, a minute ago.", partial(rows, "responses"))
     metrics.gauge("batches_kept", "Batches kept, a minute ago.", partial(rows, "batches"))
@@ -36,4 +38,9 @@ def ends(
         "Since the oldest response in the background or batch began that has not ended; 0: none.",
         surveying.oldest_s,
     )
-    return announcing.run, expiring.run, surveying.run
+    metrics.gauge(
+        "kept_projects_full",
+        "Projects that keep as much as they may, as far as this server knows.",
+        lambda: books.room.full,
+    )
+    return announcing.run, expiring.run, surveying.run, weighing.run

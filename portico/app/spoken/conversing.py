@@ -31,10 +31,12 @@ def conversing(
     background: Background,
     repeating: Repeating,
 ) -> list[Route]:
-    responses = KeptResponses(callers, Responses(books.writer, readers, clock), background)
+    responses = KeptResponses(
+        callers, Responses(books.writer, readers, clock, books.room), background
+    )
     conversations = KeptConversations(
         callers,
-        Conversations(books.writer, readers, clock, _limits(settings)),
+        Conversations(books.writer, readers, clock, _limits(settings), books.room),
         repeating,
         body_bytes_max=settings.edge.body_bytes_max,
         compression=settings.edge.compression,

@@ -1,6 +1,6 @@
 """What is kept for developers: is it whole, how much is it, does it go, and what has waited longest."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sqlalchemy import Connection, select
@@ -15,7 +15,7 @@ from portico.db.backends.sqlite import FILE_NAME
 from portico.db.database import Database, connect_database
 from portico.db.migrations import HEAD
 from portico.db.tables import file, upload_part
-from portico.keeping import survey
+from portico.keeping import survey, weighing
 from portico.keeping.survey import Oldest, Survey
 from portico.kit.clock import SystemClock
 from portico.settings import Settings
@@ -36,10 +36,12 @@ def examine_stored(settings: Settings) -> Iterator[Check]:
         if database.read(schema.revision) != HEAD:
             return
         found, sizes = database.read(lambda c: (survey.taken(c, now_ms), survey.bytes_by_kind(c)))
+        fullest = database.read(weighing.fullest)
         space = database.space()
     except (SQLAlchemyError, Unusable, OSError):
         return
     yield _kept(found, sizes)
+    yield _quota(fullest, settings.kept.bytes_per_project_max)
     if space is not None:
         yield _room(space)
     yield _unfinished(settings, found, now_ms)
@@ -52,6 +54,17 @@ def _kept(found: Survey, sizes: dict[str, int]) -> Check:
     figures = {f"{name}_rows": count for name, count in found.rows.items()}
     figures |= {f"{name}_bytes": size for name, size in sizes.items()}
     return Check("kept", True, ", ".join(told), figures=figures)
+
+
+def _quota(fullest: Sequence[tuple[str, int]], limit: int) -> Check:
+    """One that is full is its owner's to empty, and nothing is wrong here."""
+    full = [each for each, size_bytes in fullest if size_bytes >= limit]
+    told = [f"{each} keeps {_size(size_bytes)}" for each, size_bytes in fullest]
+    says = f"{', '.join(told) or 'no project keeps anything'}; each may {_size(limit)}"
+    if full:
+        says += f"; full: {', '.join(full)}"
+    figures = {"largest_bytes": fullest[0][1] if fullest else 0, "limit_bytes": limit}
+    return Check("quota", True, says, figures=figures)
 
 
 def _room(space: Space) -> Check:

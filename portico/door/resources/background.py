@@ -17,8 +17,11 @@ from portico.door.endpoints.answering import Verifier, identify
 from portico.door.exchange import Exchange
 from portico.door.lines import JSON
 from portico.door.visits.carrier import Carrier
-from portico.door.visits.generation import Deferred
+from portico.door.visits.deferred import Deferred, Retried
 from portico.door.visits.heads import STREAM
+from portico.errors import Refusal
+from portico.keeping.model import KeptResponse
+from portico.keeping.room import Room
 from portico.kit.clock import Clock
 from portico.kit.leaving import Left
 from portico.replay.claims import fingerprint
@@ -30,6 +33,7 @@ from portico.resources.background.lives import Live, Lives
 from portico.resources.background.model import Limits, Wanted
 from portico.resources.responses import service as responses
 from portico.resources.responses.model import ENDED, Response
+from portico.resources.responses.rules import said_in
 
 CANCELLED = "cancelled"
 _LOOK_S = 0.5
@@ -49,6 +53,7 @@ class Background:
         lives: Lives,
         clock: Clock,
         limits: Limits,
+        room: Room,
         *,
         check: Callable[[Caller, Prompt], object],
         keep_ms: Callable[[Caller], int],
@@ -63,6 +68,7 @@ class Background:
         self._lives = lives
         self._clock = clock
         self._limits = limits
+        self._room = room
         self._check = check
         self._keep_ms = keep_ms
         self._replay_ms = replay_ms
@@ -74,30 +80,62 @@ class Background:
         Raises: Refusal: background_full, body_too_large; those of `Idempotency-Key`, of a model that
         cannot be had; Left.
         """
-        # Later it is asked as the key that pays, which may name more models than the one it came with.
+        try:
+            kept = self._checked(deferred)
+        except Refusal as refusal:
+            await self.again(exchange, Retried(deferred.caller, deferred.body, refusal))
+            return
+        stream = deferred.prompt.stream
+        events = deferred.writer.ping() if stream else b""
+        change = partial(self._put, Wanted(kept, deferred.body, events))
+        done = await self._made(exchange, kept.project_id, deferred.body, change)
+        if not done.again:
+            self._room.grew(kept.project_id, deferred.keeper.kept_bytes + len(deferred.body))
+        self._lives.news.set()
+        await self._answer(exchange, deferred.caller, done, stream=stream)
+
+    async def again(self, exchange: Carrier, retried: Retried) -> None:
+        """What was asked for before under this key was, whatever has changed since.
+
+        Raises: Refusal: the one it was met with; those of `Idempotency-Key`; Left."""
+        caller, body = retried.caller, retried.body
+
+        def refuse(_: Connection) -> Done:
+            raise retried.refusal
+
+        done = await self._made(exchange, caller.project_id, body, refuse)
+        said = said_in(body)
+        await self._answer(exchange, caller, done, stream=said is not None and said.stream is True)
+
+    def _checked(self, deferred: Deferred) -> KeptResponse:
+        """Raises: Refusal."""
         self._check(deferred.caller, deferred.prompt)
         kept = deferred.keeper.waiting()
         if kept is None:
             raise errors.BODY_TOO_LARGE(
                 "The request is larger than what is kept of one.", field="input"
             )
-        stream = deferred.prompt.stream
-        events = deferred.writer.ping() if stream else b""
-        change = partial(self._put, Wanted(kept, deferred.body, events))
+        return kept
+
+    async def _made(
+        self,
+        exchange: Carrier,
+        project_id: str,
+        body: bytes,
+        change: Callable[[Connection], Done],
+    ) -> Done:
+        """Once for each `Idempotency-Key`.  Raises: Refusal."""
         key = exchange.headers.get(b"idempotency-key")
         if key is not None:
-            wish = Wish(
-                kept.project_id,
-                key_of(key),
-                await fingerprint(exchange.raw_path, deferred.body),
-                exchange.request_id,
-            )
+            printed = await fingerprint(exchange.raw_path, body)
+            wish = Wish(project_id, key_of(key), printed, exchange.request_id)
             change = partial(self._once, wish, change)
-        done = await self._writer.run(change)
-        self._lives.news.set()
+        return await self._writer.run(change)
+
+    async def _answer(self, exchange: Carrier, caller: Caller, done: Done, *, stream: bool) -> None:
+        """Raises: Left."""
         if stream:
-            response_id = responses.id_in(done.body)
-            await self._follow(exchange, deferred.caller, response_id, 0)
+            await self._follow(exchange, caller, responses.id_in(done.body), 0)
             return
         replayed = b"idempotent-replayed: true\r\n" if done.again else b""
         exchange.reply(200, JSON + replayed + _named(exchange), done.body)
@@ -131,7 +169,7 @@ class Background:
         exchange.reply(200, JSON + _named(exchange), found.body)
 
     def _put(self, wanted: Wanted, connection: Connection) -> Done:
-        """Raises: Refusal: background_full."""
+        """Raises: Refusal: background_full; zero_retention, where its project has turned to it."""
         kept = wanted.response
         with within(connection, kept.organisation_id):
             count = store.open_count(connection, kept.project_id)

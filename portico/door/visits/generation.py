@@ -1,6 +1,5 @@
 """One request to generate: what the journey knows as its Arrival and its Client."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,6 +19,7 @@ from portico.door.dialect import Breaking, Dialect, Writer
 from portico.door.intake.decoding import body_of
 from portico.door.intake.media import Media
 from portico.door.visits.carrier import Carrier
+from portico.door.visits.deferred import Deferred, Later, Retried, is_deferred
 from portico.door.visits.heads import COST_COMMENT, COST_LINE, head_of, hints_of, served_by
 from portico.kit.clock import Clock
 from portico.kit.leaving import DRAINED, REVOKED, Left
@@ -40,26 +40,6 @@ class Knowing(Protocol):
     def close(self, turn: Turn) -> None:
         """It has ended, however it did."""
         ...
-
-
-class Deferred(Exception):
-    """It was read and found right, and is to be answered when nobody waits any more.
-
-    body: as it was sent, decoded.
-    """
-
-    def __init__(
-        self, caller: Caller, prompt: Prompt, keeper: Keeper, writer: Writer, body: bytes
-    ) -> None:
-        super().__init__()
-        self.caller = caller
-        self.prompt = prompt
-        self.keeper = keeper
-        self.writer = writer
-        self.body = body
-
-
-Defer = Callable[[Carrier, Deferred], Awaitable[None]]
 
 
 class Handed(Exception):
@@ -167,8 +147,8 @@ class Visit:
         key = exchange.headers.get(b"idempotency-key")
         try:
             self._prompt = prompt = await self._parsed(body, caller, self._hinted(caller))
-        except errors.Refusal:
-            await self._answered_before(key, caller, body)
+        except errors.Refusal as refusal:
+            await self._answered_before(key, caller, body, refusal)
             raise
         rounds = self._takes_rounds(prompt, caller)
         follows = self._turn is not None and bool(self._turn.follows)
@@ -189,11 +169,16 @@ class Visit:
             raise Handed(caller, prompt)
         return prompt
 
-    async def _answered_before(self, key: bytes | None, caller: Caller, body: bytes) -> None:
+    async def _answered_before(
+        self, key: bytes | None, caller: Caller, body: bytes, refusal: errors.Refusal
+    ) -> None:
         """What a request follows may have changed since it was answered, not least by its answer: a
-        retry gets that all the same.  Raises: Replayed; Refusal, where the key says more."""
-        if key is not None and self._terms.states is not None and b'"background"' not in body:
-            self.claim = await self._claimed(key, caller, "events", body)
+        retry gets that all the same.  Raises: Replayed; Retried; Refusal, where the key says more."""
+        if key is None or self._terms.states is None:
+            return
+        if is_deferred(body):
+            raise Retried(caller, body, refusal)
+        self.claim = await self._claimed(key, caller, "events", body)
 
     def _takes_rounds(self, prompt: Prompt, caller: Caller) -> bool:
         """Raises: Refusal: its caller may not have that."""
@@ -423,12 +408,12 @@ class Generation:
         salts: Salts | None = None,
         presence: Presence | None = None,
         states: Knowing | None = None,
-        defer: Defer | None = None,
+        later: Later | None = None,
         rounds: Rounds | None = None,
     ) -> None:
-        """defer: takes what is to be answered later."""
+        """later: takes what is to be answered when nobody waits."""
         self._rooms = rooms
-        self._defer = defer
+        self._later = later
         self._terms = Terms(
             *(dialect, clock, claims, body_bytes_max, compression, media, salts, presence, states),
             rounds,
@@ -441,9 +426,8 @@ class Generation:
             await self._serve(visit)
         except Replayed as answered:
             visit.repeat(answered.stored)
-        except Deferred as deferred:
-            assert self._defer is not None
-            await self._defer(exchange, deferred)
+        except (Deferred, Retried) as found:
+            await self._put_off(exchange, found)
         except Left:
             why = _cut_off(exchange.leaving.reason)
             if why is None:
@@ -460,6 +444,16 @@ class Generation:
             _break_off(exchange, visit, errors.INTERNAL("Something went wrong here."))
         finally:
             visit.let_go()
+
+    async def _put_off(self, exchange: Carrier, found: Deferred | Retried) -> None:
+        """Raises: Refusal; Left."""
+        if isinstance(found, Deferred):
+            assert self._later is not None
+            await self._later.defer(exchange, found)
+        elif self._later is None:
+            raise found.refusal
+        else:
+            await self._later.again(exchange, found)
 
     async def _serve(self, visit: Visit) -> None:
         try:

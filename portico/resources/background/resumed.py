@@ -17,8 +17,8 @@ class Resumed:
         self._lives = lives
 
     async def open(self, body: bytes, caller: Caller, answer_id: str) -> Turn:
-        """Raises: Refusal, as `States.open`; zero_retention."""
-        turn = await self._states.open(body, caller, answer_id)
+        """Raises: Refusal, as `States.resume`; zero_retention."""
+        turn = await self._states.resume(body, caller, answer_id)
         live = self._lives.get(f"resp_{answer_id.removeprefix('req_')}")
         if live is None or not isinstance(turn.keeper, Keeper):
             self.close(turn)

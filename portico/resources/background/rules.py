@@ -56,6 +56,15 @@ def too_many(count: int, limit: int) -> Refusal:
     )
 
 
+def nothing_kept() -> Refusal:
+    return errors.ZERO_RETENTION(
+        "Nothing is kept of the requests of this project (zero retention), so nobody can answer one "
+        "while nobody waits.",
+        field="background",
+        value=True,
+    )
+
+
 def not_synchronous(response_id: str) -> Refusal:
     """400 and no 409, which tells SDKs to try again: it never will be."""
     return errors.INVALID_VALUE(

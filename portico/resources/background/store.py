@@ -18,9 +18,10 @@ from sqlalchemy import (
 
 from portico.db.tables import hold, instance, response, response_event, usage_record
 from portico.db.transaction import Transaction
+from portico.keeping import service as keeping
 from portico.pricing.owed import PAID
 from portico.resources.background.model import Task, Wanted
-from portico.resources.background.rules import events_in
+from portico.resources.background.rules import events_in, nothing_kept
 
 _OPEN = ("queued", "in_progress")
 _c = response.c
@@ -39,7 +40,10 @@ def open_count(connection: Connection, project_id: str) -> int:
 
 
 def put(connection: Connection, wanted: Wanted) -> None:
+    """Raises: Refusal: zero_retention, where its project has turned to it since."""
     kept = wanted.response
+    if not keeping.keeps(Transaction(connection), kept.project_id):
+        raise nothing_kept()
     names = ("id", "organisation_id", "project_id", "key_id", "credential_id", "model", "input")
     values = {name: getattr(kept, name) for name in (*names, "previous_id", "conversation_id")}
     values |= {"body": kept.body, "created_at_ms": kept.created_at_ms, "state": "queued"}

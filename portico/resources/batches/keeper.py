@@ -6,6 +6,7 @@ from portico import errors
 from portico.callers.model import Caller
 from portico.dialects.body import json_object, without_bom
 from portico.keeping.model import KeptLine
+from portico.keeping.room import Room
 from portico.pricing.owed import PAID
 from portico.resources.batches.model import TIER, WHOLE, Work
 from portico.resources.batches.rules import check_kept
@@ -28,6 +29,10 @@ class LineKeeper:
         """It is on its way to the database with the record of its request."""
         self.paid = False
         """Its request ended in a way that is charged: it is not made again."""
+
+    @property
+    def answer_bytes(self) -> int:
+        return len(self._answer)
 
     def follow(self, teller: Teller, model: str) -> None:
         return
@@ -56,8 +61,10 @@ class Lines:
     """What the door asks of requests that are lines: by the id of the request.  In the place of
     `States`, which know what a response follows."""
 
-    def __init__(self, states: States) -> None:
+    def __init__(self, states: States, room: Room) -> None:
+        """room: what projects may keep."""
         self._states = states
+        self._room = room
         self._under_way: dict[str, tuple[Work, LineKeeper]] = {}
 
     def enter(self, work: Work) -> LineKeeper:
@@ -66,7 +73,9 @@ class Lines:
         return keeper
 
     def leave(self, work: Work) -> None:
-        self._under_way.pop(work.request_id, None)
+        _, keeper = self._under_way.pop(work.request_id, (work, None))
+        if keeper is not None and keeper.kept:
+            self._room.grew(work.project_id, keeper.answer_bytes)
 
     async def open(self, body: bytes, caller: Caller, answer_id: str) -> Turn:
         """Raises: Refusal: zero_retention, of a project that has chosen it since; those of `States`."""
@@ -75,8 +84,8 @@ class Lines:
         turn = Turn(body, keeper, tier=TIER)
         if work.endpoint == _RESPONSES:
             _check_alone(body)
-            turn = await self._states.open(body, caller, answer_id)
-            turn = replace(turn, keeper=keeper, background=False, tier=TIER)
+            # Its answer is the line's: it is not kept as a response, too.
+            turn = replace(await self._states.about(body, caller), keeper=keeper, tier=TIER)
         keeper.read = True
         return turn
 

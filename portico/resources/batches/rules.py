@@ -136,9 +136,13 @@ def check_plain(stream: Any, background: Any) -> None:
 def check_kept(caller: Caller) -> None:
     """Raises: Refusal: zero_retention."""
     if caller.content_ms_max == 0:
-        raise errors.ZERO_RETENTION(
-            "Nothing is kept of the requests of this project (zero retention), and a batch has to be."
-        )
+        raise nothing_kept()
+
+
+def nothing_kept() -> Refusal:
+    return errors.ZERO_RETENTION(
+        "Nothing is kept of the requests of this project (zero retention), and a batch has to be."
+    )
 
 
 def check_endpoint(endpoint: str) -> None:

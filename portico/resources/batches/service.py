@@ -11,9 +11,13 @@ from portico import errors
 from portico.callers.model import Caller
 from portico.db.readers import Readers
 from portico.db.reports import Reports
+from portico.db.transaction import Transaction
 from portico.db.within import within
 from portico.db.writer import Writer
 from portico.errors import Refusal
+from portico.keeping import service as keeping
+from portico.keeping.room import Room
+from portico.keeping.rules import ROW_BYTES
 from portico.kit.clock import Clock
 from portico.kit.ids import new_id
 from portico.replay.model import Wish
@@ -29,7 +33,7 @@ from portico.resources.batches.model import (
     Line,
     NewLine,
 )
-from portico.resources.batches.rules import check_kept, too_many
+from portico.resources.batches.rules import check_kept, nothing_kept, too_many
 from portico.resources.files.model import Owner
 from portico.resources.files.service import Files
 from portico.resources.pages import Window, page_of
@@ -40,7 +44,7 @@ Shown = Callable[[Batch, Counts], dict[str, Any]]
 
 class Batches:
     """reports: for lists, which count the lines of many batches: they keep nobody else waiting.
-    news: told when there is something new to work on.
+    room: what projects may keep.  news: told when there is something new to work on.
     owner: this process.  coming: ids of batches whose lines it is writing down."""
 
     def __init__(
@@ -51,12 +55,14 @@ class Batches:
         reports: Readers | Reports,
         clock: Clock,
         limits: Limits,
+        room: Room,
         news: Callable[[], None],
         *,
         owner: str,
         coming: set[str],
     ) -> None:
         self.limits = limits
+        self._room = room
         self._files = files
         self._writer = writer
         self._readers = readers
@@ -136,14 +142,17 @@ class Batches:
         """On disk when this returns.  lines: those that came with it; it is in progress then.
         wish: of its `Idempotency-Key`, under which the answer is kept for `keep_ms`.
 
-        Raises: Refusal: batches_full; those of `Idempotency-Key`.
+        Raises: Refusal: batches_full, storage_quota_exceeded; those of `Idempotency-Key`.
         """
+        full = self._room.refusal(batch.project_id)
         if lines:
             batch = replace(
                 batch, lines=len(lines), state="in_progress", started_at_ms=batch.created_at_ms
             )
 
         def put(connection: Connection) -> tuple[int, bytes]:
+            if full is not None:
+                raise full
             if len(lines) > LINES_AT_ONCE:
                 self._complete(batch, connection)
             else:
@@ -159,16 +168,22 @@ class Batches:
 
         self._coming.add(batch.id)
         try:
-            if len(lines) > LINES_AT_ONCE:
+            if len(lines) > LINES_AT_ONCE and full is None:
                 await self._put_in_pieces(batch, lines)
-            return await self._writer.run(change)
+            done = await self._writer.run(change)
         finally:
             # Whatever of it is not whole now never will be: whoever works on batches removes it.
             self._coming.discard(batch.id)
             self._news()
+        if not done.again:
+            added_bytes = sum(len(each.request) + ROW_BYTES for each in lines)
+            self._room.grew(batch.project_id, added_bytes)
+        return done
 
     def _put(self, batch: Batch, lines: Sequence[NewLine], connection: Connection) -> None:
-        """Raises: Refusal: batches_full."""
+        """Raises: Refusal: batches_full; zero_retention, where its project has turned to it since."""
+        if not keeping.keeps(Transaction(connection), batch.project_id):
+            raise nothing_kept()
         count = store.open_count(connection, batch.project_id)
         if count >= self.limits.open_max:
             raise too_many(count, self.limits.open_max)
@@ -248,6 +263,7 @@ class Batches:
                 store.change(connection, found, (found.state,), {"expires_at_ms": now_ms})
 
         await self._writer.run(change)
+        self._room.shrank(caller.project_id)
 
     async def lines(self, caller: Caller, batch: Batch, after: int, most: int) -> Sequence[Line]:
         return await self._read(

@@ -11,7 +11,10 @@ from portico.callers.model import Caller
 from portico.db.readers import Readers
 from portico.db.transaction import Transaction
 from portico.db.writer import Writer
+from portico.errors import Refusal
 from portico.keeping import service as keeping
+from portico.keeping.room import Room
+from portico.keeping.rules import ROW_BYTES
 from portico.kit.clock import Clock
 from portico.kit.ids import new_id
 from portico.resources.conversations import store
@@ -46,7 +49,12 @@ class Limits:
 
 
 class Conversations:
-    def __init__(self, writer: Writer, readers: Readers, clock: Clock, limits: Limits) -> None:
+    """room: what projects may keep."""
+
+    def __init__(
+        self, writer: Writer, readers: Readers, clock: Clock, limits: Limits, room: Room
+    ) -> None:
+        self._room = room
         self._writer = writer
         self._readers = readers
         self._clock = clock
@@ -61,8 +69,9 @@ class Conversations:
     ) -> Conversation:
         """items: checked.  before: done in the same commit, in front of it.
 
-        Raises: Refusal: zero_retention, body_too_large; what `before` raises."""
+        Raises: Refusal: zero_retention, storage_quota_exceeded, body_too_large; what `before` raises."""
         check_kept(caller)
+        full = self._room.refusal(caller.project_id)
         now_ms, entries = self._clock.wall_ms(), _named(items)
         made = Conversation(
             new_id("conv"),
@@ -77,11 +86,12 @@ class Conversations:
         def write(connection: Connection) -> None:
             if before is not None:
                 before(connection, made)
-            _check_still(connection, caller)
+            _check_still(connection, caller, full)
             store.add(connection, made)
             store.extend(connection, made, entries, now_ms)
 
         await self._writer.run(write)
+        self._room.grew(caller.project_id, ROW_BYTES + _size(entries))
         return made
 
     async def get(self, caller: Caller, conversation_id: str) -> Conversation:
@@ -106,6 +116,7 @@ class Conversations:
         )
         if not removed:
             raise not_found(conversation_id)
+        self._room.shrank(caller.project_id)
 
     async def add(
         self,
@@ -116,15 +127,17 @@ class Conversations:
     ) -> list[bytes]:
         """As they stand in it, with their ids.
 
-        Raises: Refusal: conversation_locked, out_of_range, body_too_large; as `make`."""
+        Raises: Refusal: conversation_locked, storage_quota_exceeded, out_of_range, body_too_large; as
+        `make`."""
         check_kept(caller)
+        full = self._room.refusal(caller.project_id)
         entries, now_ms = _named(items), self._clock.wall_ms()
         added = [item for _, item in entries]
 
         def write(connection: Connection) -> None:
             if before is not None:
                 before(connection, added)
-            _check_still(connection, caller)
+            _check_still(connection, caller, full)
             found = store.one(connection, caller, conversation_id, now_ms, to_change=True)
             if found is None:
                 raise not_found(conversation_id)
@@ -135,6 +148,7 @@ class Conversations:
             store.extend(connection, found, entries, now_ms)
 
         await self._writer.run(write)
+        self._room.grew(caller.project_id, _size(entries))
         return added
 
     async def page(self, caller: Caller, conversation_id: str, window: Window) -> list[Entry]:
@@ -172,7 +186,9 @@ class Conversations:
                 raise no_item(item_id)
             return found
 
-        return await self._writer.run(write)
+        left = await self._writer.run(write)
+        self._room.shrank(caller.project_id)
+        return left
 
     async def _read(
         self,
@@ -201,10 +217,19 @@ class Conversations:
         )
 
 
-def _check_still(connection: Connection, caller: Caller) -> None:
-    """Raises: Refusal: zero_retention, where the project has turned to it since."""
+def _check_still(connection: Connection, caller: Caller, full: Refusal | None) -> None:
+    """full: why nothing more is kept.
+
+    Raises: Refusal: zero_retention, where the project has turned to it since; `full`."""
     if not keeping.keeps(Transaction(connection), caller.project_id):
         raise nothing_kept()
+    if full is not None:
+        raise full
+
+
+def _size(entries: Sequence[tuple[str, bytes]]) -> int:
+    """As they count for their project."""
+    return sum(len(item) + ROW_BYTES for _, item in entries)
 
 
 def _named(items: Sequence[Any]) -> list[tuple[str, bytes]]:

@@ -8,6 +8,7 @@ import msgspec
 
 from portico.callers.model import Caller
 from portico.keeping.model import Kept, KeptResponse
+from portico.keeping.rules import ROW_BYTES
 from portico.resources.responses.items import identified
 from portico.resources.responses.model import WHOLE
 
@@ -110,6 +111,12 @@ class Keeper:
         self._whole = b""
         self.handed_over = False
         """What it gave ends the lock on its conversation, too."""
+        self.kept_bytes = 0
+        """Of what it gave last, as it counts for its project."""
+
+    @property
+    def project_id(self) -> str:
+        return self._caller.project_id
 
     def follow(self, teller: Teller, model: str) -> None:
         self._teller, self._model = teller, model
@@ -138,7 +145,9 @@ class Keeper:
             return None
         if told.store is not True:  # an engine's own, which is not asked to keep anything
             body = msgspec.json.encode({**_members.decode(body), "store": True})
-        caller = self._caller
+        caller, added = self._caller, self._added(items, told)
+        self.kept_bytes = len(body) + len(given) + ROW_BYTES
+        self.kept_bytes += sum(len(each) + ROW_BYTES for each in added)
         return KeptResponse(
             told.id,
             caller.organisation_id,
@@ -155,7 +164,7 @@ class Keeper:
             self._keep_ms,
             self.request_id,
             place.conversation_id,
-            self._added(items, told),
+            added,
             place.locked_by,
         )
 

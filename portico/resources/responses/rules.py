@@ -18,6 +18,10 @@ NOT_KEPT = 'not_stored; field="store"; action=dropped'
 NOT_ADDED = 'not_added; field="conversation"; action=dropped'
 """The warning for a conversation that is read and, with `store: false`, not added to."""
 
+NO_ROOM = 'storage_quota_exceeded; field="store"; action=dropped'
+"""The warning for a request that did not ask to be kept, in a project that is full."""
+UNSTORED = "Send 'store': false, without 'background', to be answered all the same. "
+
 
 class Said(msgspec.Struct):
     """Of a request: what it says about what came before it, and about being kept."""
@@ -72,6 +76,15 @@ def check_store(said: Said, caller: Caller) -> None:
             value=brief(said.conversation),
             remedy="Send one of the two.",
         )
+
+
+def asking(said: Said) -> str:
+    """The field by which it asks for its answer to be kept, "" where it is kept because nobody says
+    otherwise.  Who follows a response wants to be followed."""
+    if said.store is True:
+        return "store"
+    fields = ("background", "conversation", "previous_response_id")
+    return next((each for each in fields if getattr(said, each) not in (None, False)), "")
 
 
 def conversation_of(said: Any) -> str | None:

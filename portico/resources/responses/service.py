@@ -9,6 +9,7 @@ from portico.callers.model import Caller
 from portico.db.readers import Readers
 from portico.db.writer import Writer
 from portico.dialects.openai_responses.answers.output import UNSHOWN
+from portico.keeping.room import Room
 from portico.kit.clock import Clock
 from portico.resources.items import shown_items, shown_thought
 from portico.resources.responses import store
@@ -56,10 +57,11 @@ def shown(body: bytes, *, sealed: bool) -> bytes:
 class Responses:
     """Raises, all of it: Refusal: resource_not_found."""
 
-    def __init__(self, writer: Writer, readers: Readers, clock: Clock) -> None:
+    def __init__(self, writer: Writer, readers: Readers, clock: Clock, room: Room) -> None:
         self._writer = writer
         self._readers = readers
         self._clock = clock
+        self._room = room
 
     async def get(self, caller: Caller, response_id: str) -> Response:
         return await find(self._readers, caller, response_id, self._clock.wall_ms())
@@ -76,3 +78,4 @@ class Responses:
         )
         if not removed:
             raise not_found(response_id)
+        self._room.shrank(caller.project_id)

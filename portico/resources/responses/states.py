@@ -7,13 +7,22 @@ from portico.callers.model import Caller
 from portico.db.readers import Readers
 from portico.dialects.body import without_bom
 from portico.errors import Refusal
+from portico.keeping.room import Room
 from portico.kit.clock import Clock
 from portico.resources.conversations.locks import Locks
 from portico.resources.conversations.model import Lock
 from portico.resources.responses.context import Asked, Contexts, Joined, asked_in
 from portico.resources.responses.keeper import Collecting, Keeper, Place
 from portico.resources.responses.model import Keeping
-from portico.resources.responses.rules import NOT_ADDED, NOT_KEPT, Said, as_sent
+from portico.resources.responses.rules import (
+    NO_ROOM,
+    NOT_ADDED,
+    NOT_KEPT,
+    UNSTORED,
+    Said,
+    as_sent,
+    asking,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,26 +64,40 @@ NO_TURN = Turn(b"")
 
 
 class States:
-    """One event loop owns this object."""
+    """One event loop owns this object.  room: what projects may keep."""
 
-    def __init__(self, readers: Readers, locks: Locks, clock: Clock, keeping: Keeping) -> None:
+    def __init__(
+        self, readers: Readers, locks: Locks, clock: Clock, keeping: Keeping, room: Room
+    ) -> None:
         self._contexts = Contexts(readers, clock, keeping)
         self._locks = locks
         self._clock = clock
         self._keeping = keeping
+        self._room = room
 
     async def open(self, body: bytes, caller: Caller, answer_id: str) -> Turn:
         """Of a request that is answered; `close` its turn, however that ends.
 
         answer_id: what the response is called after.
-        Raises: Refusal: zero_retention, previous_response_not_found, resource_not_found, conflict,
-        conversation_locked; what is wrong with the fields that say so.
+        Raises: Refusal: zero_retention, storage_quota_exceeded, previous_response_not_found,
+        resource_not_found, conflict, conversation_locked; what is wrong with the fields that say so.
         """
+        return await self._open(body, caller, answer_id, full=self._room.is_full(caller.project_id))
+
+    async def resume(self, body: bytes, caller: Caller, answer_id: str) -> Turn:
+        """Of one that stands in line, and was given room then.  Raises: Refusal, as `open`."""
+        return await self._open(body, caller, answer_id, full=False)
+
+    async def _open(self, body: bytes, caller: Caller, answer_id: str, *, full: bool) -> Turn:
         body = without_bom(body)
         asked = asked_in(body, caller)
         if asked is None:
             return Turn(body)
         kept, warnings = self._kept(asked.said, caller)
+        if full and kept:
+            if field := asking(asked.said):
+                self._room.check(caller.project_id, field, UNSTORED)
+            kept, warnings = False, (NO_ROOM,)
         lock = None
         if asked.conversation_id is not None and kept:
             lock = Lock(asked.id, answer_id, caller.organisation_id, caller.project_id)
@@ -113,6 +136,8 @@ class States:
         if turn.lock is not None:
             ended = isinstance(turn.keeper, Keeper) and turn.keeper.handed_over
             self._locks.give_back(turn.lock, ended=ended)
+        if isinstance(turn.keeper, Keeper) and turn.keeper.handed_over:
+            self._room.grew(turn.keeper.project_id, turn.keeper.kept_bytes)
 
     def _kept(self, said: Said, caller: Caller) -> tuple[bool, tuple[str, ...]]:
         """Whether the answer is, and warnings."""

@@ -18,9 +18,11 @@ from portico.dialects.openai_responses.opening import Seals
 from portico.dialects.openai_responses.parse import Parser
 from portico.keeping import service as keeping
 from portico.keeping.model import KeptResponse
+from portico.keeping.rules import ROW_BYTES
 from portico.kit.sealing import Seal
 from portico.resources.responses.items import identified
 from portico.resources.responses.keeper import Keeper
+from tests.keeping.held import held_bytes
 from tests.resources.attic import DAY_MS, MINE, NOTHING_KEPT, Attic, attic, number, said
 
 pytestmark = pytest.mark.anyio
@@ -66,6 +68,20 @@ async def kept(
     if outcome == "completed":
         turn.keeper.compose(b"")
     return turn.keeper.end(outcome)
+
+
+async def test_what_is_kept_counts_for_its_project_once_it_has_ended(mine: Attic) -> None:
+    turn = await mine.states.open(b'{"input": "Hi"}', MINE, f"req_{ID}")
+    assert isinstance(turn.keeper, Keeper)
+    turn.keeper.follow(Tells(response()), "m")
+    mine.states.close(turn)
+    assert held_bytes(mine.room, MINE.project_id) == 0, "nothing was kept of it"
+    turn.keeper.compose(b"")
+    made = turn.keeper.end("completed")
+    mine.states.close(turn)
+    assert made is not None
+    size = len(made.input) + len(made.body) + ROW_BYTES
+    assert held_bytes(mine.room, MINE.project_id) == size
 
 
 @pytest.mark.parametrize(
