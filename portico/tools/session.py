@@ -25,6 +25,8 @@ _PAGES_MAX = 20
 _TOOL_BYTES_MAX = 65_536
 _NAME_MAX = 128
 _SAID_MAX = 500
+_NUMBER_MAX = 2**31
+"""Of an error: what every client can hold."""
 _CLOSE_S = 2.0
 _SESSION_UNKNOWN = 404
 _UNAUTHORIZED = frozenset({401, 403})
@@ -142,7 +144,8 @@ class Session:
             if message.error is not None:
                 said = message.error.message[:_SAID_MAX]
                 number = message.error.code
-                raise ToolFailed("server_error", f"{number}: {said}", number=number)
+                known = abs(number) <= _NUMBER_MAX
+                raise ToolFailed("server_error", f"{number}: {said}", number=number if known else 0)
             if message.id != number:
                 raise ToolFailed("server_invalid", "The answer is to another question.")
             return msgspec.json.decode(message.result, type=shape)

@@ -35,11 +35,12 @@ def session(url: str, poster: Poster = OPEN, **more: Any) -> Session:
 
 
 async def called(url: str) -> str:
-    """The code of what went wrong."""
+    """The code of what went wrong, which has a number that fits."""
     one = session(url)
     await one.open()
     with pytest.raises(ToolFailed) as failed:
         await one.call("trap", {})
+    assert abs(failed.value.number) <= 2**31
     return failed.value.code
 
 
@@ -100,6 +101,10 @@ ANSWERS: dict[str, tuple[Callable[[socket.socket], None], str]] = {
     ),
     "an error": (
         _json(b'{"jsonrpc":"2.0","id":2,"error":{"code":-32000,"message":"no"}}'),
+        "server_error",
+    ),
+    "an error of a number without end": (
+        _json(b'{"jsonrpc":"2.0","id":2,"error":{"code":99999999999999999999,"message":"no"}}'),
         "server_error",
     ),
     "a status": (_raw(b"HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n"), "server_error"),
