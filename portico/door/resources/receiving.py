@@ -15,7 +15,7 @@ Look = Callable[[Mapping[str, str]], None]
 """At the fields that came before the file.  Raises: Refusal, so that the file need not come."""
 
 
-def form_of(exchange: Exchange, file: str, bytes_max: int, remedy: str = "") -> Form:
+def form_of(exchange: Exchange, file: str, bytes_max: int) -> Form:
     """file: what its field is called.  bytes_max: of the file; what says that it has more is refused
     before a byte of it is read.
 
@@ -24,7 +24,7 @@ def form_of(exchange: Exchange, file: str, bytes_max: int, remedy: str = "") -> 
     form = Form(exchange.headers.get(b"content-type", b""), file)
     declared_bytes = int(exchange.headers.get(b"content-length", b"0"))
     if declared_bytes > bytes_max + OVERHEAD_BYTES_MAX:
-        raise too_large(file, declared_bytes, bytes_max, remedy)
+        raise too_large(file, declared_bytes, bytes_max)
     return form
 
 

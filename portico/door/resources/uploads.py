@@ -79,9 +79,7 @@ class UploadEndpoints:
 
     async def add_part(self, exchange: Exchange, upload_id: str) -> None:
         owner = Owner.of(await identify(self._callers, exchange))
-        form = form_of(
-            exchange, "data", self._uploads.limits.part_bytes_max, "Send it in more, smaller parts."
-        )
+        form = form_of(exchange, "data", self._uploads.limits.part_bytes_max)
         weighed = Weighed(exchange, form)
         try:
             async with await self._uploads.draft(owner, upload_id, announced(exchange)) as draft:

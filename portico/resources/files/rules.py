@@ -110,13 +110,17 @@ def upload_ended(upload_id: str, how: str) -> Refusal:
     )
 
 
-def too_large(field: str, size_bytes: int, most: int, remedy: str = "") -> Refusal:
+_SMALLER = {"data": "Send it in more, smaller parts."}
+"""What helps, where it is not what the catalogue of errors says."""
+
+
+def too_large(field: str, size_bytes: int, most: int) -> Refusal:
     return errors.FILE_TOO_LARGE(
         f"{field!r} has {size_bytes} bytes or more; it may have {most}.",
         field=field,
         value=size_bytes,
         limit=most,
-        remedy=remedy,
+        remedy=_SMALLER.get(field, ""),
     )
 
 

@@ -68,9 +68,8 @@ class Uploads:
         upload, _ = await self._find(owner, upload_id)
         if upload.state != "pending":
             raise upload_ended(upload_id, f"is {upload.state}")
-        return await self._files.draft(
-            owner, self.limits.part_bytes_max, "part", counted_bytes, "data"
-        )
+        most = min(self.limits.part_bytes_max, upload.size_bytes)  # of more nothing could be made
+        return await self._files.draft(owner, most, "part", counted_bytes, "data")
 
     async def add_part(
         self, draft: Draft, owner: Owner, upload_id: str, before: store.Before[Part] | None = None

@@ -185,6 +185,10 @@ async def test_limits(database: Database, tmp_path: Path, monkeypatch: pytest.Mo
         upload = await place.uploads.begin(ADA, TEXT, 20)
         refusal = await refused(send(place, upload, b"x" * 11))
         assert (refusal.code, refusal.field, refusal.limit) == ("file_too_large", "data", 10)
+        assert refusal.remedy == "Send it in more, smaller parts."
+        small = await place.uploads.begin(ADA, TEXT, 3)
+        refusal = await refused(send(place, small, b"x" * 4))
+        assert (refusal.code, refusal.limit) == ("file_too_large", 3), "nothing could come of it"
         ids = [(await send(place, upload, b"x" * 10)).id for _ in range(2)]
         assert (await refused(send(place, upload, b"x"))).code == "conflict"
         other = await place.uploads.begin(ADA, TEXT, 20)
