@@ -61,6 +61,13 @@ class Permit(msgspec.Struct, eq=False):
             if self.allowance is not None:
                 self.allowance.settle(NOTHING if self.used is None else self.used.meters())
 
+    def withdraw(self) -> None:
+        """Release it as if it had never been asked for."""
+        allowance, self.allowance = self.allowance, None
+        self.release()
+        if allowance is not None:
+            allowance.undo()
+
 
 class Admission:
     def __init__(

@@ -67,6 +67,17 @@ class Allowance:
         if changes:
             self._counters.correct(changes)
 
+    def undo(self) -> None:
+        """It was only to be seen whether it may: nothing was taken."""
+        taken, self._taken = self._taken, []
+        changes: list[tuple[Window, Count | None, int]] = [
+            (window, count, -need)
+            for (window, need), count in zip(taken, self._counts, strict=False)
+            if need
+        ]
+        if changes:
+            self._counters.correct(changes)
+
 
 class Rates:
     """One event loop owns this object."""

@@ -244,3 +244,16 @@ async def test_whoever_gets_no_place_gets_his_tokens_back(scene: Scene, at_once:
 )
 def test_durations_are_written_as_openai_does(seconds: float, written: str) -> None:
     assert told.duration(seconds) == written
+
+
+async def test_what_was_only_asked_for_was_never_taken(scene: Scene) -> None:
+    limits = {"requests_per_minute": 1, "input_tokens_per_minute": 100}
+    await scene.limit("key", "key_1", **limits)
+    for _ in range(3):
+        allowance = await scene.rates.take(CALLER, "m", 100)
+        assert allowance is not None
+        allowance.undo()
+        allowance.undo()
+        allowance.settle(NOTHING)
+    assert await scene.rates.take(CALLER, "m", 100) is not None
+    assert (await scene.refused()).status == 429

@@ -123,14 +123,21 @@ def test_what_was_approved_is_called_for_nobody_who_may_not_go_on(
     """Neither beyond a limit nor without credit; and for whoever may, once."""
     careful = [tool(remote, require_approval="always")]
     key = paid.new_key()
-    paid.served.cli("limit", "set", key["id"], "--requests", "2", "--model", "sim-tool")
+    paid.served.cli("limit", "set", key["id"], "--requests", "3", "--model", "sim-tool")
     with paid.openai(key["api_key"]) as client:
         until(lambda: rates(paid.served, key["api_key"]), 1)
         asked = ask(client, remote, calling("delete", name="a"), tools=careful)
+        done = _approve(client, remote, asked, careful)
+        assert kinds(done) == ["mcp_call", "message"]
         ask(client, remote, calling("delete", name="b"), tools=careful)
         remote.calls.clear()
+        remote.heads.clear()
         with pytest.raises(openai.RateLimitError) as refused:
             _approve(client, remote, asked, careful)
+        with pytest.raises(openai.RateLimitError):
+            ask(client, remote, "What is there?")
+        begun = [head for head in remote.heads if "mcp-session-id" not in head]
+        assert begun == [], "nor is a server asked what it offers"
     assert (refused.value.code, remote.calls) == ("requests_per_minute_exceeded", [])
     with paid.openai() as client:
         done = _approve(client, remote, asked, careful)

@@ -208,7 +208,10 @@ class _Run:
 
     async def go(self) -> None:
         """Raises: Refusal; Left."""
-        allowed = self._document.approved(self.caller.project_id)
+        document = self._document
+        allowed = document.approved(self.caller.project_id)
+        if allowed or any(document.listed(each) is None for each in document.servers):
+            await self._admit()
         await self._list()
         await self._do_approved(allowed)
         while self.final is None:
@@ -272,7 +275,6 @@ class _Run:
         """Calls that waited for their caller's word."""
         if not allowed:
             return
-        await self._admit()
         servers = {each.label: each for each in self._document.servers}
         self._calls += len(allowed)
         self.begun = True
@@ -284,8 +286,10 @@ class _Run:
             self._results[each.request_id] = said
 
     async def _admit(self) -> None:
-        """As the round that follows will be, and let go again: whoever may not go on, for want of
-        credit or within his limits, has nothing done for him either.  Raises: Refusal; Left."""
+        """As the first round will be, as far as it is known, and let go again before a server is
+        asked: for whoever may not go on, for want of credit or within his limits, nobody is bothered.
+
+        Raises: Refusal; Left."""
         rooms, caller, prompt = self._rooms, self.caller, self._asked_now()
         routes = rooms.routing.choose(prompt, caller.data_use, caller.models)
         offer = rooms.counter.offer(caller, prompt, routes.context_tokens)
@@ -293,7 +297,7 @@ class _Run:
             *(f"{self.visit.request_id}_0", caller, routes, offer, self.visit.leaving),
             prompt.input_tokens_guess,
         )
-        permit.release()
+        permit.withdraw()
 
     def _next(self, prompt: Prompt) -> Round:
         visit, first = self.visit, self._rounds == 0
