@@ -73,7 +73,8 @@ def test_whoever_hangs_up_ends_nothing(served: Served, client: openai.OpenAI) ->
 
 def test_one_under_way_is_cancelled(served: Served, client: openai.OpenAI) -> None:
     made = ask(client, SLOW)
-    eventually(lambda: states(served)[made.id] == "in_progress")
+    eventually(lambda: client.responses.retrieve(made.id).status == "in_progress")
+    assert states(served)[made.id] == "in_progress"
     assert cancel(client, made.id).status == "cancelled"
     records = served.cli("usage", "--list", "5")["records"]
     eventually(

@@ -13,7 +13,7 @@ from portico.door.lines import JSON
 from portico.door.resources.background import Background
 from portico.resources.pages import openai_window
 from portico.resources.responses.pages import input_page
-from portico.resources.responses.service import Responses, shown
+from portico.resources.responses.service import Responses, told
 
 _INCLUDABLE = get_args(Includable)
 STREAM = ("stream", "starting_after", "include_obfuscation")
@@ -39,14 +39,14 @@ class KeptResponses:
             await self._background.follow(exchange, caller, found, after)
             return
         request_id = exchange.request_id.encode("ascii")
-        body = shown(found.body, sealed="reasoning.encrypted_content" in included)
+        body = told(found, sealed="reasoning.encrypted_content" in included)
         exchange.reply(200, JSON + b"x-request-id: %b\r\n" % request_id, body)
 
     async def delete(self, exchange: Exchange, response_id: str) -> None:
         caller = await identify(self._callers, exchange)
         await self._responses.delete(caller, response_id)
-        told = {"id": response_id, "object": "response", "deleted": True}
-        answer_json(exchange, 200, told)
+        gone = {"id": response_id, "object": "response", "deleted": True}
+        answer_json(exchange, 200, gone)
 
     async def input_items(self, exchange: Exchange, response_id: str) -> None:
         caller = await identify(self._callers, exchange)

@@ -54,6 +54,13 @@ def shown(body: bytes, *, sealed: bool) -> bytes:
     return msgspec.json.encode({**response, "output": output})
 
 
+def told(found: Response, *, sealed: bool) -> bytes:
+    """As `shown`, of one that may be on its way: it stands in line as it was written when it came."""
+    if found.state != "in_progress":
+        return shown(found.body, sealed=sealed)
+    return msgspec.json.encode({**msgspec.json.decode(found.body), "status": found.state})
+
+
 class Responses:
     """Raises, all of it: Refusal: resource_not_found."""
 
