@@ -71,6 +71,7 @@ def test_how_much_is_kept_and_what_waits(left: Path) -> None:
     assert jobs["figures"]["oldest_ms"] >= 0
     assert "1 responses unfinished, the oldest (resp_" in jobs["says"]
     assert (found["expiry"]["ok"], found["files"]["ok"]) == (True, True)
+    assert found["webhooks"]["figures"] == {"waiting": 0, "oldest_ms": None}
 
 
 def test_projects_that_are_full_are_named_and_nothing_is_wrong_with_that(
@@ -105,6 +106,22 @@ def test_what_should_have_ended_or_gone_is_told(left: Path) -> None:
     assert "should have ended" in found["jobs"]["fix"]
     assert found["expiry"]["figures"] == {"overdue": 1}
     assert found["files"]["figures"] == {"files": 1, "lost": 1, "strays": 0}
+
+
+def test_what_waits_to_be_told(left: Path) -> None:
+    now_ms = SystemClock().wall_ms()
+    alert = "INSERT INTO alert VALUES (?, 'response.completed', ?, 'org_x', '{}', ?)"
+    sent = "INSERT INTO delivery VALUES (?, ?, 'webhook', 'whk_1', 'waiting', 3, ?, NULL)"
+    for name, age_ms, due_ms in (("b", 5_000, 60_000), ("a", 9_000, 90_000)):
+        change(left, alert, f"alert_{name}", f"of {name}", now_ms - age_ms)
+        change(left, sent, f"msg_{name}", f"alert_{name}", now_ms + due_ms)
+    found = told(left)["webhooks"]
+    assert (found["ok"], found["figures"]["waiting"]) == (True, 2)
+    assert found["figures"]["oldest_ms"] >= 9_000
+    assert "2 waiting to be told, the oldest (msg_a) for" in found["says"]
+    change(left, "UPDATE delivery SET due_at_ms = ?", now_ms - DAY_MS)
+    found = told(left)["webhooks"]
+    assert (found["ok"], "Nobody sends them" in found["fix"]) == (False, True)
 
 
 def test_no_database_no_rows(tmp_path: Path) -> None:

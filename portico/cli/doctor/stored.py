@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from portico.app.failure import CannotStart
@@ -14,7 +15,7 @@ from portico.db.backends.base import Space, Unusable
 from portico.db.backends.sqlite import FILE_NAME
 from portico.db.database import Database, connect_database
 from portico.db.migrations import HEAD
-from portico.db.tables import file, upload_part
+from portico.db.tables import alert, delivery, file, upload_part
 from portico.keeping import survey, weighing
 from portico.keeping.survey import Oldest, Survey
 from portico.kit.clock import SystemClock
@@ -45,6 +46,7 @@ def examine_stored(settings: Settings) -> Iterator[Check]:
     if space is not None:
         yield _room(space)
     yield _unfinished(settings, found, now_ms)
+    yield _deliveries(database, now_ms)
     yield _overdue(found)
     yield from _files(settings, database, now_ms)
 
@@ -110,6 +112,41 @@ def _waits(name: str, oldest: Oldest, now_ms: int) -> str:
     seconds = max(0, now_ms - oldest.since_ms) // 1000
     dead = f", {oldest.orphaned} with a process that is gone" if oldest.orphaned else ""
     return f"{oldest.count} {name} unfinished, the oldest ({oldest.id}) for {seconds} s{dead}"
+
+
+def _deliveries(database: Database, now_ms: int) -> Check:
+    """Webhooks and mail that have not come through: each is tried again until it is given up."""
+    (count, due_ms), oldest = database.read(_waiting)
+    says = "nothing waits to be told"
+    if oldest is not None:
+        seconds = max(0, now_ms - oldest.created_at_ms) // 1000
+        says = f"{count} waiting to be told, the oldest ({oldest.id}) for {seconds} s, "
+        says += f"tried {oldest.attempts} times"
+    return Check(
+        "webhooks",
+        due_ms is None or due_ms > now_ms - _HOUR_MS,
+        says,
+        "Nobody sends them: start a server; `portico webhook deliveries` says what came of each try.",
+        {
+            "waiting": count,
+            "oldest_ms": None if oldest is None else now_ms - oldest.created_at_ms,
+        },
+    )
+
+
+def _waiting(connection: Connection) -> tuple[Row[Any], Row[Any] | None]:
+    """How many, and when the first is due; the oldest of them."""
+    d = delivery.c
+    waits = d.state == "waiting"
+    due = select(func.count(), func.min(d.due_at_ms)).where(waits)
+    oldest = (
+        select(d.id, d.attempts, alert.c.created_at_ms)
+        .join(alert, alert.c.id == d.alert_id)
+        .where(waits)
+        .order_by(alert.c.created_at_ms)
+        .limit(1)
+    )
+    return connection.execute(due).one(), connection.execute(oldest).one_or_none()
 
 
 def _overdue(found: Survey) -> Check:
