@@ -92,7 +92,7 @@ UNSCOPED = {
     },
     "portico/callers/store.py": {"_KEYS": CREDENTIAL, "_ENDED": SNAPSHOT, "note_use": OURS},
     "portico/cli/doctor/facts.py": {"_keys": OPERATOR},
-    "portico/cli/doctor/stored.py": {"_names": OPERATOR},
+    "portico/cli/doctor/stored.py": {"_names": OPERATOR, "_waiting": OPERATOR},
     "portico/background/announcing.py": {"_unannounced": ROUNDS},
     "portico/resources/batches/operating.py": {"one": OPERATOR},
     "portico/resources/batches/store.py": {"claim": ROUNDS, "let_go": ROUNDS},
