@@ -116,7 +116,7 @@ def _waits(name: str, oldest: Oldest, now_ms: int) -> str:
 
 def _deliveries(database: Database, now_ms: int) -> Check:
     """Webhooks and mail that have not come through: each is tried again until it is given up."""
-    (count, due_ms), oldest = database.read(_waiting)
+    count, due_ms, oldest = database.read(_waiting)
     says = "nothing waits to be told"
     if oldest is not None:
         seconds = max(0, now_ms - oldest.created_at_ms) // 1000
@@ -134,7 +134,7 @@ def _deliveries(database: Database, now_ms: int) -> Check:
     )
 
 
-def _waiting(connection: Connection) -> tuple[Row[Any], Row[Any] | None]:
+def _waiting(connection: Connection) -> tuple[int, int | None, Row[Any, Any, Any] | None]:
     """How many, and when the first is due; the oldest of them."""
     d = delivery.c
     waits = d.state == "waiting"
@@ -146,7 +146,8 @@ def _waiting(connection: Connection) -> tuple[Row[Any], Row[Any] | None]:
         .order_by(alert.c.created_at_ms)
         .limit(1)
     )
-    return connection.execute(due).one(), connection.execute(oldest).one_or_none()
+    count, due_ms = connection.execute(due).one()
+    return count, due_ms, connection.execute(oldest).one_or_none()
 
 
 def _overdue(found: Survey) -> Check:
