@@ -1,6 +1,10 @@
 """How much of a project's answers is stored: counted as they come, looked up now and then."""
 
+import asyncio
+from collections.abc import Callable
 from functools import partial
+
+from sqlalchemy import Connection
 
 from portico.db.readers import Readers
 from portico.kit.clock import Clock
@@ -17,10 +21,12 @@ class Shelf:
     bytes_max: of all that is stored.  stored_bytes: None where nobody knows yet.
     """
 
-    __slots__ = ("_bytes_max", "_stored_bytes", "looked_at_s")
+    __slots__ = ("_bytes_max", "_stored_bytes", "first_look", "looked_at_s")
 
     def __init__(self, bytes_max: int, stored_bytes: int | None = None) -> None:
-        self.looked_at_s: float | None = None
+        self.looked_at_s = 0.0
+        self.first_look: asyncio.Future[int] | None = None
+        """Everybody waits for it: an answer that came before its end would have no room."""
         self._bytes_max = bytes_max
         self._stored_bytes = stored_bytes
 
@@ -37,12 +43,14 @@ class Shelf:
             self._stored_bytes -= count
 
     def is_due(self, now_s: float) -> bool:
-        """Whether to look, because nobody has, or because what has expired counts here still."""
-        if self.looked_at_s is None:
-            return True
+        """Whether to look again, because what has expired counts here still."""
         numerator, denominator = _NEARLY
         nearly = (self._stored_bytes or 0) * denominator >= self._bytes_max * numerator
         return nearly and now_s - self.looked_at_s >= _LOOK_EVERY_S
+
+    @property
+    def is_known(self) -> bool:
+        return self._stored_bytes is not None
 
     @property
     def stored_bytes(self) -> int:
@@ -72,16 +80,32 @@ class Shelves:
         shelf = self._shelves.get(project_id)
         if shelf is None:
             shelf = self._shelves[project_id] = Shelf(self._bytes_max)
-        now_s = self._clock.monotonic_s()
-        if shelf.is_due(now_s):
-            before_s, shelf.looked_at_s = shelf.looked_at_s, now_s  # nobody else needs to
-            stored_before = shelf.stored_bytes
-            try:
-                found = await self._readers.run(
-                    partial(store.stored_bytes, project_id=project_id), tenant=tenant
-                )
-            except BaseException:
-                shelf.looked_at_s = before_s
-                raise
-            shelf.learn(found, stored_before)
+        if not shelf.is_known:
+            await self._look_first(shelf, project_id, tenant)
+        elif shelf.is_due(self._clock.monotonic_s()):
+            await self._look_again(shelf, project_id, tenant)
         return shelf
+
+    async def _look_first(self, shelf: Shelf, project_id: str, tenant: str | None) -> None:
+        """One look for all who wait; it goes on where one of them hangs up."""
+        if shelf.first_look is None or shelf.first_look.done():
+            shelf.first_look = self._readers.submit(_stored(project_id), tenant)
+        found = await asyncio.shield(shelf.first_look)
+        if not shelf.is_known:
+            shelf.looked_at_s = self._clock.monotonic_s()
+            shelf.learn(found, 0)
+
+    async def _look_again(self, shelf: Shelf, project_id: str, tenant: str | None) -> None:
+        """Nobody else needs to, meanwhile."""
+        before_s, shelf.looked_at_s = shelf.looked_at_s, self._clock.monotonic_s()
+        stored_before = shelf.stored_bytes
+        try:
+            found = await self._readers.run(_stored(project_id), tenant)
+        except BaseException:
+            shelf.looked_at_s = before_s
+            raise
+        shelf.learn(found, stored_before)
+
+
+def _stored(project_id: str) -> Callable[[Connection], int]:
+    return partial(store.stored_bytes, project_id=project_id)

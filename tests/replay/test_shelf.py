@@ -33,6 +33,9 @@ class Found:
         self.may = asyncio.Event()
         self.may.set()
 
+    def submit(self, query: Any, tenant: str | None) -> "asyncio.Future[int]":
+        return asyncio.ensure_future(self.run(query, tenant))
+
     async def run(self, query: Any, tenant: str | None) -> int:
         assert tenant == "org_1"
         self.looks += 1
@@ -47,17 +50,52 @@ def shelves(found: Any, clock: HandClock) -> Shelves:
 
 
 @pytest.mark.anyio
-async def test_nothing_is_stored_before_it_is_known_what_there_is() -> None:
+async def test_whoever_comes_during_the_first_look_waits_for_it() -> None:
+    """Or its answer, made before the look has ended, would find no room, and be charged again."""
     found, clock = Found(90), HandClock()
     found.may.clear()
     rooms = shelves(found, clock)
-    first = asyncio.get_running_loop().create_task(rooms.of("p", "org_1"))
-    await asyncio.sleep(0)
-    second = await rooms.of("p", "org_1")
-    assert second.take(1) is False
+    first, second = (
+        asyncio.get_running_loop().create_task(rooms.of("p", "org_1")) for _ in range(2)
+    )
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not second.done()
     found.may.set()
-    assert await first is second
-    assert (second.take(11), second.take(10), second.take(1)) == (False, True, False)
+    shelf = await second
+    assert await first is shelf
+    assert (shelf.take(11), shelf.take(10), shelf.take(1)) == (False, True, False)
+    assert found.looks == 1
+
+
+@pytest.mark.anyio
+async def test_one_who_hangs_up_takes_the_look_from_nobody() -> None:
+    found, clock = Found(5), HandClock()
+    found.may.clear()
+    rooms = shelves(found, clock)
+    first, second = (
+        asyncio.get_running_loop().create_task(rooms.of("p", "org_1")) for _ in range(2)
+    )
+    await asyncio.sleep(0)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    found.may.set()
+    assert (await second).stored_bytes == 5
+    assert found.looks == 1
+
+
+@pytest.mark.anyio
+async def test_a_look_that_fails_is_told_to_all_who_wait_for_it() -> None:
+    """Not made again by each of them, one after the other."""
+    found, clock = Found(), HandClock()
+    found.may.clear()
+    rooms = shelves(found, clock)
+    waiting = [asyncio.get_running_loop().create_task(rooms.of("p", "org_1")) for _ in range(3)]
+    await asyncio.sleep(0)
+    found.may.set()
+    told = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(each) for each in told] == [OSError] * 3
     assert found.looks == 1
 
 
