@@ -29,6 +29,7 @@ from portico.webhooks.model import Destination, EndpointChange, EndpointWish, Se
 from portico.webhooks.rules import ATTEMPTS_MAX
 from tests.accounts.tenancy import Tenancy, mailed, noted
 from tests.billing.alerts.inbox import Clock, Post, hook
+from tests.kit.listening import listening
 
 DAY_MS = 86_400_000
 pytestmark = pytest.mark.anyio
@@ -316,9 +317,8 @@ async def silent() -> AsyncIterator[tuple[str, list[int]]]:
         count[0] -= 1
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", count
+    async with listening(serve) as port:
+        yield f"http://127.0.0.1:{port}/", count
 
 
 async def test_one_that_hangs_holds_up_nobody_else(scene: Scene) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from portico.kit.egress import Refused, resolved
 from portico.kit.fetch import Fetcher, FetchFailed, Limits, Streams, connected
+from tests.kit.listening import listening
 
 pytestmark = pytest.mark.anyio
 
@@ -53,17 +54,12 @@ async def outside(script: Script, **names: str) -> AsyncIterator[Net]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await reader.readuntil(b"\r\n\r\n")
         net.requests.append(request)
-        try:
-            await script(request, writer)
-        except ConnectionError:
-            return
-        finally:
-            writer.close()
+        await script(request, writer)
+        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    net = Net(server.sockets[0].getsockname()[1])
-    net.names["x.example"] = [[PUBLIC]]
-    async with server:
+    async with listening(serve) as port:
+        net = Net(port)
+        net.names["x.example"] = [[PUBLIC]]
         yield net
 
 

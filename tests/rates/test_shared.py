@@ -14,6 +14,7 @@ from portico.rates.model import Rule, Window
 from portico.rates.rules import refusal, standing
 from portico.rates.shared import Shared
 from tests.db.storage import HandClock
+from tests.kit.listening import listening
 from tests.rates.conftest import counting
 
 pytestmark = pytest.mark.anyio
@@ -175,26 +176,19 @@ async def test_who_hung_once_is_waited_for_once(shared: Make) -> None:
     async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal asked
         asked += 1
-        ended.append(writer)
 
-    ended: list[asyncio.StreamWriter] = []
-    server = await asyncio.start_server(silent, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    client, clock = Valkey.from_url(f"valkey://127.0.0.1:{port}"), HandClock()
-    ours = Shared(client, "a", clock, Tasks(_no), counting(0), timeout_s=0.05)
-    for _ in range(20):
+    async with listening(silent) as port:
+        client, clock = Valkey.from_url(f"valkey://127.0.0.1:{port}"), HandClock()
+        ours = Shared(client, "a", clock, Tasks(_no), counting(0), timeout_s=0.05)
+        for _ in range(20):
+            assert (await ours.take([(window(90), 1)]))[0]
+            clock.pass_s(2)
+        assert asked == 1
+        await ours._beat()
+        assert asked == 2
         assert (await ours.take([(window(90), 1)]))[0]
-        clock.pass_s(2)
-    assert asked == 1
-    await ours._beat()
-    assert asked == 2
-    assert (await ours.take([(window(90), 1)]))[0]
-    assert asked == 2
-    await ours.close()
-    for writer in ended:
-        writer.close()
-    server.close()
-    await server.wait_closed()
+        assert asked == 2
+        await ours.close()
 
 
 @pytest.mark.parametrize("trouble", ["replica", "memory", "alone"])

@@ -20,6 +20,7 @@ from portico.billing.alerts.webhook import Webhooks
 from portico.kit.clock import SystemClock
 from portico.kit.egress import Refused, resolved
 from portico.kit.fetch import Fetcher, FetchFailed, Limits, Streams, connected
+from tests.kit.listening import listening
 
 pytestmark = pytest.mark.anyio
 
@@ -89,11 +90,8 @@ async def world() -> AsyncIterator[World]:
         )
         writer.close()
 
-    listener = await asyncio.start_server(inside, "127.0.0.1", 0)
-    port = listener.sockets[0].getsockname()[1]
-    far = await asyncio.start_server(outside, "127.0.0.1", 0)
-    made = World(port, far.sockets[0].getsockname()[1])
-    async with listener, far:
+    async with listening(inside) as port, listening(outside) as far_port:
+        made = World(port, far_port)
         yield made
 
 

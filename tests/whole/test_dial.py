@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.kit.listening import listening
 from tests.whole.conftest import Served
 
 CHAT: dict[str, Any] = {"model": "sim-echo", "messages": [{"role": "user", "content": "Hi"}]}
@@ -68,9 +69,7 @@ def test_edge_25_a_url_into_the_operators_network_reaches_nobody(
             reached.append(b"somebody")
             writer.close()
 
-        server = await asyncio.start_server(note, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        async with server:
+        async with listening(note) as port:
             urls = [f"http://127.0.0.1:{port}/x.png", f"http://localhost:{port}/", "http://[::1]/"]
             return [
                 await asyncio.to_thread(ask, served, served.api_key, with_image(url))

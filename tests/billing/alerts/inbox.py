@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from tests.kit.listening import listening
+
 
 class Clock:
     """Stands still until it is told otherwise."""
@@ -63,9 +65,8 @@ class Hook:
 @asynccontextmanager
 async def hook() -> AsyncIterator[Hook]:
     made = Hook()
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
-    async with server:
-        made.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/alerts?team=1"
+    async with listening(made.serve) as port:
+        made.url = f"http://127.0.0.1:{port}/alerts?team=1"
         yield made
 
 
@@ -98,7 +99,5 @@ class Mailbox:
 @asynccontextmanager
 async def mailbox() -> AsyncIterator[Mailbox]:
     made = Mailbox()
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
-    async with server:
-        made.port = server.sockets[0].getsockname()[1]
+    async with listening(made.serve) as made.port:
         yield made

@@ -32,6 +32,7 @@ from portico.webhooks.rules import (
 )
 from tests.billing.alerts.inbox import Clock, hook, mailbox
 from tests.billing.books import NOW_MS
+from tests.kit.listening import listening
 
 T = TypeVar("T")
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -195,9 +196,7 @@ async def test_an_answer_that_never_comes_is_not_waited_for(scene: Scene) -> Non
         writer.close()
         hung_up.set()
 
-    server = await asyncio.start_server(silence, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
+    async with listening(silence) as port:
         scene.tell(Target("webhook", f"http://127.0.0.1:{port}/"))
         await scene.alerts(timeout_s=0.2).deliver()
         await hung_up.wait()
