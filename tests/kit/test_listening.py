@@ -35,11 +35,14 @@ async def test_what_goes_wrong_in_it_fails_the_test() -> None:
         writer.close()
         raise AssertionError("nobody should come")
 
-    with pytest.raises(AssertionError, match="nobody should come"):
+    async def visit() -> None:
         async with listening(wrong) as port:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             await reader.read()
             writer.close()
+
+    with pytest.raises(AssertionError, match="nobody should come"):
+        await visit()
 
 
 def test_no_test_starts_one_of_its_own() -> None:
