@@ -1,6 +1,7 @@
 """What a batch costs those who wait, and what of it survives being killed.
 
-    uv run python -m bench.resources.batches [--lines 10000] [--kills 3] [--phase-s 20] [--rate 60]
+    uv run python -m bench.resources.batches [--lines 10000] [--line-bytes 0] [--kills 3] [--phase-s 20]
+        [--rate 60]
 
 First a batch of so many lines on a server that is killed with `kill -9` as often, at places that are
 spread over it: answers, usage records, charges, and how many of each there are twice.  Then phases of
@@ -18,9 +19,7 @@ import json
 import os
 import shutil
 import signal
-import sqlite3
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,50 +29,14 @@ from typing import Any
 
 import openai
 
-_SERVER_CPUS, _OTHER_CPUS = {0, 1}, {2, 3}
+from bench.resources.server import OTHER_CPUS, Server
+
 _CHAT: Any = "/v1/chat/completions"
 _OVER = ("completed", "failed", "expired", "cancelled")
 _WARM_S = 3.0
 
 
-@dataclass
-class Server:
-    folder: Path
-    key: str = ""
-    url: str = ""
-    process: "subprocess.Popen[str] | None" = None
-
-    def start(self) -> None:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "portico.cli.main", "serve", "--simulated", "--json"),
-                *("--port", "0", "--data-dir", str(self.folder)),
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env={**os.environ, "PORTICO_ENGINE_ENABLED": "false"},
-            preexec_fn=lambda: os.sched_setaffinity(0, _SERVER_CPUS),
-        )
-        assert process.stdout is not None
-        told = json.loads(process.stdout.readline())
-        self.process, self.url = process, told["base_url"]
-        self.key = self.key or told["api_key"]
-
-    def end(self, how: signal.Signals) -> None:
-        assert self.process is not None
-        self.process.send_signal(how)
-        self.process.wait(60)
-
-    def client(self) -> openai.OpenAI:
-        return openai.OpenAI(base_url=self.url, api_key=self.key, max_retries=0)
-
-    def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        with sqlite3.connect(self.folder / "portico.db") as database:
-            return database.execute(sql).fetchall()
-
-
-def batch_of(client: openai.OpenAI, count: int, says: str) -> Any:
+def batch_of(client: openai.OpenAI, count: int, says: str, bytes_min: int = 0) -> Any:
     lines = (
         json.dumps(
             {
@@ -82,7 +45,7 @@ def batch_of(client: openai.OpenAI, count: int, says: str) -> Any:
                 "url": _CHAT,
                 "body": {
                     "model": "sim-echo",
-                    "messages": [{"role": "user", "content": f"{says} {number}"}],
+                    "messages": [{"role": "user", "content": f"{says} {number}".ljust(bytes_min)}],
                 },
             }
         )
@@ -92,11 +55,11 @@ def batch_of(client: openai.OpenAI, count: int, says: str) -> Any:
     return client.batches.create(input_file_id=file.id, endpoint=_CHAT, completion_window="24h")
 
 
-def survive(server: Server, count: int, kills: int) -> bool:
+def survive(server: Server, count: int, kills: int, bytes_min: int) -> bool:
     """Prints what is left of a batch that was killed so often; True: each line once."""
     server.start()
     begun_s = time.monotonic()
-    batch_id = batch_of(server.client(), count, "line").id
+    batch_id = batch_of(server.client(), count, "line", bytes_min).id
     for kill in range(1, kills + 1):
         while (found := server.client().batches.retrieve(batch_id)).status not in _OVER:
             assert found.request_counts is not None
@@ -189,16 +152,19 @@ def beside(server: Server, for_s: float, rate: float, rounds: int, says: str) ->
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lines", type=int, default=10_000)
+    parser.add_argument("--line-bytes", type=int, default=0, help="of text in each, at least")
     parser.add_argument("--kills", type=int, default=3)
     parser.add_argument("--phase-s", type=float, default=20.0)
     parser.add_argument("--rate", type=float, default=60.0, help="requests a second")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--says", default="[[sim tokens=20 delay_ms=10]]")
     said = parser.parse_args()
-    os.sched_setaffinity(0, _OTHER_CPUS)
+    os.sched_setaffinity(0, OTHER_CPUS)
     folder = Path(tempfile.mkdtemp(prefix="portico-batches-"))
     try:
-        once = survive(Server(folder / "killed"), said.lines, said.kills) if said.lines else True
+        once = not said.lines or survive(
+            Server(folder / "killed"), said.lines, said.kills, said.line_bytes
+        )
         if said.rounds:
             beside(Server(folder / "beside"), said.phase_s, said.rate, said.rounds, said.says)
     finally:
