@@ -1,5 +1,6 @@
 """Responses that nobody waits for: polled, followed, cancelled, and there after every kind of end."""
 
+import signal
 import sqlite3
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -135,16 +136,17 @@ def test_404_of_an_id_that_is_none(client: openai.OpenAI) -> None:
 
 @pytest.mark.parametrize("end", ["kill", "stop"])
 def test_each_reaches_one_end_across_a_restart(serve: Callable[..., Served], end: str) -> None:
-    served = serve("--simulated")
+    served, slowly = serve("--simulated"), "[[sim tokens=40 delay_ms=20]]"
     with client_of(served) as client:
-        slow = [ask(client, "[[sim tokens=40 delay_ms=20]]").id for _ in range(40)]
         quick = [ask(client, f"n {at}").id for at in range(40)]
-    eventually(lambda: "in_progress" in states(served).values())
-    if end == "kill":
-        served.process.kill()
-        served.process.wait()
-    else:
-        served.stop()
+        slow = [ask(client, slowly).id for _ in range(39)]
+        eventually(lambda: "in_progress" in states(served).values())
+        slow.append(ask(client, slowly).id)
+    # It gets no further than this, however long it takes to end it.
+    served.process.send_signal(signal.SIGSTOP)
+    served.process.send_signal(signal.SIGKILL if end == "kill" else signal.SIGTERM)
+    served.process.send_signal(signal.SIGCONT)
+    served.process.wait(30)
     left = sum(state not in ENDED for state in states(served).values())
     assert left, "nothing was left to be done: the test shows nothing"
     again = serve("--simulated", data_dir=served.data_dir)
