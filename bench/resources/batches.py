@@ -59,7 +59,7 @@ def survive(server: Server, count: int, kills: int, bytes_min: int) -> bool:
     """Prints what is left of a batch that was killed so often; True: each line once."""
     server.start()
     begun_s = time.monotonic()
-    batch_id = batch_of(server.client(), count, "line", bytes_min).id
+    batch_id = batch_of(server.client(), count, "[[sim tokens=4]] line", bytes_min).id
     for kill in range(1, kills + 1):
         while (found := server.client().batches.retrieve(batch_id)).status not in _OVER:
             assert found.request_counts is not None
