@@ -74,8 +74,9 @@ class Session:
     def roll_back(self) -> None:
         """Raises: the driver's errors."""
         self.committing = False
-        if self._connection.in_transaction():
-            self._connection.rollback()
+        # Also where it says that it is in none: one whose commit failed stays, and stands in the way of
+        # all that comes, until it is rolled back.
+        self._connection.rollback()
         # Nothing where the database has rolled back already, as SQLite does on a full disk.
         self._driver.rollback()
 

@@ -89,7 +89,7 @@ class Shelves:
     async def _look_first(self, shelf: Shelf, project_id: str, tenant: str | None) -> None:
         """One look for all who wait; it goes on where one of them hangs up."""
         if shelf.first_look is None or shelf.first_look.done():
-            shelf.first_look = self._readers.submit(_stored(project_id), tenant)
+            shelf.first_look = self._readers.submit(_stored(project_id), tenant=tenant)
         found = await asyncio.shield(shelf.first_look)
         if not shelf.is_known:
             shelf.looked_at_s = self._clock.monotonic_s()
@@ -100,7 +100,7 @@ class Shelves:
         before_s, shelf.looked_at_s = shelf.looked_at_s, self._clock.monotonic_s()
         stored_before = shelf.stored_bytes
         try:
-            found = await self._readers.run(_stored(project_id), tenant)
+            found = await self._readers.run(_stored(project_id), tenant=tenant)
         except BaseException:
             shelf.looked_at_s = before_s
             raise

@@ -1,10 +1,13 @@
 """Many hands, one transaction; and nobody suffers for his neighbour."""
 
 import asyncio
+import sqlite3
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import Connection
 
@@ -243,6 +246,43 @@ async def test_a_full_disk_is_reported_as_what_it_is(database: Database) -> None
     await writer.run(big)
     await writer.close()
     assert _ids(database) == ["org_1"]
+
+
+def _full(database: Database) -> Exception:
+    """As the driver raises it."""
+    if database.dialect == "postgresql":
+        return psycopg.errors.DiskFull("no space left on device")
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorcode = sqlite3.SQLITE_FULL
+    return error
+
+
+def _failing(error: Exception) -> Callable[[Any], None]:
+    def fails(driver: Any) -> None:
+        raise error
+
+    return fails
+
+
+async def test_after_a_commit_that_fails_the_next_one_is_made(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLAlchemy keeps a transaction whose commit failed until it is rolled back, and says of it that
+    there is none: left so, nothing was ever written again."""
+    dialect = database.backend.engine.dialect
+    ways = [_failing(_full(database)), dialect.do_commit]
+    monkeypatch.setattr(
+        dialect, "do_commit", lambda driver: (ways.pop(0) if ways[1:] else ways[0])(driver)
+    )
+    health = Health()
+    writer = _writer(database, health)
+    writer.start()
+    with pytest.raises(Refusal, match="the disk is full"):
+        await writer.run(_add(1))
+    await health.until(closed=False)
+    await writer.run(_add(2))
+    await writer.close()
+    assert _ids(database) == ["org_2"]
 
 
 async def test_rows_from_the_spool_come_before_new_ones(database: Database) -> None:
