@@ -6,7 +6,8 @@ from typing import Literal
 Speech = Literal["openai", "responses", "anthropic", "gemini"]
 """OpenAI's two have one envelope, but fields of their own that it names."""
 
-_GEMINI_ROOTS = ("/v1beta/", "/v1alpha/")
+_GEMINI_ROOTS = ("/v1beta/", "/v1alpha/", "/upload/")
+"""And where its SDK sends files, which are sent to /v1/files here."""
 _MODELS = "/v1/models"
 _SHARED = (_MODELS, "/v1/files")
 _RESPONSES = "/v1/responses"

@@ -21,6 +21,7 @@ GEMINI = {b"x-goog-api-key": b"pk_live_x"}
         ("/v1/chat/completions/c_1/messages", {}, b"", "openai"),
         ("/v1beta/models/m:generateContent", {}, b"", "gemini"),
         ("/v1alpha/models", {}, b"", "gemini"),
+        ("/upload/v1beta/files", GEMINI, b"", "gemini"),
         ("/v1/models/m:generateContent", {}, b"", "gemini"),
         ("/v1/models/m:noSuchVerb", GEMINI, b"", "gemini"),
         ("/v1/v1beta/models/m:countTokens", {}, b"", "gemini"),

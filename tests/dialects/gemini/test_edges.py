@@ -92,6 +92,9 @@ def test_edge_25_no_address_is_ever_fetched() -> None:
     for uri in ("http://169.254.169.254/", "file:///etc/passwd", "gs://a/b", "https://x/a.png"):
         refusal = refused(user({"fileData": {"fileUri": uri, "mimeType": "image/png"}}))
         assert refusal.code == "media_url_not_supported"
+        assert "inlineData" in refusal.remedy
+    for uri in ("files/abc-123", "https://generativelanguage.googleapis.com/v1beta/files/abc-123"):
+        assert "POST /v1/files" in refused(user({"fileData": {"fileUri": uri}})).remedy
     smuggled = {"inlineData": {"mimeType": "application/pdf", "data": "http://x/"}}
     assert refused(user(smuggled)).status == 400
 

@@ -53,14 +53,21 @@ def check_blob(path: str, blob: Blob) -> tuple[Feature | None, int]:
 
 
 def refuse_file(path: str, file: FileData) -> errors.Refusal:
-    """What could be fetched stands inline by now."""
+    """What could be fetched stands inline by now, and so does what is kept here."""
+    remedy = (
+        "Send the file as 'inlineData', in base64; operators: `media.fetch` lets Portico fetch it."
+    )
+    if "files/" in file.file_uri:  # as Gemini's own files are called, which are not here
+        remedy = (
+            "Send the file to POST /v1/files and name it: 'files/' and its id; or send it as "
+            "'inlineData', in base64."
+        )
     return errors.MEDIA_URL_REFUSED(
         f"'{path}.fileUri' is {shown(file.file_uri)}; it is no address that is fetched here.",
         field=f"{path}.fileUri",
         value=brief(file.file_uri),
         limit="inlineData",
-        remedy="Send the file as 'inlineData', in base64; operators: `media.fetch` lets Portico "
-        "fetch it.",
+        remedy=remedy,
     )
 
 
