@@ -3,7 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, Table, case, exists, func, select, union_all
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Connection,
+    Table,
+    case,
+    exists,
+    func,
+    literal_column,
+    select,
+    union_all,
+)
 
 from portico.db.tables import (
     batch,
@@ -21,6 +32,9 @@ from portico.keeping.stock import KINDS, restricted, still_keeping
 
 _GRACE_MS = 600_000
 """What has expired goes within a minute of it; what is there ten minutes later should not be."""
+
+_is_open = literal_column("response.state IN ('queued', 'in_progress')", Boolean)
+"""As the index says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +78,7 @@ def taken(connection: Connection, now_ms: int) -> Survey:
     return Survey(
         rows,
         overdue + len(still_keeping(connection, nothing)),
-        _oldest(connection, response, response.c.state.in_(("queued", "in_progress"))),
+        _oldest(connection, response, _is_open),
         _oldest(connection, batch, batch.c.ended_at_ms.is_(None)),
     )
 

@@ -98,10 +98,8 @@ UNSCOPED = {
     "portico/resources/batches/store.py": {"claim": ROUNDS, "let_go": ROUNDS},
     "portico/resources/background/store.py": {
         "still": OURS,
-        "_task": OURS,
-        "turn": ROUNDS,
         "recover": ROUNDS,
-        "take": ROUNDS,
+        "_TAKE": OURS,
     },
     "portico/keeping/store.py": {
         "most_ms": OURS,

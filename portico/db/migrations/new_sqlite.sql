@@ -982,7 +982,7 @@ CREATE TRIGGER audit_head_refuses_delete BEFORE DELETE ON audit_head BEGIN SELEC
 CREATE INDEX delivery_target ON delivery (channel, target);
 CREATE INDEX webhook_endpoint_organisation ON webhook_endpoint (organisation_id);
 CREATE INDEX response_project ON response (project_id, id);
-CREATE INDEX response_open ON response (state, id) WHERE state IN ('queued', 'in_progress');
+CREATE INDEX response_open ON response (state, project_id, id) WHERE state IN ('queued', 'in_progress');
 CREATE INDEX response_expiry ON response (expires_at_ms) WHERE expires_at_ms IS NOT NULL;
 CREATE INDEX response_request ON response (request_id) WHERE request_id IS NOT NULL;
 CREATE INDEX response_unannounced ON response (ended_at_ms) WHERE background = 1 AND announced_at_ms IS NULL AND ended_at_ms IS NOT NULL;

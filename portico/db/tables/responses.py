@@ -55,7 +55,9 @@ response = Table(
     # NULL: who wants to hear of its end has not been told.
     Column("announced_at_ms", Int64),
     Index("response_project", "project_id", "id"),
-    partial_index("response_open", "state", "id", only="state IN ('queued', 'in_progress')"),
+    partial_index(
+        "response_open", "state", "project_id", "id", only="state IN ('queued', 'in_progress')"
+    ),
     partial_index("response_expiry", "expires_at_ms", only="expires_at_ms IS NOT NULL"),
     partial_index("response_request", "request_id", only="request_id IS NOT NULL"),
     partial_index(

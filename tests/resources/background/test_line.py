@@ -2,10 +2,12 @@
 
 import itertools
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from portico.db.database import Database
+from portico.db.database import Database, open_database
 from portico.db.tables import usage_record
 from portico.db.transaction import Transaction
 from portico.keeping import service as keeping
@@ -74,6 +76,37 @@ def test_each_project_has_its_turn_before_any_has_its_second(database: Database)
     assert [task.id for task in take(database, 2)] == ["resp_1", "resp_4"]
     assert [task.id for task in take(database, 5)] == ["resp_2", "resp_3"]
     assert take(database, 5) == []
+
+
+def test_who_has_more_under_way_comes_later(database: Database) -> None:
+    """However long it has waited: one place that is free at a time goes round, too."""
+    put(database, *(wanted(f"resp_{number}") for number in range(5)), wanted("resp_9", "proj_2"))
+    assert [task.id for task in take(database, 1)] == ["resp_0"]
+    assert [task.id for task in take(database, 1)] == ["resp_9"]
+    assert [task.id for task in take(database, 1)] == ["resp_1"]
+    put(database, wanted("resp_a", "proj_3"), wanted("resp_b", "proj_3"))
+    assert [task.id for task in take(database, 3)] == ["resp_a", "resp_b", "resp_2"]
+
+
+def test_the_look_takes_as_long_however_many_wait_or_have_ended(tmp_path: Path) -> None:
+    database = open_database(tmp_path, "")
+    put(database, *(wanted(f"resp_{number:05}", f"proj_{number % 3}") for number in range(30)))
+    few = steps(database)
+    put(database, *(wanted(f"resp_{number:05}", f"proj_{number % 3}") for number in range(30, 900)))
+    end = "UPDATE response SET state = 'completed' WHERE id >= 'resp_00400'"
+    database.write(lambda connection: connection.exec_driver_sql(end))
+    assert steps(database) <= 1.2 * few
+
+
+def steps(database: Database) -> int:
+    """Of SQLite's machine, in tens."""
+    count = itertools.count()
+    with database.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        driver.set_progress_handler(lambda: next(count) and None, 10)
+        assert store.turn(connection, 3, ()) == ["resp_00000", "resp_00001", "resp_00002"]
+        driver.set_progress_handler(None, 10)
+    return next(count)
 
 
 def test_who_sleeps_is_left_alone(database: Database) -> None:

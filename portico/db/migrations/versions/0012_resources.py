@@ -39,7 +39,7 @@ def _responses() -> None:
         sqlite_strict=True,
     )
     op.create_index("response_project", "response", ["project_id", "id"])
-    _partial("response_open", "response", "state", "id", only=_OPEN)
+    _partial("response_open", "response", "state", "project_id", "id", only=_OPEN)
     _expiry("response")
     _partial("response_request", "response", "request_id", only="request_id IS NOT NULL")
     unannounced = "background = 1 AND announced_at_ms IS NULL AND ended_at_ms IS NOT NULL"
