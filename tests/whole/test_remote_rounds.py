@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from functools import cache
 from typing import Any
 
 import anthropic
@@ -127,20 +128,20 @@ def test_what_was_approved_is_called_for_nobody_who_may_not_go_on(
     with paid.openai(key["api_key"]) as client:
         until(lambda: rates(paid.served, key["api_key"]), 1)
         asked = ask(client, remote, calling("delete", name="a"), tools=careful)
-        done = _approve(client, remote, asked, careful)
+        done = _approve(client, asked, careful)
         assert kinds(done) == ["mcp_call", "message"]
         ask(client, remote, calling("delete", name="b"), tools=careful)
         remote.calls.clear()
         remote.heads.clear()
         with pytest.raises(openai.RateLimitError) as refused:
-            _approve(client, remote, asked, careful)
+            _approve(client, asked, careful)
         with pytest.raises(openai.RateLimitError):
             ask(client, remote, "What is there?")
         begun = [head for head in remote.heads if "mcp-session-id" not in head]
         assert begun == [], "nor is a server asked what it offers"
     assert (refused.value.code, remote.calls) == ("requests_per_minute_exceeded", [])
     with paid.openai() as client:
-        done = _approve(client, remote, asked, careful)
+        done = _approve(client, asked, careful)
         assert (kinds(done), remote.calls) == (
             ["mcp_call", "message"],
             [("delete", {"name": "a"})],
@@ -151,7 +152,7 @@ def test_what_was_approved_is_called_for_nobody_who_may_not_go_on(
     with paid.openai(poor["api_key"]) as client:
         eventually(lambda: _is_refused(client))
         with pytest.raises(openai.RateLimitError):
-            _approve(client, remote, asked, careful)
+            _approve(client, asked, careful)
     assert remote.calls == []
     eventually(lambda: paid.one("SELECT count(*) FROM hold WHERE state = 'open'") == 0)
 
@@ -164,13 +165,14 @@ def _is_refused(client: openai.OpenAI) -> bool:
     return False
 
 
-def _approve(client: openai.OpenAI, remote: servers.Remote, asked: Any, tools: Any) -> Any:
+def _approve(client: openai.OpenAI, asked: Any, tools: Any) -> Any:
     answer = {
         "type": "mcp_approval_response",
         "approval_request_id": asked.output[-1].id,
         "approve": True,
     }
-    return ask(client, remote, [answer], previous_response_id=asked.id, tools=tools)
+    more: dict[str, Any] = {"input": [answer], "previous_response_id": asked.id, "tools": tools}
+    return client.responses.create(model="sim-tool", **more)
 
 
 def test_messages_that_break_off_between_rounds_give_what_was_made(
@@ -198,6 +200,30 @@ def test_messages_that_break_off_between_rounds_give_what_was_made(
     assert remote.calls == [("delete", {"name": "once"})]
 
 
+def test_a_stream_of_messages_that_breaks_off_says_why(paid: Paid, remote: servers.Remote) -> None:
+    key = paid.new_key()
+    paid.served.cli("limit", "set", key["id"], "--requests", "1", "--model", "sim-tool")
+    until(lambda: rates(paid.served, key["api_key"]), 1)
+    with paid.anthropic(key["api_key"]) as client:
+        stream = client.beta.messages.create(
+            **fields(remote, calling("delete", name="once"), stream=True)
+        )
+        blocks: list[str] = []
+        with pytest.raises(anthropic.APIStatusError) as refused:
+            blocks.extend(
+                event.content_block.type for event in stream if event.type == "content_block_start"
+            )
+    assert blocks == ["mcp_tool_use", "mcp_tool_result"]
+    body: Any = refused.value.body
+    assert body["error"]["type"] == "rate_limit_error"
+    assert body["error"]["details"]["error_code"] == "requests_per_minute_exceeded"
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
 ANSWERS = {
     "a call": calling("add", a=1, b=2),
     "a tool that fails": calling("broken"),
@@ -217,9 +243,9 @@ def test_responses_are_what_the_sdk_says_they_are(
     if lost:
         named["server_url"] = "http://127.0.0.1:9/mcp"
     body = {"model": "sim-tool", "input": ANSWERS[what], "tools": [named]}
-    TypeAdapter(Response).validate_python(paid.post("/responses", body).json())
+    _adapter(Response).validate_python(paid.post("/responses", body).json())
     for event in _events(paid.post("/responses", {**body, "stream": True}).text):
-        TypeAdapter(ResponseStreamEvent).validate_python(event)
+        _adapter(ResponseStreamEvent).validate_python(event)
 
 
 @pytest.mark.parametrize("what", ANSWERS)
@@ -228,10 +254,10 @@ def test_messages_are_what_the_sdk_says_they_are(
 ) -> None:
     body = fields(remote, ANSWERS[what])
     del body["betas"]
-    TypeAdapter(BetaMessage).validate_python(paid.post("/messages", body).json())
+    _adapter(BetaMessage).validate_python(paid.post("/messages", body).json())
     for event in _events(paid.post("/messages", {**body, "stream": True}).text):
         if event["type"] != "ping":
-            TypeAdapter(BetaRawMessageStreamEvent).validate_python(event)
+            _adapter(BetaRawMessageStreamEvent).validate_python(event)
 
 
 def _events(text: str) -> list[dict[str, Any]]:
