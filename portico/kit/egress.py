@@ -105,14 +105,17 @@ async def address_of(
 ) -> str:
     """An address of the place, to connect to and no other: a second look-up could say another.
 
-    never: networks that are refused besides.
+    never: networks that are refused whatever else is allowed.
     Raises: Refused, also where one of several addresses is not allowed; OSError, for no answer.
     """
     addresses = await resolve(place.host, place.port)
     for each in addresses:
         address = ipaddress.ip_address(each.partition("%")[0])
-        if not private_allowed and not (is_outside(address) and not _among(address, never)):
-            raise Refused(f"{place.host} is {each}, which is not an address on the Internet")
+        if _among(address, never):
+            raise Refused(f"{place.host} is never connected to from here")
+        if not private_allowed and not is_outside(address):
+            # Not which address: whoever asks would have names of a private network looked up.
+            raise Refused(f"{place.host} is not an address on the Internet, nor the name of one")
     return addresses[0]
 
 

@@ -71,3 +71,28 @@ async def test_every_way_to_write_this_machine_is_refused(host: str) -> None:
     with pytest.raises(Refused, match="not an address on the Internet"):
         await address_of(place, private_allowed=False)
     assert await address_of(place, private_allowed=True)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("private_allowed", [False, True])
+async def test_some_networks_are_never_connected_to_whatever_is_allowed(
+    private_allowed: bool,
+) -> None:
+    async def resolve(host: str, port: int) -> list[str]:
+        return ["::ffff:169.254.169.254" if host == "mapped.example" else "169.254.169.254"]
+
+    never = (ipaddress.ip_network("169.254.0.0/16"),)
+    for host in ("x.example", "mapped.example"):
+        place = place_of(f"https://{host}/")
+        with pytest.raises(Refused, match="never"):
+            await address_of(place, private_allowed=private_allowed, never=never, resolve=resolve)
+
+
+@pytest.mark.anyio
+async def test_what_a_name_means_inside_is_told_to_nobody() -> None:
+    async def resolve(host: str, port: int) -> list[str]:
+        return ["10.1.2.3"]
+
+    with pytest.raises(Refused) as refused:
+        await address_of(place_of("https://db.corp/"), private_allowed=False, resolve=resolve)
+    assert "10.1" not in str(refused.value)

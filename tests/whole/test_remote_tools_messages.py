@@ -145,6 +145,15 @@ def test_a_server_that_is_not_there_is_said(
     assert raw.parse().content[0].text == "Hello"
 
 
+def test_why_a_server_offers_nothing_is_the_warning(
+    client: anthropic.Anthropic, remote: servers.Remote
+) -> None:
+    elsewhere = [{"type": "url", "url": "ftp://example.com/mcp", "name": "thing"}]
+    asked = fields(remote, "Hello", mcp_servers=elsewhere, model="sim-echo")
+    raw = client.beta.messages.with_raw_response.create(**asked)
+    assert raw.headers["portico-warnings"].startswith('server_refused; field="mcp_servers[0]"')
+
+
 def test_a_run_that_ends_early_is_paused(
     client: anthropic.Anthropic, remote: servers.Remote
 ) -> None:

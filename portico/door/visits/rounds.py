@@ -260,7 +260,7 @@ class _Run:
             listed = await self._servers.listed(asked)
         self._check_there()
         self._warnings += [
-            f'server_unreachable; field="{each.server.path}"; action=dropped'
+            f'{each.error.partition(":")[0]}; field="{each.server.path}"; action=dropped'
             for each in listed
             if each.error
         ]
