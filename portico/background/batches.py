@@ -7,6 +7,7 @@ is left of the time of its batch, a line waits in line like any request, and kee
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -239,25 +240,12 @@ class Lane:
     # -- lines -------------------------------------------------------------------------------
 
     async def _dispatch(self, now_s: float) -> None:
-        """One line of each batch, and again, while there are places to spare."""
-        spare: dict[str, int] = {}
-        free = self._at_once - len(self._running)
+        """Lines, while there are places to spare."""
         chosen: dict[str, list[int]] = {}
         models: dict[tuple[str, int], str] = {}
-        hurried_ms = self._clock.wall_ms() + self._hurry_ms
-        ready = [each for each in self._mine.values() if self._goes_on(each, now_s)]
-        for each in ready:
-            each.hurried = each.batch.due_at_ms < hurried_ms
-        while free > 0 and ready:
-            for mine in list(ready):
-                line = await self._next(mine, spare) if free > 0 else None
-                if line is None:
-                    ready.remove(mine)
-                    continue
-                number, model = line
-                chosen.setdefault(mine.batch.id, []).append(number)
-                models[mine.batch.id, number] = model
-                free -= 1
+        for mine, number, model in await self._choose(now_s):
+            chosen.setdefault(mine.batch.id, []).append(number)
+            models[mine.batch.id, number] = model
         for batch_id, numbers in chosen.items():
             mine = self._mine[batch_id]
             taken = await self._writer.run(
@@ -271,6 +259,28 @@ class Lane:
             )
             for work in taken:
                 self._start(mine, work, models[batch_id, work.number])
+
+    async def _choose(self, now_s: float) -> list[tuple[_Mine, int, str]]:
+        """Which lines begin: their numbers, and their models.  Projects take turns, and then their
+        batches: whose fewest lines are under way comes first, the oldest of them, so that one who has
+        sent a hundred batches does not make the others wait."""
+        hurried_ms = self._clock.wall_ms() + self._hurry_ms
+        ready = [each for each in self._mine.values() if self._goes_on(each, now_s)]
+        for each in ready:
+            each.hurried = each.batch.due_at_ms < hurried_ms
+        under_way = Counter(each.work.project_id for each in self._running)
+        under_way.update(each.work.batch_id for each in self._running)
+        spare: dict[str, int] = {}
+        found: list[tuple[_Mine, int, str]] = []
+        while ready and len(self._running) + len(found) < self._at_once:
+            mine = min(ready, key=partial(_turn, under_way))
+            line = await self._next(mine, spare)
+            if line is None:
+                ready.remove(mine)
+                continue
+            found.append((mine, *line))
+            under_way.update((mine.batch.project_id, mine.batch.id))
+        return found
 
     def _goes_on(self, mine: _Mine, now_s: float) -> bool:
         batch = mine.batch
@@ -370,6 +380,11 @@ class Lane:
         await self._edges.close()
         with suppress(Refusal):
             await self._writer.run(partial(store.let_go, owner=self._owner))
+
+
+def _turn(under_way: Counter[str], mine: _Mine) -> tuple[int, int, str]:
+    batch = mine.batch
+    return under_way[batch.project_id], under_way[batch.id], batch.id
 
 
 def _model_of(request: bytes) -> str:

@@ -209,7 +209,7 @@ class Life:
         self.name = name
         self.rooms = rooms
 
-    async def new(self, says: list[str]) -> Batch:
+    async def new(self, says: list[str], by: Caller = CALLER) -> Batch:
         """A batch of such lines, on disk."""
         lines = [
             json.dumps(
@@ -227,8 +227,8 @@ class Life:
             yield "\n".join(lines).encode()
 
         wish = Wish("batch", "in.jsonl", "application/jsonl")
-        file = await self.desk.write(Owner.of(CALLER), wish, pieces())
-        batch = self.batches.new(CALLER, "openai", CHAT, {}, input_file_id=file.id)
+        file = await self.desk.write(Owner.of(by), wish, pieces())
+        batch = self.batches.new(by, "openai", CHAT, {}, input_file_id=file.id)
         await self.batches.add(batch, (), None, 0, lambda _: b"")
         return batch
 

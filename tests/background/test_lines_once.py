@@ -1,6 +1,7 @@
 """Law: each line is answered once and paid for once, wherever a server is killed on the way."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +229,29 @@ async def test_a_line_in_a_hurry_waits_as_others_do_and_keeps_its_place(
         await check(living, batch)
         outcomes = living.rows("SELECT DISTINCT outcome FROM usage_record")
         assert outcomes == [("completed",)], "none gave its place away"
+
+
+async def test_who_has_sent_many_batches_does_not_make_others_wait(
+    database: Database, tmp_path: Path
+) -> None:
+    fund(database)
+    async with life(database, tmp_path, "inst_a") as living:
+        living.echo.makes.clear()
+        many = [await living.new(SAYS) for _ in range(5)]
+        await living.until(RUNNING, 3)
+        one = await living.new(SAYS, replace(CALLER, project_id="proj_2"))
+        begins = f"SELECT count(*) FROM batch WHERE id = '{one.id}' AND state = 'in_progress'"
+        await living.until(begins)
+        living.lane.hear()
+        await living.goes_on(1)
+        living.echo.makes.set()
+        for batch in (*many, one):
+            await living.ended(batch)
+        begun = living.rows("SELECT batch_id FROM batch_line ORDER BY request_id")
+        first = begun.index((one.id,))
+        assert first <= 4, "of 24 lines: after those under way, and with the next"
+        mine = [at for at, row in enumerate(begun) if row == (one.id,)]
+        assert mine[-1] < 14, "and then in turns"
 
 
 async def test_cancelled_while_its_file_is_read(database: Database, tmp_path: Path) -> None:
