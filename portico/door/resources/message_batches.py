@@ -17,7 +17,7 @@ from portico.kit.leaving import Left
 from portico.resources.batches import messages
 from portico.resources.batches.model import MESSAGES, Batch, Counts
 from portico.resources.batches.rules import check_kept
-from portico.resources.batches.service import Batches
+from portico.resources.batches.service import Batches, not_found
 from portico.resources.pages import anthropic_window
 
 _LINES_AT_ONCE = 200
@@ -94,7 +94,8 @@ class MessageBatchEndpoints:
         answer_json(exchange, 200, told, self._dialect)
 
     async def results(self, exchange: Exchange, batch_id: str) -> None:
-        """Raises: Refusal: resource_not_found; conflict, while it has not ended; Left."""
+        """Raises: Refusal: resource_not_found, also where it goes while it is read: the answer ends
+        there, and not as if that were all; conflict, while it has not ended; Left."""
         caller = await identify(self._callers, exchange)
         batch, _ = await self._batches.get(caller, "anthropic", batch_id)
         if batch.ended_at_ms is None:
@@ -111,12 +112,12 @@ class MessageBatchEndpoints:
         exchange.end()
 
     async def _write_results(self, exchange: Exchange, caller: Caller, batch: Batch) -> None:
-        after = 0
-        while exchange.method != "HEAD" and not exchange.leaving.left:
+        after, left = 0, batch.lines if exchange.method != "HEAD" else 0
+        while left > 0 and not exchange.leaving.left:
             lines = await self._batches.lines(caller, batch, after, _LINES_AT_ONCE)
             if not lines:
-                return
-            after = lines[-1].number
+                raise not_found(batch.id)
+            after, left = lines[-1].number, left - len(lines)
             await exchange.write(messages.results(lines))
 
     def _show(self, exchange: Exchange, found: tuple[Batch, Counts]) -> None:
