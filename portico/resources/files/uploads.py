@@ -97,8 +97,8 @@ class Uploads:
     async def complete(
         self, owner: Owner, upload_id: str, part_ids: Sequence[str], md5: str | None
     ) -> tuple[Upload, File | None]:
-        """The upload and its file.  Completed once already, it is what it was: whoever lost the
-        answer asks again; the file is None where it is gone since.
+        """The upload and its file.  Completed once already, also while this goes on, it is what it
+        was: whoever lost the answer asks again; the file is None where it is gone since.
 
         md5: of the whole, in hexadecimal digits.
         Raises: Refusal: resource_not_found, conflict, invalid_value, storage_unavailable.
@@ -109,6 +109,26 @@ class Uploads:
         if upload.state != "pending":
             raise upload_ended(upload_id, f"is {upload.state}")
         chosen = _chosen(upload, parts, part_ids)
+        try:
+            return await self._complete(owner, upload, parts, chosen, md5)
+        except errors.Refusal as refusal:
+            # Whoever was faster took the parts away, perhaps in the middle.
+            upload, _ = await self._find(owner, upload_id)
+            if upload.state == "completed":
+                return await self._again(owner, upload)
+            if upload.state != "pending":
+                raise upload_ended(upload_id, f"is {upload.state}") from refusal
+            raise
+
+    async def _complete(
+        self,
+        owner: Owner,
+        upload: Upload,
+        parts: Sequence[Part],
+        chosen: Sequence[Part],
+        md5: str | None,
+    ) -> tuple[Upload, File]:
+        """parts: all of them.  Raises: Refusal."""
         wish = Wish(upload.purpose, upload.filename, upload.media_type, upload.keep_ms)
         freed_bytes = sum(part.size_bytes for part in parts)
         drafting = self._files.draft(owner, upload.size_bytes, counted_bytes=-freed_bytes)

@@ -68,13 +68,29 @@ async def test_completed_twice_at_once_it_is_one_file(database: Database, tmp_pa
     async with keeping(database, tmp_path) as place:
         upload, ids = await begun(place, b"abc" * 100_000)
         done = await asyncio.gather(
-            *(place.uploads.complete(ADA, upload.id, ids, None) for _ in range(4)),
-            return_exceptions=True,
+            *(place.uploads.complete(ADA, upload.id, ids, None) for _ in range(4))
         )
-        others = {each.code for each in done if isinstance(each, Refusal)}
-        assert others <= {"conflict", "storage_unavailable"}  # its parts went meanwhile
+        assert len({(told.id, told.state, file and file.id) for told, file in done}) == 1
         assert len(place.names()) == place.count("file") == 1
         assert place.room() == (1, 300_000)
+
+
+async def test_cancelled_while_it_is_completed_it_is_one_or_the_other(
+    database: Database, tmp_path: Path
+) -> None:
+    """Never told that the storage is away, because the parts are."""
+    async with keeping(database, tmp_path) as place:
+        ends = set()
+        for _ in range(4):
+            upload, ids = await begun(place, b"abc" * 100_000)
+            done = await asyncio.gather(
+                place.uploads.complete(ADA, upload.id, ids, None),
+                place.uploads.cancel(ADA, upload.id),
+                return_exceptions=True,
+            )
+            (refusal,) = [each for each in done if isinstance(each, Refusal)]
+            ends.add(refusal.code)
+        assert ends == {"conflict"}
 
 
 class Meanwhile:
