@@ -222,6 +222,9 @@ REPORT_TOO_LONG = _entry(
 FILE_TOO_LARGE = _entry(
     "file_too_large", 413, "Send a smaller file; a larger one can be sent in parts (/v1/uploads)."
 )
+FILE_TYPE = _entry(
+    "file_type_not_allowed", 400, "Send a file of one of the types the message names."
+)
 RANGE_NOT_SATISFIABLE = _entry(
     "range_not_satisfiable", 416, "Ask for bytes that the file has, or for all of it."
 )

@@ -86,6 +86,7 @@ def limits_of(settings: Settings) -> Limits:
         at_once_max=wanted.at_once_max,
         keep_ms=wanted.keep_days_max * _DAY_MS or None,
         upload_ms=wanted.upload_s * 1000,
+        types=wanted.types,
     )
 
 

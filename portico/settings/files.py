@@ -19,6 +19,14 @@ class Files(Struct, frozen=True, forbid_unknown_fields=True):
         int, Meta(ge=0, description="Of all files of a project, parts included.")
     ] = 10_737_418_240
     files_per_project_max: Annotated[int, Meta(ge=0, description="Files of a project.")] = 100_000
+    types: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Media types that are taken, such as `application/pdf` or `image/*`, as the "
+            "sender or the name of the file says; empty: all.  Files of a batch need "
+            "`application/jsonl`."
+        ),
+    ] = ()
     at_once_max: Annotated[
         int, Meta(ge=1, description="Files and parts that one project may be sending.")
     ] = 32

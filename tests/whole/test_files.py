@@ -419,20 +419,33 @@ def test_413_two_gigabytes_are_refused_before_a_byte_of_them(served: Served) -> 
     assert headers["x-should-retry"] == "false"
 
 
-def test_413_at_the_limit_where_nothing_is_said(serve: Serve) -> None:
-    served = serve("--simulated", env={"PORTICO_FILES_FILE_BYTES_MAX": "2000000"})
+def test_413_at_the_limit_where_nothing_is_said_and_400_of_another_type(serve: Serve) -> None:
+    types = "application/pdf,image/*,application/jsonl"
+    served = serve(
+        "--simulated",
+        env={"PORTICO_FILES_FILE_BYTES_MAX": "2000000", "PORTICO_FILES_TYPES": types},
+    )
+    form = FORM.replace(b"a.bin", b"a.pdf")
     wire = Wire(served)
     wire.socket.sendall(
         f"POST /v1/files HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {served.api_key}\r\n"
         f"{TYPE}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
     )
-    wire.socket.sendall(b"%x\r\n%b\r\n" % (len(FORM), FORM))
+    wire.socket.sendall(b"%x\r\n%b\r\n" % (len(form), form))
     for _ in range(2):
         wire.socket.sendall(b"f4240\r\n" + b"x" * 1_000_000 + b"\r\n")
     wire.socket.sendall(b"1\r\nx\r\n")
     status, _, body = wire.answer()
     wire.hang_up()
     assert (status, code_of(body)) == (413, "file_too_large")
+    status, _, body = ask(served, "POST", "/v1/files", TYPE, body=FORM + b"x" + FORM_END)
+    assert (status, code_of(body)) == (400, "file_type_not_allowed")
+    upload = {"bytes": 3, "filename": "a", "mime_type": "text/plain", "purpose": "user_data"}
+    json_type = "Content-Type: application/json"
+    status, _, body = ask(
+        served, "POST", "/v1/uploads", json_type, body=json.dumps(upload).encode()
+    )
+    assert (status, code_of(body)) == (400, "file_type_not_allowed")
     eventually(lambda: stored(served) == [])
 
 

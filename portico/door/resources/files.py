@@ -30,6 +30,7 @@ from portico.resources.files.rules import (
     BINARY,
     OPENAI_KEEP_S,
     check_purpose,
+    check_type,
     filename_of,
     keep_ms,
     media_type_of,
@@ -76,7 +77,13 @@ class FileEndpoints:
         most = self._files.limits.file_bytes_max
         form = form_of(exchange, "file", most)
         wish_of = _anthropic_wish if speech == "anthropic" else _openai_wish
-        look = _look_for_nothing if speech == "anthropic" else _look_for_purpose
+
+        def look(fields: Mapping[str, str], begun: Begun) -> None:
+            if speech != "anthropic" and "purpose" in fields:
+                check_purpose(fields["purpose"])
+            kind = media_type_of(begun.media_type)
+            check_type(kind, filename_of(begun.filename), self._files.limits)
+
         shape = anthropic_file if speech == "anthropic" else openai_file
         weighed = Weighed(exchange, form)
         try:
@@ -185,15 +192,6 @@ class FileEndpoints:
                 named if dialect is None else dialect.named(request_id),
             )
         )
-
-
-def _look_for_purpose(fields: Mapping[str, str]) -> None:
-    if "purpose" in fields:
-        check_purpose(fields["purpose"])
-
-
-def _look_for_nothing(_: Mapping[str, str]) -> None:
-    return
 
 
 def _openai_wish(fields: Mapping[str, str], begun: Begun) -> Wish:

@@ -11,8 +11,8 @@ from portico.resources.files.rules import empty, too_large
 
 _FRAME_BYTES = 4_096
 """About what a form has around its file."""
-Look = Callable[[Mapping[str, str]], None]
-"""At the fields that came before the file.  Raises: Refusal, so that the file need not come."""
+Look = Callable[[Mapping[str, str], Begun], None]
+"""At the fields that came before the file, and at what it is called.  Raises: Refusal, so that the file need not come."""
 
 
 def form_of(exchange: Exchange, file: str, bytes_max: int) -> Form:
@@ -44,7 +44,7 @@ async def receive(
             if isinstance(event, Begun):
                 begun = event
                 weighed.begin(begun)
-                look(form.fields)
+                look(form.fields, event)
             else:
                 weighed.add(event)
                 await draft.add(event)

@@ -16,6 +16,7 @@ from portico.resources.files.model import Owner, Wish
 from portico.resources.files.rules import (
     OPENAI_KEEP_S,
     check_purpose,
+    check_type,
     filename_of,
     keep_ms,
     media_type_of,
@@ -66,6 +67,7 @@ class UploadEndpoints:
             seconds = asked.expires_after.seconds
             keep = keep_ms("expires_after.seconds", seconds, OPENAI_KEEP_S)
         name, kind = filename_of(asked.filename) or "file", media_type_of(asked.mime_type)
+        check_type(kind, name, self._uploads.limits)
         once = await self._repeating.of_body(exchange, owner.project_id, body)
         wish = Wish(asked.purpose, name, kind, keep)
         try:
@@ -83,7 +85,7 @@ class UploadEndpoints:
         weighed = Weighed(exchange, form)
         try:
             async with await self._uploads.draft(owner, upload_id, announced(exchange)) as draft:
-                await receive(exchange, form, draft, lambda fields: None, weighed)
+                await receive(exchange, form, draft, lambda fields, begun: None, weighed)
                 once = self._repeating.of_form(exchange, owner.project_id, weighed)
                 part = await self._uploads.add_part(
                     draft, owner, upload_id, claiming(once, openai_part)

@@ -102,6 +102,7 @@ class Limits:
     at_once_max: files and parts that one project may be sending.
     keep_ms: how long a file is kept at most; None: until it is deleted.
     upload_ms: how long an upload may take.
+    types: media types that are taken, `image/*` for all of a kind; none: all.
     """
 
     file_bytes_max: int
@@ -112,3 +113,4 @@ class Limits:
     at_once_max: int
     keep_ms: int | None
     upload_ms: int
+    types: tuple[str, ...] = ()

@@ -1,5 +1,6 @@
 """What a file may be called, how long it is kept, and every refusal about one.  Pure."""
 
+import mimetypes
 import re
 
 from portico import errors
@@ -13,6 +14,7 @@ OPENAI_KEEP_S = (3_600, 2_592_000)
 ANTHROPIC_KEEP_S = (3_600, 7_776_000)
 """What `expires_in_seconds` may be."""
 BINARY = "application/octet-stream"
+_LINES = "application/jsonl"
 _BATCH_KEEP_MS = 30 * 86_400_000
 """Of a batch's lines, where nobody says: as with OpenAI."""
 _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
@@ -67,6 +69,26 @@ def media_type_of(said: str) -> str:
     """Without parameters; what is not well-formed is only bytes."""
     plain = said.partition(";")[0].strip().lower()
     return plain if _MEDIA_TYPE.fullmatch(plain) else BINARY
+
+
+def check_type(media_type: str, filename: str, limits: Limits) -> None:
+    """Raises: Refusal: file_type_not_allowed."""
+    if not limits.types:
+        return
+    if media_type == BINARY:
+        media_type = _LINES if filename.endswith(".jsonl") else _guessed(filename)
+    if {media_type, f"{media_type.partition('/')[0]}/*"}.isdisjoint(limits.types):
+        raise errors.FILE_TYPE(
+            f"The file {shown(filename)} is of the type {media_type!r}; here it must be one of: "
+            f"{', '.join(limits.types)}.",
+            field="file",
+            value=media_type,
+            limit=list(limits.types),
+        )
+
+
+def _guessed(filename: str) -> str:
+    return mimetypes.guess_type(filename)[0] or BINARY
 
 
 def check_kept(owner: Owner) -> None:
