@@ -5,6 +5,9 @@ nothing.  A failure of any kind is a `ToolFailed`.
 """
 
 import asyncio
+import base64
+import re
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import version
 from itertools import count
@@ -19,6 +22,12 @@ from portico.tools.http import Poster, Reply
 from portico.tools.model import TOOL_FAILED, Limits, Result, ToolFailed
 
 PROTOCOL = "2025-06-18"
+NEWER = "2026-07-28"
+"""Without greetings and sessions: every message says all there is to say.  Spoken to servers that refuse
+to be greeted; those that know both are greeted."""
+_OF_NEWER = frozenset({-32022, -32601})
+"""What such servers answer: a version that they do not speak; a method that they do not know."""
+_META = "io.modelcontextprotocol"
 _SPOKEN = frozenset({"2025-11-25", "2025-06-18", "2025-03-26"})
 """Versions whose messages are the same as far as they are used here."""
 _PAGES_MAX = 20
@@ -30,6 +39,9 @@ _NUMBER_MAX = 2**31
 _CLOSE_S = 2.0
 _SESSION_UNKNOWN = 404
 _UNAUTHORIZED = frozenset({401, 403})
+_NO_WORDS = _UNAUTHORIZED | {429}
+_PLAIN = re.compile(r"(?!=\?base64\?)[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
+_NOTHING: Mapping[str, str] = {}
 Shape = TypeVar("Shape")
 
 
@@ -68,6 +80,7 @@ class _Content(msgspec.Struct):
 
 
 class _Called(msgspec.Struct):
+    resultType: str = "complete"  # noqa: N815 - as the wire has it
     content: list[_Content] = []
     structuredContent: Any = None  # noqa: N815 - as the wire has it
     isError: bool = False  # noqa: N815 - as the wire has it
@@ -86,18 +99,27 @@ class Session:
             "content-type": "application/json",
             "accept": "application/json, text/event-stream",
         }
-        self._named = False
+        self._named = self._newer = False
         self.gone = False
         """The server knows nothing of this session any more: another one has to be opened."""
 
     async def open(self) -> None:
         """Raises: ToolFailed."""
+        try:
+            await self._greet()
+        except ToolFailed as failed:
+            if failed.number not in _OF_NEWER:
+                raise
+            self._newer = True
+            self._headers["mcp-protocol-version"] = NEWER
+
+    async def _greet(self) -> None:
         begun = await self._ask(
             "initialize",
             {
                 "protocolVersion": PROTOCOL,
                 "capabilities": {},
-                "clientInfo": {"name": "portico", "version": version("portico")},
+                "clientInfo": _client(),
             },
             _Begun,
         )
@@ -123,6 +145,10 @@ class Session:
     async def call(self, name: str, arguments: dict[str, Any]) -> Result:
         """Raises: ToolFailed."""
         called = await self._ask("tools/call", {"name": name, "arguments": arguments}, _Called)
+        if called.resultType != "complete":
+            raise ToolFailed(
+                "server_error", "The tool asks for something that nobody answers here."
+            )
         text = "\n".join(filter(None, map(_text, called.content)))
         if not text and called.structuredContent is not None:
             text = msgspec.json.encode(called.structuredContent).decode()
@@ -138,17 +164,17 @@ class Session:
 
     async def _ask(self, method: str, params: dict[str, Any], shape: type[Shape]) -> Shape:
         number = next(self._ids)
-        reply = await self._send({"id": number, "method": method, "params": params}, number)
+        message = {"id": number, "method": method, "params": params}
+        if self._newer:
+            message["params"] = {**params, "_meta": _meta()}
+        reply = await self._send(message, number)
         try:
-            message = msgspec.json.decode(reply.body, type=_Message)
-            if message.error is not None:
-                said = message.error.message[:_SAID_MAX]
-                number = message.error.code
-                known = abs(number) <= _NUMBER_MAX
-                raise ToolFailed("server_error", f"{number}: {said}", number=number if known else 0)
-            if message.id != number:
+            answer = msgspec.json.decode(reply.body, type=_Message)
+            if answer.error is not None:
+                raise _failed(answer.error)
+            if answer.id != number:
                 raise ToolFailed("server_invalid", "The answer is to another question.")
-            return msgspec.json.decode(message.result, type=shape)
+            return msgspec.json.decode(answer.result, type=shape)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ToolFailed("server_invalid", "The answer is none in MCP's words.") from error
 
@@ -164,28 +190,75 @@ class Session:
         body = msgspec.json.encode({"jsonrpc": "2.0", **message})
         try:
             async with asyncio.timeout(self._limits.call_s):
-                reply = await self._post("POST", body, wanted)
+                reply = await self._post("POST", body, wanted, self._heading(message))
         except TimeoutError:
             raise ToolFailed(
                 "server_timeout", f"No answer within {self._limits.call_s:g} s."
             ) from None
         if not 200 <= reply.status < 300:
             self.gone = self._named and reply.status == _SESSION_UNKNOWN
-            raise _refused(reply.status)
+            if number is None or not _says_why(reply):
+                raise _refused(reply.status)
         session = reply.headers.get("mcp-session-id")
         if session:
             self._headers["mcp-session-id"], self._named = session, True
         return reply
 
-    async def _post(self, method: str, body: bytes, wanted: Any) -> Reply:
+    def _heading(self, message: dict[str, Any]) -> dict[str, str]:
+        """What the newer version wants to see at its head."""
+        if not self._newer:
+            return {}
+        found = {"mcp-method": message["method"]}
+        if message["method"] == "tools/call":
+            found["mcp-name"] = _header(message["params"]["name"])
+        return found
+
+    async def _post(
+        self, method: str, body: bytes, wanted: Any, heading: Mapping[str, str] = _NOTHING
+    ) -> Reply:
         return await self._poster.send(
             method,
             self._server.url,
-            self._headers,
+            {**self._headers, **heading},
             body,
             wanted=wanted,
             bytes_max=self._limits.result_bytes_max,
         )
+
+
+def _client() -> dict[str, str]:
+    return {"name": "portico", "version": version("portico")}
+
+
+def _meta() -> dict[str, Any]:
+    return {
+        f"{_META}/protocolVersion": NEWER,
+        f"{_META}/clientInfo": _client(),
+        f"{_META}/clientCapabilities": {},
+    }
+
+
+def _header(value: str) -> str:
+    """As the newer version writes what no header could hold."""
+    if _PLAIN.fullmatch(value):
+        return value
+    return f"=?base64?{base64.b64encode(value.encode('utf-8', 'replace')).decode()}?="
+
+
+def _failed(error: _Error) -> ToolFailed:
+    number, said = error.code, error.message[:_SAID_MAX]
+    known = abs(number) <= _NUMBER_MAX
+    return ToolFailed("server_error", f"{number}: {said}", number=number if known else 0)
+
+
+def _says_why(reply: Reply) -> bool:
+    """In MCP's words, behind a status that is none of success."""
+    if reply.status in _NO_WORDS:
+        return False
+    try:
+        return msgspec.json.decode(reply.body, type=_Message).error is not None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
 
 
 def _refused(status: int) -> ToolFailed:

@@ -61,9 +61,22 @@ def _tools(server: MCPServer, remote: Remote) -> None:
         return "waited"
 
 
+NEWER = "2026-07-28"
+
+
+async def _refuse_greeting(send: Any) -> None:
+    said = {"supported": [NEWER], "requested": "2025-06-18"}
+    error = {"code": -32022, "message": "Unsupported protocol version", "data": said}
+    body = json.dumps({"jsonrpc": "2.0", "id": None, "error": error}).encode()
+    head = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 400, "headers": head})
+    await send({"type": "http.response.body", "body": body})
+
+
 @contextmanager
-def real(*, json_response: bool = False) -> Iterator[Remote]:
-    """A server of the official SDK, which answers with events or with JSON."""
+def real(*, json_response: bool = False, newer_only: bool = False) -> Iterator[Remote]:
+    """A server of the official SDK, which answers with events or with JSON.
+    newer_only: it refuses to be greeted, as servers of the newer version do."""
     remote = Remote()
     server = MCPServer("thing")
     _tools(server, remote)
@@ -73,6 +86,9 @@ def real(*, json_response: bool = False) -> Iterator[Remote]:
         if scope["type"] == "http":
             heads = {name.decode(): value.decode("latin-1") for name, value in scope["headers"]}
             remote.heads.append(heads)
+            if newer_only and heads.get("mcp-protocol-version") != NEWER:
+                await _refuse_greeting(send)
+                return
         await inner(scope, receive, send)
 
     taken = socket.create_server(("127.0.0.1", 0))

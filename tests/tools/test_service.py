@@ -126,3 +126,37 @@ async def test_a_server_that_forgets_every_session_is_not_asked_for_ever() -> No
         404,
     )
     assert asked.count("tools/call") == 2
+
+
+@pytest.mark.anyio
+async def test_a_server_of_the_newer_version_is_not_greeted_and_has_no_session() -> None:
+    run = tools().begin(CALLER)
+    with servers.real(newer_only=True) as remote:
+        server = Server("tools[0]", "thing", remote.url)
+        (listed,) = await run.listed([server])
+        assert not listed.error
+        assert {tool.name for tool in listed.tools} >= {"add", "delete"}
+        assert (await run.call(server, "add", '{"a":1,"b":2}')).text == "3"
+        assert (await run.call(server, "broken", "{}")).failed == "tool_failed"
+        strange = await run.call(server, "no such töol", "{}")
+        assert "töol" in strange.text, "it heard the name, and what the head says of it"
+        await run.end()
+    assert [head.get("mcp-method") for head in remote.heads[1:]] == [
+        "tools/list",
+        *["tools/call"] * 3,
+    ]
+    assert not any("mcp-session-id" in head for head in remote.heads)
+
+
+@pytest.mark.anyio
+async def test_a_tool_that_asks_back_is_not_answered() -> None:
+    def asking(connection: socket.socket, message: dict[str, Any], head: bytes) -> None:
+        if not servers.polite(connection, message):
+            result = {"resultType": "input_required", "requestState": "x", "content": []}
+            servers.reply(connection, {"jsonrpc": "2.0", "id": message["id"], "result": result})
+
+    run = tools().begin(CALLER)
+    with servers.hostile(asking) as remote:
+        with pytest.raises(ToolFailed, match="nobody answers"):
+            await run.call(Server("tools[0]", "thing", remote.url), "trap", "{}")
+        await run.end()
