@@ -3,21 +3,26 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event
+from openai.types.webhooks import UnwrapWebhookEvent
+from pydantic import TypeAdapter
+from sqlalchemy import Connection, event, update
 
 from portico.background.announcing import Announcing, _waits
 from portico.callers.model import Caller
 from portico.db.database import Database
 from portico.db.readers import Readers
+from portico.db.tables import batch
 from portico.db.writer import Writer
 from portico.errors import Refusal
 from portico.webhooks import outbox
 from portico.webhooks import store as endpoints
 from portico.webhooks.model import Endpoint
+from portico.webhooks.rules import KINDS
 from tests.background.warehouse import Store, store
 from tests.db.storage import QUICK, Health
 from tests.resources.attic import MINE, NEIGHBOUR, STRANGER, number
@@ -176,3 +181,29 @@ async def test_looking_costs_an_index(database: Database, tmp_path: Path) -> Non
         for plan, name in zip(plans, ("response", "batch"), strict=True):
             assert f"INDEX {name}_unannounced" in plan, plan
         assert kept
+
+
+async def test_every_end_is_one_of_the_sdk_s_events(database: Database, tmp_path: Path) -> None:
+    """Strictly: its `unwrap` takes anything that is signed."""
+    states = {
+        "response": ("completed", "incomplete", "failed", "cancelled"),
+        "batch": ("completed", "failed", "expired", "cancelled"),
+    }
+    async with store(database, tmp_path) as kept:
+        listens(database, "whk_all", MINE)
+        for at, state in enumerate(states["response"], 1):
+            ended(kept, at, state)
+        for at, state in enumerate(states["batch"], 11):
+            await kept.fill(at=at)
+            change = update(batch).where(batch.c.id == f"batch_{number(at)}")
+            change = change.values(state=state, announced_at_ms=None)
+            database.write(partial(Connection.execute, statement=change))
+        await until_done(announcing(kept))
+        bodies = database.read(
+            lambda c: [row[0] for row in c.exec_driver_sql("SELECT body FROM alert")]
+        )
+    sdk: TypeAdapter[Any] = TypeAdapter(UnwrapWebhookEvent)
+    found = {told.type: told.data.id for told in map(sdk.validate_json, bodies)}
+    assert set(found) == {f"{thing}.{state}" for thing, some in states.items() for state in some}
+    assert found["batch.expired"] == f"batch_{number(13)}"
+    assert {kind for kind in KINDS if kind.partition(".")[0] in states} == set(found)
