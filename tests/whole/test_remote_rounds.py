@@ -3,8 +3,10 @@
 import json
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 
 import anthropic
@@ -26,6 +28,54 @@ SCOPES = "generate,responses,batches,files,usage:read,balance:read,tools:remote"
 CREDIT = "10"
 
 
+class Looping(BaseHTTPRequestHandler):
+    """An engine whose one model calls the first tool it is offered, whatever it was told."""
+
+    def do_GET(self) -> None:
+        self._say("application/json", {"object": "list", "data": [{"id": "loops"}]})
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        said: dict[str, Any] = {"role": "assistant", "content": "Hi"}
+        if asked.get("tools"):
+            function = {"name": asked["tools"][0]["function"]["name"], "arguments": '{"a":1,"b":1}'}
+            call = {"index": 0, "id": "call", "type": "function", "function": function}
+            said = {"role": "assistant", "tool_calls": [call]}
+        usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+        end = {"index": 0, "finish_reason": "tool_calls" if "tool_calls" in said else "stop"}
+        if not asked.get("stream"):
+            self._say("application/json", {"choices": [{**end, "message": said}], "usage": usage})
+            return
+        chunks = [{"choices": [{"index": 0, "delta": said}]}, {"choices": [{**end, "delta": {}}]}]
+        self._say("text/event-stream", *chunks, {"choices": [], "usage": usage})
+
+    def _say(self, kind: str, *documents: Any) -> None:
+        if kind == "application/json":
+            body = json.dumps(documents[0]).encode()
+        else:
+            body = "".join(f"data: {json.dumps(each)}\n\n" for each in documents).encode()
+            body += b"data: [DONE]\n\n"
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def looping() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Looping) as server:
+        server.daemon_threads = True
+        thread = Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+        server.shutdown()
+        thread.join()
+
+
 class Paid:
     """A server whose organisation is `prepaid`, and clients of it."""
 
@@ -34,11 +84,12 @@ class Paid:
         (project,) = served.cli("project", "list")["projects"]
         self.organisation: str = project["organisation_id"]
         served.cli("terms", "set", self.organisation, "--kind", "prepaid")
-        served.cli("price", "set", "sim-tool", "--input", "1", "--output", "10")
+        for model in ("sim-tool", "loops"):
+            served.cli("price", "set", model, "--input", "1", "--output", "10")
         served.cli("credit", "grant", self.organisation, "--usd", CREDIT)
         self.key = self.new_key()["api_key"]
         eventually(lambda: self.get("/balance")["terms"] == "prepaid")
-        eventually(lambda: len(self.get("/prices")["data"]) == 2)
+        eventually(lambda: len(self.get("/prices")["data"]) == 4)
 
     def new_key(self, project: str | None = None) -> dict[str, Any]:
         where = () if project is None else ("--project", project)
@@ -72,9 +123,11 @@ class Paid:
 def paid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Paid]:
     light = {"PORTICO_ENGINE_ENABLED": "false", "PORTICO_TOOLS_CALL_S": "30"}
     folder = tmp_path_factory.mktemp("paid") / "data"
-    paid = Paid(start(folder, "--simulated", env={**ON, **FOLLOWS, **light}))
-    yield paid
-    end(paid.served)
+    with looping() as url:
+        words = ("--simulated", "--upstream", url)
+        paid = Paid(start(folder, *words, env={**ON, **FOLLOWS, **light}))
+        yield paid
+        end(paid.served)
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +153,32 @@ def test_each_round_is_found_by_the_answers_request(paid: Paid, remote: servers.
     other = paid.served.cli("project", "create", "other")["id"]
     foreign = Paid.get.__get__(_Keyed(paid, paid.new_key(other)["api_key"]))
     assert foreign(f"/usage?request_id={made._request_id}")["data"] == []
+
+
+@pytest.mark.parametrize("dialect", ["responses", "messages"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_model_that_calls_without_end_is_ended_and_each_round_paid(
+    paid: Paid, remote: servers.Remote, dialect: str, stream: bool
+) -> None:
+    only = tool(remote, allowed_tools=["add"])
+    body: dict[str, Any] = {"model": "loops", "input": "Go.", "tools": [only]}
+    if dialect == "messages":
+        body = fields(remote, "Go.", model="loops")
+        del body["betas"]
+    before = paid.one("SELECT COALESCE(SUM(net_nano), 0) FROM charge")
+    remote.calls.clear()
+    answer = paid.post(f"/{dialect}", {**body, "stream": stream})
+    told = _events(answer.text)[-1] if stream else answer.json()
+    said = json.dumps(_events(answer.text)) if stream else json.dumps(told)
+    assert '"portico_stop_reason": "tools.rounds_max"' in said
+    assert remote.calls == [("add", {"a": 1, "b": 1})] * 3, "of four rounds, the last makes none"
+    request_id = answer.headers["x-request-id" if dialect == "responses" else "request-id"]
+    rounds = paid.get(f"/usage?request_id={request_id}")["data"]
+    assert [row["output_tokens"] for row in rounds] == [5] * 4
+    charged = paid.one("SELECT SUM(net_nano) FROM charge") - before
+    assert charged == 4 * (10 * 1_000 + 5 * 10_000)
+    if not stream:
+        assert int(answer.headers["portico-cost-nano-usd"]) == charged
 
 
 class _Keyed:
