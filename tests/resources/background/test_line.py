@@ -90,12 +90,17 @@ def test_who_has_more_under_way_comes_later(database: Database) -> None:
 
 def test_the_look_takes_as_long_however_many_wait_or_have_ended(tmp_path: Path) -> None:
     database = open_database(tmp_path, "")
-    put(database, *(wanted(f"resp_{number:05}", f"proj_{number % 3}") for number in range(30)))
+    fill(database, 500, 530)
     few = steps(database)
-    put(database, *(wanted(f"resp_{number:05}", f"proj_{number % 3}") for number in range(30, 900)))
-    end = "UPDATE response SET state = 'completed' WHERE id >= 'resp_00400'"
+    fill(database, 0, 500)
+    end = "UPDATE response SET state = 'completed' WHERE id < 'resp_00500'"
     database.write(lambda connection: connection.exec_driver_sql(end))
+    fill(database, 530, 900)
     assert steps(database) <= 1.2 * few
+
+
+def fill(database: Database, first: int, end: int) -> None:
+    put(database, *(wanted(f"resp_{at:05}", f"proj_{at % 3}") for at in range(first, end)))
 
 
 def steps(database: Database) -> int:
@@ -104,7 +109,7 @@ def steps(database: Database) -> int:
     with database.connect() as connection:
         driver: Any = connection.connection.driver_connection
         driver.set_progress_handler(lambda: next(count) and None, 10)
-        assert store.turn(connection, 3, ()) == ["resp_00000", "resp_00001", "resp_00002"]
+        assert store.turn(connection, 3, ()) == ["resp_00500", "resp_00501", "resp_00502"]
         driver.set_progress_handler(None, 10)
     return next(count)
 
