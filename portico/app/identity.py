@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from portico.callers import store
+from portico.callers.deputies import Deputies
 from portico.callers.last_use import LastUse
 from portico.callers.pepper import Pepper
 from portico.callers.presence import Presence
@@ -20,7 +21,8 @@ from portico.settings import Settings
 @dataclass(frozen=True, slots=True)
 class Identity:
     """presence: cuts off whose key ends.  last_use: notes when each key was used last.
-    salts: keep callers apart in engines' caches.  seal: closes what callers keep for us."""
+    salts: keep callers apart in engines' caches.  seal: closes what callers keep for us.
+    deputies: callers who are not there.  absent: cuts off those whose key is withdrawn."""
 
     peppers: tuple[Pepper, ...]
     callers: Callers
@@ -28,11 +30,13 @@ class Identity:
     last_use: LastUse
     salts: Salts
     seal: Seal
+    deputies: Deputies
+    absent: Presence
 
     @property
     def follow(self) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
         """Work beside the road, to be started once the door opens."""
-        return self.presence.run, self.last_use.run
+        return self.presence.run, self.absent.run, self.last_use.run
 
 
 def identity(
@@ -44,6 +48,7 @@ def identity(
 ) -> Identity:
     last_use = LastUse(writer.run, clock, store.note_use)
     callers = Callers(readers, peppers, clock, last_use.note)
+    deputies = Deputies(readers, clock)
     return Identity(
         peppers,
         callers,
@@ -51,4 +56,6 @@ def identity(
         last_use,
         Salts(peppers[-1].secret, settings.upstream.cache_scope),
         Seal([each.secret for each in peppers]),
+        deputies,
+        Presence(readers, clock, deputies.forget, store.withdrawn),
     )

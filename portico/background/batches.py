@@ -10,7 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import msgspec
@@ -28,7 +28,8 @@ from portico.kit.ids import new_id
 from portico.kit.leaving import DRAINED, PREEMPTED
 from portico.kit.tasks import Tasks
 from portico.resources.batches import store
-from portico.resources.batches.model import LINES_AT_ONCE, Batch, LineState, Work
+from portico.resources.batches.model import CANCELLABLE, LINES_AT_ONCE, Batch, LineState, Work
+from portico.resources.batches.rules import revoked_key
 
 _TICK_S = 0.05
 _REST_S = 1.0
@@ -41,6 +42,8 @@ _HURRIED_PART = 8
 """Of its places so many parts, but one at least, may be asked for by lines in a hurry."""
 _AGAIN_S = 2.0
 log = logging.getLogger(__name__)
+
+Revoked = Callable[[Collection[str]], Awaitable[set[str]]]
 
 
 @dataclass(slots=True)
@@ -81,6 +84,7 @@ class Lane:
         validating: Validating,
         finishing: Finishing,
         *,
+        revoked: Revoked,
         owner: str,
         coming: Collection[str],
         at_once: int,
@@ -89,7 +93,7 @@ class Lane:
     ) -> None:
         """places: requests that may run at once for a model.  share: of them, that lines may take.
         at_once: lines that run, of all models.  coming: batches that this process writes down.
-        hurry_ms: before its time is over a batch is in a hurry."""
+        hurry_ms: before its time is over a batch is in a hurry.  revoked: which of these keys are."""
         self._making = making
         self._admission = admission
         self._places = places
@@ -98,6 +102,7 @@ class Lane:
         self._clock = clock
         self._validating = validating
         self._finishing = finishing
+        self._revoked = revoked
         self._owner = owner
         self._coming = coming
         self._at_once = at_once
@@ -152,6 +157,7 @@ class Lane:
         if not found and not self._mine:
             return
         claimed = await self._writer.run(partial(store.claim, owner=self._owner))
+        claimed = await self._withdrawn(claimed)
         there = {each.id for each in claimed}
         for batch in claimed:
             if batch.id in self._mine:
@@ -162,6 +168,24 @@ class Lane:
         for gone in self._mine.keys() - there:
             if not self._mine[gone].running and not self._mine[gone].busy:
                 del self._mine[gone]
+
+    async def _withdrawn(self, claimed: list[Batch]) -> list[Batch]:
+        """With those cancelled whose key was revoked: nothing of them costs its owner any more."""
+        revoked = await self._revoked({each.credential_id for each in claimed})
+        return [
+            await self._cancelled(each)
+            if each.credential_id in revoked and each.state in CANCELLABLE
+            else each
+            for each in claimed
+        ]
+
+    async def _cancelled(self, batch: Batch) -> Batch:
+        told = [revoked_key()]
+        now_ms = self._clock.wall_ms()
+        cancelling = {"state": "cancelling", "cancelling_at_ms": now_ms}
+        change = partial(store.change, of=batch, states=CANCELLABLE)
+        await self._writer.run(partial(change, values={**cancelling, "errors": store.words(told)}))
+        return replace(batch, state="cancelling", cancelling_at_ms=now_ms, errors=told)
 
     async def _recover(self, batch: Batch) -> None:
         working = [each.work.request_id for each in self._running]

@@ -153,7 +153,7 @@ class Finishing:
         now_ms = self._clock.wall_ms()
         values = {
             "state": state,
-            "errors": errors,
+            **({} if errors is None else {"errors": errors}),
             "usage": store.words(usage_of(used.meters)),
             "model": next(iter(used.models)) if len(used.models) == 1 else None,
             "ended_at_ms": now_ms,

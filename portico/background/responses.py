@@ -220,7 +220,7 @@ class Runner:
             task.request_id,
             f"req_{task.id.removeprefix('resp_')}",
             ("POST", b"/v1/responses"),
-            {b"authorization": b"Bearer " + task.key_id.encode("ascii")},
+            {b"authorization": b"Bearer " + _asking(task).encode("ascii")},
             task.request,
             live.leaving,
             scope=GENERATE,
@@ -282,6 +282,13 @@ class Runner:
         for live in self._lives.all():
             live.leaving.leave(DRAINED)
         await self._tasks.finish()
+
+
+def _asking(task: Task) -> str:
+    """As `Deputies` know it."""
+    if task.credential_id == task.key_id:
+        return task.key_id
+    return f"{task.credential_id}/{task.key_id}"
 
 
 @contextmanager

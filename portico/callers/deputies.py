@@ -1,7 +1,10 @@
 """Callers who are not there: what they left to be done is done with what they may do now."""
 
+from collections.abc import Collection, Iterable
 from dataclasses import replace
+from functools import partial
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from portico import errors
@@ -26,8 +29,9 @@ class Deputies:
         self._known: dict[str, tuple[KnownKey | None, float]] = {}
 
     async def verify(self, credential: str, scope: str, address: str) -> Caller:
-        """credential: the id of a key.  What was left by a key that has expired since is done all
-        the same, and it comes from nowhere.
+        """credential: the id of a key; or, where that was an ephemeral one, of it, a slash, and of
+        the key it was made with.  What was left by a key that has expired since is done all the same,
+        and it comes from nowhere; for one that has been forgotten since, the other key answers.
 
         Raises: Refusal: invalid_api_key, api_key_revoked (401); permission_denied,
         organization_suspended, project_archived (403); storage_unavailable (503).
@@ -38,22 +42,41 @@ class Deputies:
             check(replace(caller, networks=()), scope, address)
         return caller
 
-    async def _look_up(self, key_id: str) -> KnownKey | None:
-        known, until_s = self._known.get(key_id, (None, 0.0))
+    def forget(self, ids: Collection[str]) -> None:
+        """These keys have ended: ask again, whatever was remembered."""
+        for credential in [each for each in self._known if not set(ids).isdisjoint(_ids(each))]:
+            del self._known[credential]
+
+    async def revoked(self, ids: Collection[str]) -> set[str]:
+        """Which of these keys are."""
+        return await self._readers.run(partial(store.revoked, ids=ids)) if ids else set()
+
+    async def _look_up(self, credential: str) -> KnownKey | None:
+        known, until_s = self._known.get(credential, (None, 0.0))
         now_s = self._clock.monotonic_s()
         if now_s < until_s:
             return known
         try:
-            known = await self._readers.run(lambda connection: store.one(connection, key_id))
+            known = await self._readers.run(partial(_first, ids=_ids(credential)))
         except SQLAlchemyError as error:
             raise errors.STORAGE_UNAVAILABLE(
                 "API keys cannot be looked up now.", retry_after_ms=2_000
             ) from error
-        self._known.pop(key_id, None)
+        self._known.pop(credential, None)
         if len(self._known) >= _REMEMBERED_MAX:
             del self._known[next(iter(self._known))]
-        self._known[key_id] = (known, now_s + _VALID_S)
+        self._known[credential] = (known, now_s + _VALID_S)
         return known
+
+
+def _ids(credential: str) -> list[str]:
+    return credential.split("/")
+
+
+def _first(connection: Connection, ids: Iterable[str]) -> KnownKey | None:
+    """That there is."""
+    found = (store.one(connection, each) for each in ids)
+    return next((known for known in found if known is not None), None)
 
 
 class Patient:

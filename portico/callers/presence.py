@@ -6,9 +6,11 @@ seconds one query asks which of the keys being served have ended since.
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
+from typing import Protocol
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from portico.callers import store
@@ -22,13 +24,23 @@ _ASKED_AT_ONCE = 500
 log = logging.getLogger(__name__)
 
 
+class Ended(Protocol):
+    def __call__(self, connection: Connection, ids: Iterable[str], now_ms: int) -> set[str]: ...
+
+
 class Presence:
     """One event loop owns this object."""
 
     def __init__(
-        self, readers: Readers, clock: Clock, forget: Callable[[Collection[str]], None]
+        self,
+        readers: Readers,
+        clock: Clock,
+        forget: Callable[[Collection[str]], None],
+        ended: Ended = store.ended,
     ) -> None:
-        """forget: told which keys have ended, so that none of them is taken for good any more."""
+        """forget: told which keys have ended, so that none of them is taken for good any more.
+        ended: asks which have."""
+        self._ended = ended
         self._readers = readers
         self._clock = clock
         self._forget = forget
@@ -51,7 +63,7 @@ class Presence:
         cut = 0
         for start in range(0, len(ids), _ASKED_AT_ONCE):
             some, now_ms = ids[start : start + _ASKED_AT_ONCE], self._clock.wall_ms()
-            ended = await self._readers.run(partial(store.ended, ids=some, now_ms=now_ms))
+            ended = await self._readers.run(partial(self._ended, ids=some, now_ms=now_ms))
             if ended:
                 self._forget(ended)
                 for leaving in [each for each, key in self._here.items() if key in ended]:

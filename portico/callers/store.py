@@ -60,22 +60,19 @@ _KEYS = (
 _BY_DIGEST = _KEYS.where(api_key.c.digest.in_(bindparam("digests", expanding=True)))
 _BY_ID = _KEYS.where(api_key.c.id == bindparam("key_id"))
 
-_ENDED = (
+_AMONG = (
     select(api_key.c.id)
     .join(project, project.c.id == api_key.c.project_id)
     .join(organisation, organisation.c.id == api_key.c.organisation_id)
     .outerjoin(_parent, _parent.c.id == api_key.c.parent_id)
-    .where(
-        api_key.c.id.in_(bindparam("ids", expanding=True)),
-        or_(
-            api_key.c.revoked_at_ms.is_not(None),
-            _parent.c.revoked_at_ms.is_not(None),
-            api_key.c.expires_at_ms <= bindparam("now_ms"),
-            _parent.c.expires_at_ms <= bindparam("now_ms"),
-            project.c.archived_at_ms.is_not(None),
-            organisation.c.suspended_at_ms.is_not(None),
-        ),
-    )
+    .where(api_key.c.id.in_(bindparam("ids", expanding=True)))
+)
+_REVOKED = or_(api_key.c.revoked_at_ms.is_not(None), _parent.c.revoked_at_ms.is_not(None))
+_WITHDRAWN = or_(
+    _REVOKED, project.c.archived_at_ms.is_not(None), organisation.c.suspended_at_ms.is_not(None)
+)
+_EXPIRED = or_(
+    api_key.c.expires_at_ms <= bindparam("now_ms"), _parent.c.expires_at_ms <= bindparam("now_ms")
 )
 
 
@@ -116,8 +113,19 @@ def _known(row: Any) -> KnownKey | None:
 
 def ended(connection: Connection, ids: Iterable[str], now_ms: int) -> set[str]:
     """Which of these keys open the door no more."""
-    found = connection.execute(_ENDED, {"ids": tuple(ids), "now_ms": now_ms})
-    return set(found.scalars())
+    query = _AMONG.where(or_(_WITHDRAWN, _EXPIRED))
+    return set(connection.execute(query, {"ids": tuple(ids), "now_ms": now_ms}).scalars())
+
+
+def withdrawn(connection: Connection, ids: Iterable[str], now_ms: int) -> set[str]:
+    """Which of them nothing is done for any more, also of what was left to be done: not those whose
+    time is over."""
+    return set(connection.execute(_AMONG.where(_WITHDRAWN), {"ids": tuple(ids)}).scalars())
+
+
+def revoked(connection: Connection, ids: Iterable[str]) -> set[str]:
+    """Which of them somebody has revoked, or the key they were made with."""
+    return set(connection.execute(_AMONG.where(_REVOKED), {"ids": tuple(ids)}).scalars())
 
 
 def note_use(connection: Connection, used: Mapping[str, int]) -> None:

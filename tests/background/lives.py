@@ -7,7 +7,7 @@ and the keys are not.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -159,6 +159,7 @@ class Life:
         hurry_ms: int = 0,
     ) -> None:
         self.database = database
+        self.revoked = set[str]()
         self.echo = Echo()
         self.real = Writer(database, CLOCK, lambda refusal: None, QUICK)
         self.writer = Mortal(self.real, dies_at, late=late)
@@ -189,6 +190,7 @@ class Life:
             *(writer, self.readers, CLOCK),
             Validating(self.files, writer, CLOCK, LIMITS, room),
             Finishing(self.files, writer, self.readers, CLOCK, LIMITS),
+            revoked=self._revoked,
             owner=name,
             coming=coming,
             at_once=3,
@@ -208,6 +210,9 @@ class Life:
         self.sweeper = Sweeper(self.real, CLOCK, name, alone=False)
         self.name = name
         self.rooms = rooms
+
+    async def _revoked(self, ids: Collection[str]) -> set[str]:
+        return self.revoked.intersection(ids)
 
     async def new(self, says: list[str], by: Caller = CALLER) -> Batch:
         """A batch of such lines, on disk."""

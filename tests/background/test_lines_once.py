@@ -156,6 +156,26 @@ async def test_a_line_of_a_batch_that_was_dropped_is_paid_for(
         assert paid_nano(living) == COST
 
 
+async def test_the_batch_of_a_key_that_is_revoked_is_cancelled_and_says_why(
+    database: Database, tmp_path: Path
+) -> None:
+    fund(database)
+    async with life(database, tmp_path, "inst_a") as living:
+        living.echo.makes.clear()
+        batch = await living.new(SAYS)
+        other = await living.new(SAYS)
+        await living.until(RUNNING, 3)
+        living.revoked.add(CALLER.credential_id)
+        living.lane.hear()
+        await living.until("SELECT count(*) FROM batch WHERE state = 'cancelling'", 2)
+        living.echo.makes.set()
+        for each in (await living.ended(batch), await living.ended(other)):
+            assert each.state == "cancelled"
+            assert each.errors is not None
+            assert [error["code"] for error in each.errors] == ["api_key_revoked"]
+        assert paid_nano(living) == COST * 3, "what was under way, and nothing more"
+
+
 async def test_who_is_there_to_wait_gets_the_place_of_a_line(
     database: Database, tmp_path: Path
 ) -> None:

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy.exc import OperationalError
 
@@ -116,3 +118,21 @@ async def test_what_could_not_be_written_down_is_found_again(database: Database)
     async with Stage(database, handle) as stage:
         await stage.until("failed")
     assert len(made) == 2
+
+
+async def test_it_asks_with_the_key_that_was_sent(database: Database) -> None:
+    """Where that was an ephemeral one, with the key it was made with behind it."""
+    asked: dict[str, bytes] = {}
+
+    async def handle(carrier: Unattended, rest: str) -> None:
+        asked[carrier.answer_id] = carrier.headers[b"authorization"]
+        raise errors.INVALID_VALUE("No.", field="x")
+
+    lent = wanted("resp_2")
+    lent = replace(lent, response=msgspec.structs.replace(lent.response, credential_id="key_2"))
+    put(database, lent, wanted("resp_1"))
+    async with Stage(database, handle) as stage:
+        await stage.until("failed")
+    assert asked["req_1"] == b"Bearer key_1"
+    assert asked.get("req_2", b"Bearer key_2/key_1") == b"Bearer key_2/key_1"
+    assert set(asked) == {"req_1", "req_2"}

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -63,10 +63,10 @@ class Scene:
         return leaving
 
 
-@pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
-    clock, database, forgotten = HandClock(), open_database(tmp_path), list[str]()
-    peppers, _ = open_accounts(database, tmp_path, clock)
+@asynccontextmanager
+async def opened(folder: Path) -> AsyncIterator[Scene]:
+    clock, database, forgotten = HandClock(), open_database(folder), list[str]()
+    peppers, _ = open_accounts(database, folder, clock)
     readers = Readers(database)
 
     def forget(ended: Collection[str]) -> None:
@@ -74,6 +74,12 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
 
     yield Scene(database, peppers, clock, Presence(readers, clock, forget), forgotten)
     readers.close()
+
+
+@pytest.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    async with opened(tmp_path) as made:
+        yield made
 
 
 ENDS: dict[str, Callable[[Scene, Any], Any]] = {

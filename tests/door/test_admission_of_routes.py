@@ -15,6 +15,7 @@ from portico.app.identity import Identity
 from portico.app.judging.moderating import moderation_of
 from portico.app.resources import Kept
 from portico.app.spoken.dialects import spoken
+from portico.callers.deputies import Deputies
 from portico.callers.model import Caller
 from portico.callers.presence import Presence
 from portico.callers.salts import Salts
@@ -181,7 +182,8 @@ def door(rooms: Rooms) -> Door:
     made = journey.Rooms(behind, routing, behind, behind, behind)
     salts = Salts(b"s" * 32, "organisation")
     clock = SystemClock()
-    who = Identity((), behind, Presence(behind, clock, behind), behind, salts, SEAL)
+    presence = Presence(behind, clock, behind)
+    who = Identity((), behind, presence, behind, salts, SEAL, Deputies(behind, clock), presence)
     settings, metrics = load(environment={}), Metrics()
     judging = moderation_of(settings, behind, behind, metrics, clock)
     also = tuple(administering(who, behind, clock))

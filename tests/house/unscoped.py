@@ -90,7 +90,7 @@ UNSCOPED = {
         "_Paid.__init__": OPERATOR,
         "_check_orphans": OPERATOR,
     },
-    "portico/callers/store.py": {"_KEYS": CREDENTIAL, "_ENDED": SNAPSHOT, "note_use": OURS},
+    "portico/callers/store.py": {"_KEYS": CREDENTIAL, "_AMONG": SNAPSHOT, "note_use": OURS},
     "portico/cli/doctor/facts.py": {"_keys": OPERATOR},
     "portico/cli/doctor/stored.py": {"_names": OPERATOR, "_waiting": OPERATOR},
     "portico/background/announcing.py": {"_unannounced": ROUNDS},

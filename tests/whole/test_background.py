@@ -175,8 +175,10 @@ def test_one_that_is_deleted_while_it_streams_ends_nothing_else(served: Served) 
     assert served.process.poll() is None
 
 
-def test_a_lent_key_has_no_other_model_in_the_background(served: Served) -> None:
-    """What it leaves to be done is asked as the key that pays, which may have more of them."""
+def test_a_lent_key_has_no_other_model_in_the_background_and_its_work_ends_with_it(
+    served: Served,
+) -> None:
+    """Nor does what it left go on once it is revoked: it leaked, and costs its owner nothing more."""
     scopes = "generate,responses,ephemeral:create"
     key = served.cli("key", "create", "--name", "lender", "--scopes", scopes)["api_key"]
     lent = openai.OpenAI(api_key=key, base_url=served.base_url, max_retries=0).post(
@@ -187,3 +189,14 @@ def test_a_lent_key_has_no_other_model_in_the_background(served: Served) -> None
         with pytest.raises(openai.NotFoundError) as refused:
             ask(client, model="sim-error")
         assert refused.value.code == "model_not_found"
+        left = ask(client, SLOW)
+        eventually(lambda: states(served)[left.id] == "in_progress")
+        served.cli("key", "revoke", credential_of(served, left.id))
+        assert ended(served, left.id) == "cancelled"
+
+
+def credential_of(served: Served, response_id: str) -> str:
+    """The key that it was asked with."""
+    with sqlite3.connect(served.data_dir / "portico.db") as database:
+        query = "SELECT credential_id FROM response WHERE id = ?"
+        return str(database.execute(query, (response_id,)).fetchone()[0])

@@ -55,7 +55,7 @@ def mint(
     _check(maker, wish)
     now_ms = clock.wall_ms()
     store.forget_ephemeral(connection, parent.id, now_ms)
-    alive = store.ephemeral_of(connection, parent.id)
+    alive = store.ephemeral_of(connection, parent.id, now_ms)
     if alive >= ALIVE_MAX:
         raise errors.CONFLICT(
             f"This key has made {alive} keys that are still alive; it may have {ALIVE_MAX}.",

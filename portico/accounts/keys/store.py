@@ -115,15 +115,22 @@ def alive(
 
 
 def forget_ephemeral(connection: Connection, parent_id: str, now_ms: int) -> None:
-    """Those made with this key that have ended: usage stands under it, so nothing names them."""
+    """Those made with this key that have ended: usage stands under it, so nothing names them.  Not
+    those that were revoked: what they left to be done must find that they were."""
     connection.execute(
-        delete(api_key).where(api_key.c.parent_id == parent_id, api_key.c.expires_at_ms <= now_ms)
+        delete(api_key).where(
+            api_key.c.parent_id == parent_id,
+            api_key.c.expires_at_ms <= now_ms,
+            api_key.c.revoked_at_ms.is_(None),
+        )
     )
 
 
-def ephemeral_of(connection: Connection, parent_id: str) -> int:
-    """How many there are that were made with this key."""
-    query = select(func.count()).select_from(api_key).where(api_key.c.parent_id == parent_id)
+def ephemeral_of(connection: Connection, parent_id: str, now_ms: int) -> int:
+    """How many are alive that were made with this key."""
+    query = select(func.count()).where(
+        api_key.c.parent_id == parent_id, api_key.c.expires_at_ms > now_ms
+    )
     return int(connection.execute(query).scalar_one())
 
 

@@ -36,7 +36,6 @@ def background(of: Surroundings) -> Backstage:
     generation = of.way(
         of.words.generating["/v1/responses"],
         Resumed(of.states, lives),
-        presence=of.identity.presence,
     )
     runner = Runner(
         *(generation.handle, lives, books.writer, of.readers, of.clock, limits),

@@ -12,7 +12,7 @@ from portico.background.batches import Lane
 from portico.background.finishing import Finishing
 from portico.background.lines import Making, Way
 from portico.background.validating import Validating
-from portico.callers.deputies import Deputies, Patient
+from portico.callers.deputies import Patient
 from portico.callers.scopes import BATCHES
 from portico.door.dialect import Dialect
 from portico.door.resources.batches import BatchEndpoints, BatchRequest
@@ -42,6 +42,7 @@ def batches(of: Surroundings) -> tuple[list[Route], tuple[Follow, ...]]:
         *(books.writer, of.readers, of.clock),
         Validating(of.files, books.writer, of.clock, limits, books.room),
         Finishing(of.files, books.writer, of.readers, of.clock, limits),
+        revoked=of.identity.deputies.revoked,
         owner=books.owner,
         coming=coming,
         at_once=said.at_once,
@@ -77,7 +78,7 @@ def places_of(routing: Routing, model: str) -> int:
 
 def _ways(of: Surroundings, lines: Lines) -> Mapping[str, Way]:
     spoken = of.words.generating
-    callers = Patient(Deputies(of.readers, of.clock))
+    callers = Patient(of.identity.deputies)
     rounds = none_later(of.settings, of.identity)
     judged = Judged(callers, of.moderation)
     ways = {

@@ -8,8 +8,6 @@ from portico import journey
 from portico.app.identity import Identity
 from portico.app.spoken.dialects import Spoken
 from portico.app.storage import Books
-from portico.callers.deputies import Deputies
-from portico.callers.presence import Presence
 from portico.db.readers import Readers
 from portico.door.dialect import Dialect
 from portico.door.endpoints.answering import Verifier
@@ -46,16 +44,15 @@ class Surroundings:
         dialect: Dialect,
         knowing: Knowing,
         callers: journey.Verifier | None = None,
-        presence: Presence | None = None,
         rounds: Rounds | None = None,
     ) -> Generation:
         """Into the journey, for callers who are not there.  knowing: what each of them follows.
-        callers: who they are; None: `Deputies`.  presence: cuts off whose key ends.  rounds: what is
-        said of requests that take several."""
+        callers: who they are; None: `Deputies`.  rounds: what is said of requests that take
+        several."""
         return Generation(
             dialect,
             journey.Rooms(
-                callers or Deputies(self.readers, self.clock),
+                callers or self.identity.deputies,
                 self.rooms.routing,
                 self.rooms.admission,
                 self.rooms.metering,
@@ -67,7 +64,7 @@ class Surroundings:
             compression=False,
             media=self.media,
             salts=self.identity.salts,
-            presence=presence,
+            presence=self.identity.absent,
             states=knowing,
             rounds=rounds,
         )

@@ -18,12 +18,14 @@ class Wanted:
 @dataclass(frozen=True, slots=True)
 class Task:
     """One that was taken from the line.  request_id: of the request that works on it now.
+    credential_id: the key that was sent, which may be an ephemeral one of `key_id`.
     body: as it stood in line."""
 
     id: str
     organisation_id: str
     project_id: str
     key_id: str
+    credential_id: str
     stream: bool
     request: bytes
     body: bytes

@@ -48,6 +48,12 @@ class BadLine(Exception):
         return {"code": self.code, "line": number, "message": self.message, "param": self.param}
 
 
+def revoked_key() -> dict[str, Any]:
+    """Why a batch was cancelled that nobody cancelled."""
+    message = "The API key that made this batch was revoked."
+    return {"code": "api_key_revoked", "line": None, "message": message, "param": None}
+
+
 def too_large_line(size_bytes: int, limit_bytes: int, *, more: bool = False) -> BadLine:
     """more: it goes on."""
     least = "more than " if more else ""

@@ -11,7 +11,7 @@ from portico.resources.background import rules
 from portico.resources.background.lives import Live, Lives
 from portico.resources.background.model import Task
 
-TASK = Task("resp_1", "org_1", "proj_1", "key_1", True, b"{}", b"{}", "req_1", 1, 0)
+TASK = Task("resp_1", "org_1", "proj_1", "key_1", "key_1", True, b"{}", b"{}", "req_1", 1, 0)
 
 
 def event(number: int, kind: str = "response.output_text.delta") -> bytes:
