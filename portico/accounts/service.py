@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from sqlalchemy import Connection
+
 from portico.accounts.actors.model import Errand, operator
 from portico.accounts.catalogue.terms import set_terms
 from portico.accounts.keys.model import IssuedKey, KeyWish
@@ -25,25 +27,23 @@ def open_accounts(
 
     Raises: PepperLost, when there are keys but no pepper.
     """
-    if database.read(first_project) is not None:
-        return read_peppers(data_dir), None
-    make_pepper(data_dir)
-    peppers = read_peppers(data_dir)
-    issued = database.write(
-        lambda connection: first_start(operator(connection, clock), peppers, first_key)
-    )
-    return peppers, issued
+
+    def begin(connection: Connection) -> IssuedKey | None:
+        # Whoever came first has made the pepper as well.  One of our own would know none of its keys.
+        if first_project(connection) is not None:
+            return None
+        make_pepper(data_dir)
+        return _first_start(operator(connection, clock), read_peppers(data_dir), first_key)
+
+    issued = None if database.read(first_project) is not None else database.write(begin)
+    return read_peppers(data_dir), issued
 
 
-def first_start(
-    errand: Errand, peppers: tuple[Pepper, ...], first_key: KeyWish = FIRST_KEY
-) -> IssuedKey | None:
-    """An organisation, a project and a live key; None where there is a project already.
+def _first_start(errand: Errand, peppers: tuple[Pepper, ...], first_key: KeyWish) -> IssuedKey:
+    """An organisation, a project and a live key.
 
     The organisation is the operator's own: its use is charged nothing.
     """
-    if first_project(errand.connection) is not None:
-        return None
     organisation_id = establish(errand, "Default organisation", "internal").id
     project_id = create_project(errand, organisation_id, "Default project").id
     return create_key(errand, peppers, first_key, project_id)

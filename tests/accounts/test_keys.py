@@ -1,8 +1,10 @@
 """Keys are issued once, shown once, and revoked for good."""
 
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection
@@ -90,6 +92,28 @@ def test_a_lost_pepper_stops_the_start_and_is_not_replaced(
     with pytest.raises(PepperLost):
         open_accounts(database, tmp_path, clock)
     assert not (tmp_path / FILE_NAME).exists()
+
+
+def test_of_two_that_start_at_once_the_slower_makes_no_pepper_of_its_own(
+    database: Database, tmp_path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would know none of the keys there are, and refuse all of them."""
+    faster = tmp_path / "faster"
+    faster.mkdir()
+    read = database.read
+
+    def meanwhile(query: Callable[[Connection], Any]) -> Any:
+        found = read(query)
+        monkeypatch.undo()
+        open_accounts(database, faster, clock)
+        return found
+
+    monkeypatch.setattr(database, "read", meanwhile)
+    with pytest.raises(PepperLost):
+        open_accounts(database, tmp_path, clock)
+    assert not (tmp_path / FILE_NAME).exists()
+    (faster / FILE_NAME).rename(tmp_path / FILE_NAME)
+    assert open_accounts(database, tmp_path, clock)[1] is None
 
 
 def test_a_key_is_what_was_wished_for(database: Database, tmp_path: Path, clock: HandClock) -> None:
