@@ -198,6 +198,7 @@ async def test_limits(database: Database, tmp_path: Path, monkeypatch: pytest.Mo
     ) as place:
         refusal = await refused(place.uploads.begin(ADA, TEXT, 101))
         assert (refusal.code, refusal.field, refusal.limit) == ("file_too_large", "bytes", 100)
+        assert "/v1/uploads" not in refusal.remedy, "that is what it was sent to"
         upload = await place.uploads.begin(ADA, TEXT, 20)
         refusal = await refused(send(place, upload, b"x" * 11))
         assert (refusal.code, refusal.field, refusal.limit) == ("file_too_large", "data", 10)
