@@ -132,7 +132,7 @@ def upload_ended(upload_id: str, how: str) -> Refusal:
     )
 
 
-_SMALLER = {"data": "Send it in more, smaller parts."}
+_SMALLER = {"data": "Send it in more, smaller parts.", "bytes": "Send it as several files."}
 """What helps, where it is not what the catalogue of errors says."""
 
 

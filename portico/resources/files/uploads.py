@@ -37,8 +37,7 @@ class Uploads:
         Raises: Refusal: zero_retention, file_too_large, storage_unavailable."""
         check_kept(owner)
         if size_bytes > self.limits.upload_bytes_max:
-            most = self.limits.upload_bytes_max
-            raise too_large("bytes", size_bytes, most, "Send it as several files.")
+            raise too_large("bytes", size_bytes, self.limits.upload_bytes_max)
         now_ms = self._clock.wall_ms()
         begun = Upload(
             new_id("upload"),
