@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from heapq import heapify, heappop, heapreplace
 
 import msgspec
 from sqlalchemy.exc import DBAPIError
@@ -294,13 +295,19 @@ class Lane:
             each.hurried = each.batch.due_at_ms < hurried_ms
         under_way = Counter(each.work.project_id for each in self._running)
         under_way.update(each.work.batch_id for each in self._running)
+        turns = [(_turn(under_way, each), each) for each in ready]
+        heapify(turns)
         spare: dict[str, int] = {}
         found: list[tuple[_Mine, int, str]] = []
-        while ready and len(self._running) + len(found) < self._at_once:
-            mine = min(ready, key=partial(_turn, under_way))
+        while turns and len(self._running) + len(found) < self._at_once:
+            turn, mine = turns[0]
+            now = _turn(under_way, mine)
+            if now != turn:  # another batch of its project was faster
+                heapreplace(turns, (now, mine))
+                continue
             line = await self._next(mine, spare)
             if line is None:
-                ready.remove(mine)
+                heappop(turns)
                 continue
             found.append((mine, *line))
             under_way.update((mine.batch.project_id, mine.batch.id))

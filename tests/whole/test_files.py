@@ -549,6 +549,9 @@ def test_in_a_bucket(serve: Serve) -> None:
     with OpenAI(base_url=served.base_url, api_key=served.api_key, max_retries=0) as client:
         file = client.files.create(file=("a.bin", data), purpose="user_data")
         assert client.files.content(file.id).read() == data
+        path = f"/v1/files/{file.id}/content"
+        status, _, part = ask(served, "GET", path, "Range: bytes=8999000-8999009")
+        assert (status, part) == (206, data[8_999_000:8_999_010])
         assert not (served.data_dir / "files").exists()
         client.files.delete(file.id)
         there.stop()
