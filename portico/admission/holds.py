@@ -72,6 +72,9 @@ class HoldLane:
     def restore(self, transaction: Transaction, rows: Sequence[Row]) -> None:
         return
 
+    def bare(self, row: Row) -> Row:
+        return row
+
 
 class Purse:
     """What is set aside for one request.  Belongs to its journey."""

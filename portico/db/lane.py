@@ -35,3 +35,8 @@ class Lane(Protocol):
     def restore(self, transaction: Transaction, rows: Sequence[Row]) -> None:
         """Write what was kept.  It may come twice."""
         ...
+
+    def bare(self, row: Row) -> Row:
+        """A row of `keep` as it may stay for good, in a file and in the log, where the database
+        refuses it: without what was asked and answered, which no retention would reach there."""
+        ...

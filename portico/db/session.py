@@ -92,8 +92,9 @@ class Session:
             for row in rows:
                 error = self._try(restore, [row])
                 if isinstance(error, Exception):
-                    log.error("%s: the database refuses %r", name, row, exc_info=error)
-                    refused.append((name, row))
+                    bare = lanes[name].bare(row)
+                    log.error("%s: the database refuses %r", name, bare, exc_info=error)
+                    refused.append((name, bare))
 
     def _carefully(self, batch: Batch, refused: Kept) -> list[Resolved]:
         results = self._try(batch.lane.write, batch.items)
@@ -106,10 +107,11 @@ class Session:
         if not isinstance(results, Exception):
             return results[0]
         row = lane.keep(item)
-        shown = item if row is None else row
+        bare = None if row is None else lane.bare(row)
+        shown = item if bare is None else bare
         log.error("%s: the database refuses %r", lane.name, shown, exc_info=results)
-        if row is not None:
-            refused.append((lane.name, row))
+        if bare is not None:
+            refused.append((lane.name, bare))
         return results
 
     def _try(self, write: Callable[[Transaction, Sequence[Any]], Any], items: Sequence[Any]) -> Any:

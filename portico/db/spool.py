@@ -30,6 +30,8 @@ _PROCESSES_MAX = 64
 RESERVE_BYTES = 16 * 1024 * 1024
 _HEAD = struct.Struct(">II")
 _END = _HEAD.pack(0, 0)
+_NOTHING = bytes(1024 * 1024)
+_SHOWN_CHARACTERS_MAX = 200
 
 
 class Spool:
@@ -70,7 +72,10 @@ class Spool:
         return rows
 
     def clear(self) -> None:
-        """Everything in it is in the database."""
+        """Everything in it is in the database.  It may hold what was asked and answered, so it is
+        written over: what is deleted there must not stay readable here."""
+        for at in range(0, self._end_bytes, len(_NOTHING)):  # its first bytes say that it is empty
+            _write(self._file, _NOTHING[: self._end_bytes - at], at)
         _write(self._file, _END, 0)
         os.fdatasync(self._file)
         self._end_bytes = 0
@@ -135,7 +140,12 @@ def _frame(row: tuple[str, Row]) -> bytes:
     try:
         body = msgspec.msgpack.encode(row)
     except (OverflowError, TypeError, ValueError) as error:
-        log.error("%r cannot be kept: %s", row, error)
+        # Long texts hold what was asked and answered.
+        shown = [
+            "..." if isinstance(each, str) and len(each) > _SHOWN_CHARACTERS_MAX else each
+            for each in row[1]
+        ]
+        log.error("%s: %r cannot be kept: %s", row[0], shown, error)
         return b""
     return _HEAD.pack(len(body), zlib.crc32(body)) + body
 
@@ -149,7 +159,6 @@ def _take_space(file: int, reserve_bytes: int) -> None:
     """Really written, not only allocated: some file systems keep promises only for blocks that
     have been used."""
     size = os.fstat(file).st_size
-    block = bytes(1024 * 1024)
     while size < reserve_bytes:
-        size += os.pwrite(file, block[: reserve_bytes - size], size)
+        size += os.pwrite(file, _NOTHING[: reserve_bytes - size], size)
     os.fdatasync(file)

@@ -101,7 +101,14 @@ class UsageLane:
         if closing is not None:
             claim = closing.claim and replace(closing.claim, answer=None)
             closing = Closing(closing.settlement, claim, spooled(closing.kept))
-        return (*row, "" if closing is None else msgspec.json.encode(closing).decode())
+        return (*row, "" if closing is None else _said(closing))
+
+    def bare(self, row: TableRow) -> TableRow:
+        *figures, said = row
+        if len(row) <= _COLUMNS or not said:
+            return row
+        closing = _closing_of(said)
+        return (*figures, _said(Closing(closing.settlement, closing.claim)))
 
     def restore(self, transaction: Transaction, rows: Sequence[TableRow]) -> None:
         kept = [row[_COLUMNS:] for row in rows]
@@ -142,6 +149,10 @@ class UsageLane:
         # its own: whoever waits for the end must be told what it came to all the same.
         before = [each.request_id for each in settlements if each.request_id not in settled]
         return settled | ended.outcomes(transaction, before) if before else settled
+
+
+def _said(closing: Closing) -> str:
+    return msgspec.json.encode(closing).decode()
 
 
 def _closing_of(kept: str) -> Closing:

@@ -60,6 +60,9 @@ class ClaimLane:
     def restore(self, transaction: Transaction, rows: Sequence[Row]) -> None:
         service.release(transaction, [row[0] for row in rows])
 
+    def bare(self, row: Row) -> Row:
+        return row
+
 
 class Claims:
     """Made before `writer.start()`.  One event loop owns this object.

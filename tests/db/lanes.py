@@ -19,6 +19,9 @@ class Names:
     def keep(self, item: Row) -> Row | None:
         return item
 
+    def bare(self, row: Row) -> Row:
+        return row
+
     def restore(self, transaction: Transaction, rows: Sequence[Row]) -> None:
         latest = {row[0]: row for row in rows}
         replace = "ON CONFLICT (id) DO UPDATE SET name = excluded.name"
@@ -72,6 +75,9 @@ class Seats:
     def keep(self, item: str) -> Row | None:
         return None
 
+    def bare(self, row: Row) -> Row:
+        return row
+
     def restore(self, transaction: Transaction, rows: Sequence[Row]) -> None:
         return
 
@@ -92,6 +98,9 @@ class Spend:
 
     def keep(self, item: str) -> Row | None:
         return (item,)
+
+    def bare(self, row: Row) -> Row:
+        return row
 
     def restore(self, transaction: Transaction, rows: Sequence[Row]) -> None:
         self.write(transaction, [row[0] for row in rows])

@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, insert
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from portico.db import schema
@@ -20,7 +20,7 @@ from portico.db.backends.sqlite import FILE_NAME
 from portico.db.database import Database, OldSchema, connect_database, open_database, upgrade
 from portico.db.migrations import HEAD
 from portico.db.schema import NewerDatabase
-from portico.db.tables import APPEND_ONLY, metadata
+from portico.db.tables import APPEND_ONLY, metadata, organisation
 from tests.db.databases import PostgresServer
 
 _INSERT = "INSERT INTO organisation (id, name, created_at_ms) VALUES ('org_1', 'Us', 0)"
@@ -222,3 +222,14 @@ def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(DriverMissing, match=r"portico\[postgres\]"):
         open_database(tmp_path, "postgresql://db.example/portico")
+
+
+def test_what_goes_wrong_is_told_without_what_was_to_be_written(database: Database) -> None:
+    """Errors are logged, and what is written is what developers say."""
+
+    def change(connection: Connection) -> None:
+        connection.execute(insert(organisation).values(id="quince", name=None, created_at_ms=0))
+
+    with pytest.raises(DBAPIError) as failed:
+        database.write(change)
+    assert "quince" not in str(failed.value)

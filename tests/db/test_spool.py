@@ -47,6 +47,27 @@ def test_cleared_rows_stay_gone(tmp_path: Path) -> None:
     spool.close()
 
 
+@pytest.mark.parametrize("count", [1, 9, 3_000])
+def test_cleared_rows_cannot_be_read_in_the_file(tmp_path: Path, count: int) -> None:
+    """What was answered is in them: once deleted from the database it would be here for ever."""
+    spool = Spool(tmp_path, 2_000_000)
+    spool.append([("usage", (n, "quince " * 70)) for n in range(count)])
+    size_bytes = (tmp_path / FILE_NAME).stat().st_size
+    assert b"quince" in (tmp_path / FILE_NAME).read_bytes()
+    spool.clear()
+    assert (tmp_path / FILE_NAME).read_bytes() == bytes(size_bytes), "and its space stays taken"
+    spool.close()
+
+
+def test_what_cannot_be_kept_is_logged_without_long_texts(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spool = Spool(tmp_path, 0)
+    spool.append([("usage", ("req_1", 2**70, "quince " * 70))])
+    assert ("req_1" in caplog.text, "quince" in caplog.text) == (True, False)
+    spool.close()
+
+
 @pytest.mark.parametrize("cut_bytes", range(1, 12))
 def test_a_row_torn_by_a_crash_does_not_hide_those_before_it(
     tmp_path: Path, cut_bytes: int

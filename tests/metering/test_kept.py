@@ -6,10 +6,12 @@ from portico.db.database import Database
 from portico.db.transaction import Transaction
 from portico.keeping.model import Kept, KeptLine
 from portico.metering.service import Keeper
+from portico.metering.store import UsageLane
 from portico.resources.background import store
 from tests.metering.requests import CALLER, LAST, PROMPT, Arrival, Permit
 from tests.metering.test_charges import CLOCK, COST, OFFER, Till, funded
 from tests.resources.background.test_line import answered, put, take, wanted
+from tests.security.canaries import forms
 
 __all__ = ["funded"]
 pytestmark = pytest.mark.anyio
@@ -89,3 +91,25 @@ async def test_the_same_of_lines(funded: Database, holder: str | None, net_nano:
         kept = KeptLine("batch_1", 1, "org_1", "req_1", "succeeded", 200, b"{}")
         await charge(till, "req_1", Giving(kept))
         till.check(net_nano)
+
+
+async def test_what_is_refused_for_good_stays_without_words(funded: Database) -> None:
+    """It goes to the spool with them, and to the log and the file of what was refused without."""
+    words = "quinces, and nothing else"
+    line = KeptLine("batch_1", 1, "org_1", "req_1", "succeeded", 200, words.encode())
+    async with Till(funded) as till:
+        purse = await till.holds.open("req_1", CALLER, OFFER)
+        arrival = Arrival("req_1", CLOCK.monotonic_s(), None, Giving(line))
+        record = till.metering.open(arrival, CALLER, PROMPT, Permit(0, purse))
+        record.count(LAST)
+        record.end("completed", CLOCK.monotonic_s())
+        lane = UsageLane(CLOCK)
+        row = lane.keep(record)
+        assert row is not None
+        assert any(form in repr(row).encode() for form in forms(words))
+        bare = lane.bare(row)
+        assert not any(form in repr(bare).encode() for form in forms(words))
+        funded.write(lambda c: lane.restore(Transaction(c), [bare]))  # and all that it costs
+        till.check(COST)
+    plain = row[:-1]
+    assert lane.bare(plain) == plain, "of a version before"

@@ -21,6 +21,8 @@ ORDERS = st.sampled_from(["asc", "desc"])
 WORDS = st.sampled_from(["a", "bc", "def"])
 BOUNDARY = "zzz"
 FORM = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+BROUGHT = "abc"
+"""What uploads hold, which were not begun for batches."""
 CHAT = "/v1/chat/completions"
 
 
@@ -105,9 +107,10 @@ class Kept(RuleBasedStateMachine):
     @rule(target=batches, owner=OWNERS, file=files)
     def begin_batch(self, owner: str, file: Thing) -> Thing:
         wish = {"input_file_id": file.id, "endpoint": CHAT, "completion_window": "24h"}
-        if self.sees(owner, file):
+        if self.sees(owner, file) and file.says != [BROUGHT]:
             return self.new(owner, "batches", wish)
-        assert self.ask(owner, "POST", "/v1/batches", wish)[0] == 404
+        status, _ = self.ask(owner, "POST", "/v1/batches", wish)
+        assert status == (400 if self.sees(owner, file) else 404)
         return Thing("batch_none", owner, "batches", there=False)
 
     # -- what follows something ---------------------------------------------------------------
@@ -154,7 +157,7 @@ class Kept(RuleBasedStateMachine):
     def bring(self, owner: str, upload: Thing, once: bool) -> Thing:
         """once: that is all of it."""
         path = f"/v1/uploads/{upload.id}"
-        status, part = self.ask(owner, "POST", f"{path}/parts", form("data", "abc"), form="yes")
+        status, part = self.ask(owner, "POST", f"{path}/parts", form("data", BROUGHT), form="yes")
         if not self.sees(owner, upload):
             assert status in (404, 409)
             return Thing("file_none", owner, "files", there=False)
@@ -164,7 +167,7 @@ class Kept(RuleBasedStateMachine):
         status, told = self.ask(owner, "POST", f"{path}/complete", {"part_ids": [part["id"]]})
         assert status == 200, told
         upload.there = False
-        made = Thing(told["file"]["id"], owner, "files", ["abc"])
+        made = Thing(told["file"]["id"], owner, "files", [BROUGHT])
         self.all.append(made)
         return made
 

@@ -79,6 +79,7 @@ class Postgresql:
             self._engine = create_engine(
                 parsed.set(drivername="postgresql+psycopg"),
                 poolclass=NullPool,
+                hide_parameters=True,  # an error that is logged tells nobody's words
                 isolation_level="AUTOCOMMIT",
                 connect_args=_CONNECT,
                 use_native_hstore=False,  # saves a question with every first connection

@@ -59,6 +59,7 @@ class Sqlite:
         self._engine = create_engine(
             f"sqlite:///{path}",
             poolclass=NullPool,
+            hide_parameters=True,  # an error that is logged tells nobody's words
             connect_args={
                 "isolation_level": None,
                 "check_same_thread": False,

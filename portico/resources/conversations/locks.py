@@ -56,6 +56,9 @@ class LockLane:
     def restore(self, transaction: Transaction, rows: Sequence[Row]) -> None:
         """There is nothing."""
 
+    def bare(self, row: Row) -> Row:
+        return row
+
     def _one(self, transaction: Transaction, item: Lock | Ended | Lasting) -> errors.Refusal | None:
         now_ms = self._clock.wall_ms()
         match item:
