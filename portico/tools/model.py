@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from portico.canon.remote import Fault
+from portico.canon.remote import Fault, RemoteTool
 
 TOOL_FAILED = "tool_failed"
 _NUMBERS = {
@@ -46,6 +46,14 @@ class Result:
     failed: str = ""
     fault: Fault = "tool"
     number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a server has to call.  left_out: it has more, or some that no model could be offered."""
+
+    tools: tuple[RemoteTool, ...]
+    left_out: bool = False
 
 
 class Observer(Protocol):

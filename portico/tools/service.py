@@ -19,11 +19,12 @@ _RETRY_MS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """error: why a server offers nothing."""
+    """error: why a server offers nothing.  left_out: see `Offer`."""
 
     server: Server
     tools: tuple[RemoteTool, ...]
     error: str = ""
+    left_out: bool = False
 
 
 class Tools:
@@ -104,7 +105,8 @@ class Servers:
 
     async def _listed(self, server: Server) -> Listed:
         try:
-            return Listed(server, await (await self._opened(server)).tools())
+            offer = await (await self._opened(server)).tools()
+            return Listed(server, offer.tools, left_out=offer.left_out)
         except ToolFailed as failed:
             return Listed(server, (), str(failed))
 

@@ -19,7 +19,7 @@ from portico.canon.remote import RemoteTool, Server
 from portico.dialects.body import json_object
 from portico.errors import Refusal
 from portico.tools.http import Poster, Reply
-from portico.tools.model import TOOL_FAILED, Limits, Result, ToolFailed
+from portico.tools.model import TOOL_FAILED, Limits, Offer, Result, ToolFailed
 
 PROTOCOL = "2025-06-18"
 NEWER = "2026-07-28"
@@ -128,19 +128,22 @@ class Session:
         self._headers["mcp-protocol-version"] = begun.protocolVersion
         await self._send({"method": "notifications/initialized"})
 
-    async def tools(self) -> tuple[RemoteTool, ...]:
+    async def tools(self) -> Offer:
         """Those it may offer, as many as are offered at most.  Raises: ToolFailed."""
         found: dict[str, RemoteTool] = {}
+        most, left_out = self._limits.tools_max, False
         cursor: str | None = None
         for _ in range(_PAGES_MAX):
             page = await self._ask("tools/list", {"cursor": cursor} if cursor else {}, _Page)
-            for tool in filter(None, map(_tool, page.tools)):
-                if self._server.offers(tool) and len(found) < self._limits.tools_max:
+            for tool in map(_tool, page.tools):
+                if tool is None or (self._server.offers(tool) and len(found) >= most):
+                    left_out = True
+                elif self._server.offers(tool):
                     found.setdefault(tool.name, tool)
             cursor = page.nextCursor
-            if not cursor or len(found) >= self._limits.tools_max:
+            if not cursor or len(found) >= most:
                 break
-        return tuple(found.values())
+        return Offer(tuple(found.values()), left_out or bool(cursor))
 
     async def call(self, name: str, arguments: dict[str, Any]) -> Result:
         """Raises: ToolFailed."""
@@ -280,10 +283,19 @@ def _tool(raw: msgspec.Raw) -> RemoteTool | None:
         tool = msgspec.json.decode(raw, type=_Tool)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Refusal):
         return None
-    if not 1 <= len(tool.name) <= _NAME_MAX:
+    schema = {"type": "object", **tool.inputSchema}
+    if not 1 <= len(tool.name) <= _NAME_MAX or not _takes_object(schema):
         return None
-    said = tool.description or ""
-    return RemoteTool(tool.name, said, tool.inputSchema, tool.annotations or {})
+    return RemoteTool(tool.name, tool.description or "", schema, tool.annotations or {})
+
+
+def _takes_object(schema: dict[str, Any]) -> bool:
+    """As MCP has it.  An engine that is shown another refuses all of the request."""
+    return (
+        schema["type"] == "object"
+        and isinstance(schema.get("properties", {}), dict)
+        and isinstance(schema.get("required", []), list)
+    )
 
 
 def _text(part: _Content) -> str:

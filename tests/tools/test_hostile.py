@@ -239,6 +239,9 @@ async def test_tools_no_model_could_be_offered_are_left_out() -> None:
         {"name": "", "inputSchema": {}},
         {"name": "deep", "inputSchema": deep},
         {"name": "large", "description": "x" * 70_000},
+        {"name": "list", "inputSchema": {"type": "array"}},
+        {"name": "five", "inputSchema": {"type": "object", "properties": 5}},
+        {"name": "word", "inputSchema": {"type": "object", "required": "x"}},
         {"name": 5},
         "none",
         *({"name": f"more{at}", "inputSchema": {}} for at in range(9)),
@@ -250,7 +253,53 @@ async def test_tools_no_model_could_be_offered_are_left_out() -> None:
     with servers.hostile(answering) as remote:
         one = session(remote.url)
         await one.open()
-        assert [tool.name for tool in await one.tools()] == ["good", "more0", "more1"]
+        offer = await one.tools()
+        assert [tool.name for tool in offer.tools] == ["good", "more0", "more1"]
+        assert offer.tools[1].parameters == {"type": "object"}, "as engines want it"
+        assert offer.left_out
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("names", "pages", "left_out"),
+    [
+        (["a", "b", "c"], 1, False),
+        (["a", "b", "c", "d"], 1, True),
+        (["a", "b", "c"], 2, True),
+        (["a", "b", "", "c"], 1, True),
+        (["a", "a", "b"], 1, False),
+    ],
+)
+async def test_what_is_left_out_is_noticed(names: list[str], pages: int, left_out: bool) -> None:
+    offered = [{"name": name, "inputSchema": {}} for name in names]
+
+    def answering(connection: socket.socket, message: dict[str, Any], head: bytes) -> None:
+        if message.get("method") == "tools/list":
+            more = {"nextCursor": "on"} if pages > 1 else {}
+            result = {"tools": offered, **more}
+            servers.reply(connection, {"id": message["id"], "result": result})
+        else:
+            servers.polite(connection, message)
+
+    with servers.hostile(answering) as remote:
+        one = session(remote.url)
+        await one.open()
+        assert (await one.tools()).left_out is left_out
+
+
+@pytest.mark.anyio
+async def test_what_was_not_asked_for_is_not_missed() -> None:
+    offered = [{"name": f"t{at}", "inputSchema": {}} for at in range(9)]
+
+    def answering(connection: socket.socket, message: dict[str, Any], head: bytes) -> None:
+        servers.polite(connection, message, offered)
+
+    with servers.hostile(answering) as remote:
+        one = session(remote.url, allowed=frozenset({"t7", "t8"}))
+        await one.open()
+        offer = await one.tools()
+    assert [tool.name for tool in offer.tools] == ["t7", "t8"]
+    assert not offer.left_out
 
 
 @pytest.mark.anyio
@@ -265,4 +314,4 @@ async def test_a_list_without_end_ends() -> None:
     with servers.hostile(answering) as remote:
         one = session(remote.url)
         await one.open()
-        assert await one.tools() == ()
+        assert (await one.tools()).tools == ()

@@ -260,9 +260,10 @@ class _Run:
             listed = await self._servers.listed(asked)
         self._check_there()
         self._warnings += [
-            f'{each.error.partition(":")[0]}; field="{each.server.path}"; action=dropped'
+            f"{each.error.partition(':')[0] or 'tools_left_out'}; "
+            f'field="{each.server.path}"; action=dropped'
             for each in listed
-            if each.error
+            if each.error or each.left_out
         ]
         offers = [(each.server, each.tools) for each in listed]
         offers += [(each, tools) for each in servers if (tools := known[each.label]) is not None]
