@@ -4,6 +4,7 @@ from typing import Annotated, Any, NoReturn
 
 from cyclopts import App, Parameter
 
+from portico.cli.noting import Line, noted
 from portico.cli.output import Exit, console, say_json, say_table, stop
 from portico.cli.place import database_of, settings_for
 from portico.cli.words import moment
@@ -64,13 +65,23 @@ def cancel(batch_id: Id, /, *, data_dir: DataDir = None, json: Json = False) -> 
     """Begin no more of its lines.  Those under way are answered; it ends within seconds."""
     database = database_of(settings_for(None, server={"data_dir": data_dir}))
     now_ms = SystemClock().wall_ms()
-    found = database.write(lambda connection: operating.cancel(connection, batch_id, now_ms))
-    if found is None:
+    cancelled = noted(
+        database, lambda connection: operating.cancel(connection, batch_id, now_ms), _line
+    )
+    if cancelled is None:
         _unknown(batch_id)
-    batch, counts = found
+    batch, counts = cancelled.found
     if batch.state not in ("cancelling", "cancelled"):
         stop(Exit.FAILED, f"the batch {batch_id} is {batch.state}; there is nothing to cancel.")
     _say(batch, counts, json=json)
+
+
+def _line(cancelled: operating.Cancelled | None) -> Line | None:
+    if cancelled is None or not cancelled.now:
+        return None
+    batch, _ = cancelled.found
+    about = {"project_id": batch.project_id, "key_id": batch.key_id}
+    return Line(batch.organisation_id, "batch.cancel", batch.id, about)
 
 
 def _say(batch: Batch, counts: Counts, *, json: bool) -> None:

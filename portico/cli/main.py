@@ -71,7 +71,7 @@ COMMANDS = {
         "portico.cli.model:app",
         "Register, order, list and forget engines behind model names; drill a failover.",
     ),
-    "price": ("portico.cli.money.price:app", "List, set and import what models cost."),
+    "price": ("portico.cli.money.prices.price:app", "List, set and import what models cost."),
     "credit": (
         "portico.cli.money.credit:app",
         "Grant credit, set credit limits, see what is left.",

@@ -11,6 +11,8 @@ from portico.app import CannotStart
 from portico.app.watching import alerts_of, operator_targets
 from portico.billing.alerts import outbox, thresholds
 from portico.billing.alerts.model import Alert, AlertRules
+from portico.billing.budgets import budgets
+from portico.cli.noting import Line, noted
 from portico.cli.output import Exit, console, say_json, say_table, stop
 from portico.cli.place import database_of, settings_for
 from portico.cli.words import moment
@@ -50,7 +52,11 @@ def set_rules(
     wanted = AlertRules(_percents(at), _url(webhook), _mail(mail))
     database = database_of(settings)
     try:
-        database.write(lambda c: thresholds.set_rules(Transaction(c), budget_id, wanted))
+        noted(
+            database,
+            lambda c: _told_by(Transaction(c), budget_id, wanted),
+            lambda owner: Line(owner, "budget.alert", budget_id, {"percents": wanted.percents}),
+        )
     except thresholds.UnknownBudget as error:
         stop(Exit.USAGE, str(error))
     if json:
@@ -176,3 +182,9 @@ def _show(found: list[outbox.Told]) -> None:
         ],
         numbers=1,
     )
+
+
+def _told_by(transaction: Transaction, budget_id: str, wanted: AlertRules) -> str:
+    """Whose budget it is.  Raises: UnknownBudget."""
+    thresholds.set_rules(transaction, budget_id, wanted)
+    return next(each.organisation_id for each in budgets(transaction) if each.id == budget_id)

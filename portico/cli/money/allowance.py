@@ -8,6 +8,7 @@ from portico.admission.rules import dollars
 from portico.billing.credits import NotGranted
 from portico.billing.plans import service
 from portico.billing.plans.model import Allowance, Period
+from portico.cli.noting import Line, noted
 from portico.cli.output import Exit, console, say_json, say_table, stop
 from portico.cli.place import database_of, settings_for
 from portico.cli.words import Unreadable, moment, scaled
@@ -42,8 +43,10 @@ def set_one(
     database = database_of(settings_for(None, server={"data_dir": data_dir}))
     now_ms = SystemClock().wall_ms()
     try:
-        made = database.write(
-            lambda c: service.set_allowance(Transaction(c), organisation, period, nano, now_ms)
+        made = noted(
+            database,
+            lambda c: service.set_allowance(Transaction(c), organisation, period, nano, now_ms),
+            lambda made: Line(organisation, "allowance.set", made.id, _about(made)),
         )
     except (NotGranted, ValueError) as error:
         stop(Exit.USAGE, str(error), fix="Nothing was granted.")
@@ -80,7 +83,8 @@ def end(allowance_id: str, /, *, data_dir: DataDir = None, json: Json = False) -
     """Grant no more of it.  What was granted stays until its day or month ends."""
     database = database_of(settings_for(None, server={"data_dir": data_dir}))
     now_ms = SystemClock().wall_ms()
-    if not database.write(lambda c: service.end_allowance(Transaction(c), allowance_id, now_ms)):
+    ended = noted(database, lambda c: _ended(Transaction(c), allowance_id, now_ms), _line)
+    if ended is None:
         stop(
             Exit.FAILED,
             f"there is no allowance {allowance_id!r} that goes on.",
@@ -100,3 +104,19 @@ def _shown(allowance: Allowance) -> dict[str, object]:
         "nano_usd": str(allowance.nano),
         "created_at_ms": allowance.created_at_ms,
     }
+
+
+def _ended(transaction: Transaction, allowance_id: str, now_ms: int) -> Allowance | None:
+    """As it was; None where none of this id goes on."""
+    found = [each for each in service.allowances(transaction, now_ms) if each.id == allowance_id]
+    return found[0] if found and service.end_allowance(transaction, allowance_id, now_ms) else None
+
+
+def _line(ended: Allowance | None) -> Line | None:
+    if ended is None:
+        return None
+    return Line(ended.organisation_id, "allowance.end", ended.id, before=_about(ended))
+
+
+def _about(allowance: Allowance) -> dict[str, object]:
+    return {"period": allowance.period, "nano": allowance.nano}

@@ -7,6 +7,7 @@ from cyclopts import App, Parameter
 
 from portico.admission.rules import dollars
 from portico.billing import budgets
+from portico.cli.noting import Line, noted
 from portico.cli.output import Exit, console, say_json, say_table, stop
 from portico.cli.place import database_of, settings_for
 from portico.cli.words import Unreadable, scaled
@@ -42,8 +43,10 @@ def set_one(
     database = database_of(settings_for(None, server={"data_dir": data_dir}))
     now_ms = SystemClock().wall_ms()
     try:
-        made = database.write(
-            lambda c: budgets.set_budget(Transaction(c), scope, id, period, nano, now_ms)
+        made = noted(
+            database,
+            lambda c: budgets.set_budget(Transaction(c), scope, id, period, nano, now_ms),
+            lambda made: Line(made.organisation_id, "budget.set", made.id, _about(made)),
         )
     except (budgets.UnknownScope, ValueError) as error:
         stop(Exit.USAGE, str(error))
@@ -72,8 +75,8 @@ def list_all(*, data_dir: DataDir = None, json: Json = False) -> None:
 def remove(budget_id: str, /, *, data_dir: DataDir = None, json: Json = False) -> None:
     """Lift a cap.  What was spent under it stays in the books."""
     database = database_of(settings_for(None, server={"data_dir": data_dir}))
-    removed = database.write(lambda c: budgets.remove_budget(Transaction(c), budget_id))
-    if not removed:
+    removed = noted(database, lambda c: _removed(Transaction(c), budget_id), _line)
+    if removed is None:
         stop(
             Exit.FAILED, f"there is no budget {budget_id!r}.", fix="`portico budget list` has them."
         )
@@ -81,3 +84,20 @@ def remove(budget_id: str, /, *, data_dir: DataDir = None, json: Json = False) -
         say_json({"removed": budget_id})
         return
     console.print(f"{budget_id} is lifted.", markup=False)
+
+
+def _removed(transaction: Transaction, budget_id: str) -> budgets.StoredBudget | None:
+    """As it was; None where there is none."""
+    found = [each for each in budgets.budgets(transaction) if each.id == budget_id]
+    return found[0] if found and budgets.remove_budget(transaction, budget_id) else None
+
+
+def _line(removed: budgets.StoredBudget | None) -> Line | None:
+    if removed is None:
+        return None
+    return Line(removed.organisation_id, "budget.remove", removed.id, before=_about(removed))
+
+
+def _about(budget: budgets.StoredBudget) -> dict[str, object]:
+    told = asdict(budget)
+    return {name: told[name] for name in ("scope", "scope_id", "period", "cap_nano")}

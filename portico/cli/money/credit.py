@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from portico.accounts.actors.login import login
 from portico.admission.rules import dollars
 from portico.billing import credits
+from portico.cli.noting import Line, noted
 from portico.cli.output import Exit, console, say_json, say_table, stop
 from portico.cli.place import database_of, settings_for
 from portico.cli.words import Unreadable, moment, moment_ms, scaled, sentence
@@ -69,7 +70,11 @@ def grant(
     database = database_of(settings_for(None, server={"data_dir": data_dir}))
     now_ms = SystemClock().wall_ms()
     try:
-        granted = database.write(lambda c: credits.grant(Transaction(c), credit, now_ms))
+        granted = noted(
+            database,
+            lambda c: credits.grant(Transaction(c), credit, now_ms),
+            lambda granted: _granted(credit) if granted else None,
+        )
     except (credits.NotGranted, ValueError) as error:
         stop(Exit.USAGE, str(error), fix="Nothing was granted.")
     if json:
@@ -97,8 +102,10 @@ def limit(
     database = database_of(settings_for(None, server={"data_dir": data_dir}))
     now_ms = SystemClock().wall_ms()
     try:
-        reached = database.write(
-            lambda c: credits.set_credit_limit(Transaction(c), organisation, nano, now_ms)
+        reached = noted(
+            database,
+            lambda c: credits.set_credit_limit(Transaction(c), organisation, nano, now_ms),
+            lambda limit: Line(organisation, "credit.limit", organisation, {"limit_nano": limit}),
         )
     except (credits.NotGranted, ValueError) as error:
         stop(Exit.USAGE, str(error))
@@ -149,6 +156,11 @@ def expire(*, data_dir: DataDir = None, json: Json = False) -> None:
         console.print(f"{account}: {dollars(nano)} expired.", markup=False)
     if not expired:
         console.print("Nothing has expired.")
+
+
+def _granted(credit: credits.Credit) -> Line:
+    about = {"nano": credit.nano, "kind": credit.kind, "reason": credit.reason}
+    return Line(credit.organisation_id, "credit.grant", credit.id, about)
 
 
 def _kind(promo: bool, commit: bool) -> credits.CreditKind:

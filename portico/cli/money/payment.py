@@ -21,6 +21,7 @@ from portico.billing.payments.office import opened
 from portico.billing.payments.provider.stripe import SdkMissing, Stripe, StripeAccount
 from portico.billing.payments.rules import minor_of
 from portico.billing.payments.service import Mismatched
+from portico.cli.noting import Line, noted, noted_after
 from portico.cli.output import Exit, console, say_json, say_table, stop
 from portico.cli.place import database_of, settings_for
 from portico.cli.words import Unreadable, moment, scaled, sentence
@@ -56,6 +57,7 @@ def card(
         payer = opened(desk).top_ups.keep_card(organisation, payment_method)
     except (*_REFUSALS, ProviderUnavailable) as error:
         _refuse(error)
+    noted_after(desk.database, Line(organisation, "payment.card", payer.payment_method_id))
     if json:
         say_json({"organisation_id": organisation, "payment_method": payer.payment_method_id})
         return
@@ -83,6 +85,8 @@ def top_up(
         order = opened(desk).top_ups.top_up(organisation, minor_of(scaled(usd)), id or "")
     except (*_REFUSALS, ProviderUnavailable) as error:
         _refuse(error)
+    about = {"nano": order.amount_nano, "state": order.state}
+    noted_after(desk.database, Line(organisation, "payment.top_up", order.id, about))
     if json:
         say_json(_order(order))
     elif order.state == "paid":
@@ -146,6 +150,10 @@ def refund(
         made = opened(desk).refunds.refund(top_up_id, minor, why, id or "")
     except (*_REFUSALS, ProviderUnavailable) as error:
         _refuse(error)
+    about = {"top_up": top_up_id, "nano": made.amount_nano, "state": made.state, "reason": why}
+    of_it = desk.do(lambda transaction: store.order(transaction, top_up_id))
+    owner = "" if of_it is None else of_it.organisation_id
+    noted_after(desk.database, Line(owner, "payment.refund", made.id, about))
     if json:
         say_json(_refund(made))
     elif made.state != "failed":
@@ -225,6 +233,9 @@ def on(
         )
     except _REFUSALS as error:
         _refuse(error)
+    about = {"below_nano": rule.threshold_nano, "to_nano": rule.target_nano}
+    about |= {"cap_nano": rule.cap_minor * NANO_PER_MINOR}
+    noted_after(desk.database, Line(organisation, "recharge.on", organisation, about))
     if json:
         say_json(rule)
         return
@@ -241,8 +252,10 @@ def off(organisation: str, /, *, data_dir: DataDir = None, json: Json = False) -
     """Recharge ORGANISATION no more.  What is under way is seen through."""
     database = database_of(settings_for(None, server={"data_dir": data_dir}))
     now_ms = SystemClock().wall_ms()
-    done = database.write(
-        lambda c: recharge_store.switch_off(Transaction(c), organisation, login(), now_ms)
+    done = noted(
+        database,
+        lambda c: recharge_store.switch_off(Transaction(c), organisation, login(), now_ms),
+        lambda done: Line(organisation, "recharge.off", organisation) if done else None,
     )
     if not done:
         stop(Exit.FAILED, f"{organisation} has no recharge.")
@@ -294,7 +307,11 @@ def freeze(
         stop(Exit.USAGE, str(error))
     database = database_of(settings_for(None, server={"data_dir": data_dir}))
     now_ms = SystemClock().wall_ms()
-    done = database.write(lambda c: recharge_store.freeze(Transaction(c), reason, now_ms))
+    done = noted(
+        database,
+        lambda c: recharge_store.freeze(Transaction(c), reason, now_ms),
+        lambda done: Line("", "recharge.freeze", "recharge", {"reason": reason}) if done else None,
+    )
     console.print("Recharge is frozen." if done else "It is frozen already.")
 
 
@@ -302,7 +319,11 @@ def freeze(
 def thaw(*, data_dir: DataDir = None) -> None:
     """Lift the freeze, once the books are right."""
     database = database_of(settings_for(None, server={"data_dir": data_dir}))
-    done = database.write(lambda c: recharge_store.thaw(Transaction(c)))
+    done = noted(
+        database,
+        lambda c: recharge_store.thaw(Transaction(c)),
+        lambda done: Line("", "recharge.thaw", "recharge") if done else None,
+    )
     console.print("Recharge goes on." if done else "It was not frozen.")
 
 

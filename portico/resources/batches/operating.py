@@ -1,5 +1,7 @@
 """What the operator sees of batches, whoever's they are, and may do to them."""
 
+from typing import NamedTuple
+
 from sqlalchemy import Connection, select
 
 from portico.db.tables import batch
@@ -26,14 +28,21 @@ def one(connection: Connection, batch_id: str) -> Found | None:
     return None if row is None else _counted(connection, store.batch_of(row))
 
 
-def cancel(connection: Connection, batch_id: str, now_ms: int) -> Found | None:
-    """As it is afterwards: one that is over, or nearly, stays as it was.  None: there is none."""
+class Cancelled(NamedTuple):
+    """found: as it is afterwards.  now: it was not before."""
+
+    found: Found
+    now: bool
+
+
+def cancel(connection: Connection, batch_id: str, now_ms: int) -> Cancelled | None:
+    """One that is over, or nearly, stays as it was.  None: there is none."""
     found = one(connection, batch_id)
     if found is None:
         return None
     values = {"state": "cancelling", "cancelling_at_ms": now_ms}
-    store.change(connection, found[0], CANCELLABLE, values)
-    return one(connection, batch_id)
+    changed = store.change(connection, found[0], CANCELLABLE, values)
+    return Cancelled(one(connection, batch_id) or found, changed)
 
 
 def _counted(connection: Connection, found: Batch) -> Found:

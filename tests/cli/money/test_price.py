@@ -14,7 +14,8 @@ from sqlalchemy import insert
 
 from portico.accounts.actors.login import login
 from portico.cli import words
-from portico.cli.money import price, price_seed, terms
+from portico.cli.money import terms
+from portico.cli.money.prices import price, price_seed
 from portico.db.database import Database, open_database
 from portico.db.tables import organisation
 from portico.kit.clock import SystemClock

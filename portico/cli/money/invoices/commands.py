@@ -21,6 +21,7 @@ from portico.billing.invoices.model import (
 )
 from portico.billing.invoices.rules import moment, month
 from portico.cli.money.invoices.setup import customer, policy_of, seller_of, tax_rate
+from portico.cli.noting import Line, noted
 from portico.cli.output import Exit, console, errors, say_json, say_table, stop
 from portico.cli.place import database_of, settings_for
 from portico.cli.words import Unreadable, scaled, sentence
@@ -192,8 +193,12 @@ def credit_note(
     now_ms = SystemClock().wall_ms()
     try:
         wanted = dict(_line(text) for text in line)
-        made = database.write(
-            lambda c: notes.credit(Transaction(c), number, wanted, reason, seller, now_ms)
+        made = noted(
+            database,
+            lambda c: notes.credit(Transaction(c), number, wanted, reason, seller, now_ms),
+            lambda made: Line(
+                made.organisation_id, "invoice.credit", made.number, {"of": number, "why": reason}
+            ),
         )
     except Unreadable as error:
         stop(Exit.USAGE, f"--line: {error}")
@@ -230,15 +235,20 @@ def pay(
     _, database = _open(data_dir)
     now_ms = SystemClock().wall_ms()
 
-    def book(connection: Connection) -> tuple[bool, Outstanding]:
+    def book(connection: Connection) -> tuple[bool, Outstanding, str]:
         transaction = Transaction(connection)
         booked = payments.record_payment(transaction, number, cents, reference, now_ms)
         stored = service.find(transaction, number)
-        return booked, service.outstanding(transaction, [stored])[stored.id]
+        left = service.outstanding(transaction, [stored])[stored.id]
+        return booked, left, stored.organisation_id
+
+    def line(done: tuple[bool, Outstanding, str]) -> Line | None:
+        about = {"cents": cents, "reference": reference}
+        return Line(done[2], "invoice.pay", number, about) if done[0] else None
 
     try:
         cents = scaled(usd, 2)
-        booked, left = database.write(book)
+        booked, left, _ = noted(database, book, line)
     except Unreadable as error:
         stop(Exit.USAGE, str(error))
     except NotInvoiced as error:

@@ -1,6 +1,7 @@
 """What invoices need before the first: whom they are made out to, tax rates, who invoices."""
 
 import re
+from dataclasses import asdict
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -10,6 +11,7 @@ from portico.billing.dunning.model import Policy
 from portico.billing.invoices import customers
 from portico.billing.invoices.model import Customer, NotInvoiced, Party, Seller, TaxRate
 from portico.billing.invoices.tax import VatIdWrong
+from portico.cli.noting import Line, noted
 from portico.cli.output import Exit, console, say_json, say_table, stop
 from portico.cli.place import database_of, settings_for
 from portico.cli.words import Unreadable, moment, moment_ms
@@ -49,7 +51,16 @@ def customer(
     database = database_of(settings_for(None, server={"data_dir": data_dir}))
     now_ms = SystemClock().wall_ms()
     try:
-        made = database.write(lambda c: customers.set_customer(Transaction(c), wish, now_ms))
+        made = noted(
+            database,
+            lambda c: customers.set_customer(Transaction(c), wish, now_ms),
+            lambda made: Line(
+                organisation,
+                "invoice.customer",
+                organisation,  # names and addresses stand in the customer, not in a log for ever
+                {"country": made.party.country, "tax_kind": made.tax_kind},
+            ),
+        )
     except (NotInvoiced, VatIdWrong) as error:
         stop(Exit.USAGE, str(error), fix="Nothing was stored.")
     if json:
@@ -83,8 +94,12 @@ def tax_rate(
             since_ms = _ALWAYS_MS if from_ is None else moment_ms(from_)
             rate = TaxRate(country.upper(), kind, _basis_points(percent), since_ms)
             now_ms = SystemClock().wall_ms()
-            added = database.write(
-                lambda c: customers.add_tax_rate(Transaction(c), rate, login(), now_ms)
+            added = noted(
+                database,
+                lambda c: customers.add_tax_rate(Transaction(c), rate, login(), now_ms),
+                lambda added: (
+                    Line("", "invoice.tax_rate", rate.country, asdict(rate)) if added else None
+                ),
             )
         except (Unreadable, NotInvoiced) as error:
             stop(Exit.USAGE, str(error), fix="Nothing was stored.")

@@ -10,7 +10,7 @@ from portico.accounts.actors.login import login
 from portico.accounts.actors.model import operator
 from portico.accounts.catalogue.prices import set_prices
 from portico.admission.rules import dollars
-from portico.cli.money.price_seed import ExtraMissing, Seed, providers, seeds
+from portico.cli.money.prices.price_seed import ExtraMissing, Seed, providers, seeds
 from portico.cli.output import Exit, console, errors, say_json, say_table, stop
 from portico.cli.place import database_of, settings_for
 from portico.cli.words import NANO_DIGITS, Unreadable, moment, moment_ms, scaled
