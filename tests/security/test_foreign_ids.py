@@ -248,6 +248,8 @@ async def opened(folder: Path, url: str, patch: pytest.MonkeyPatch) -> AsyncIter
         serving.run(settings, simulated=True, on_ready=ready.set_result)
     )
     await asyncio.wait([running, ready], return_when=asyncio.FIRST_COMPLETED)
+    if running.done():
+        await running  # it says why it did not start
     port = int(ready.result().base_url.rpartition(":")[2].removesuffix("/v1"))
     site = Site(port, open_database(folder, url), keys, heard, traced=not url)
     try:
@@ -257,7 +259,8 @@ async def opened(folder: Path, url: str, patch: pytest.MonkeyPatch) -> AsyncIter
     finally:
         if site.wire is not None:
             await site.wire.close()
-        signal.raise_signal(signal.SIGTERM)
+        if not running.done():
+            signal.raise_signal(signal.SIGTERM)
         await running
 
 
