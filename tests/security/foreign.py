@@ -155,12 +155,17 @@ CURSORS: dict[str, dict[str, str]] = {
     "/v1/messages/batches": {"after_id": "<message_batch>", "before_id": "<message_batch>"},
     "/v1/responses/{id}/input_items": {"after": "<asked>", "before": "<asked>"},
     "/v1/conversations/{id}/items": {"after": "<item>"},
+    "/v1/usage": {"request_id": "<request>"},
 }
 """Parameters that take ids, by route."""
 HARMLESS = frozenset(
-    {"limit", "order", "purpose", "include", "stream", "starting_after", "include_obfuscation"}
+    {
+        *("limit", "order", "purpose", "include", "stream", "starting_after"),
+        *("include_obfuscation", "group_by", "since", "until", "scope_id"),
+    }
 )
-"""Parameters that take none: `starting_after` is a number."""
+"""Parameters that take none of ours: `starting_after` is a number, and `scope_id` names sessions,
+which there are none of."""
 OF_ANTHROPIC = ("after_id", "before_id", "page", "ids")
 NOT_OURS = {
     "id": "of a call or an item within its own request; a reference's is tried",

@@ -181,6 +181,7 @@ async def objects(site: Site, who: str) -> Ids:
         "picture": picture["id"],
         "lines": lines["id"],
         "response": response["id"],
+        "request": response["id"].replace("resp_", "req_"),
         "streamed": re.findall(r"resp_[0-9a-f]{32}", events)[0],
         "answer": response["output"][0]["id"],
         "asked": await first(site, f"/v1/responses/{response['id']}/input_items", who),
@@ -296,6 +297,8 @@ async def fill(site: Site) -> None:
             site, f"/v1/messages/batches/{ids['message_batch']}", "processing_status", "ended", who
         )
     gone = site.ids["deleted"]
+    for relation in ("deleted", "expired"):  # what a request has used is neither
+        site.ids[relation]["request"] = site.ids["stranger"]["request"]
     for path, names in (
         ("files", ("file", "picture", "lines")),
         ("responses", ("response", "streamed")),
