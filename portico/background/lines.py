@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from portico import errors
 from portico.callers.scopes import EMBED, GENERATE
+from portico.db.away import AWAY, away
 from portico.db.writer import Writer
 from portico.door.visits.carrier import Unattended
 from portico.errors import Refusal
@@ -82,6 +83,8 @@ class Making:
             change, again_s = self._left(running)
         except Refusal as refusal:
             change, again_s = self._refused(running, refusal)
+        except AWAY as failure:
+            change, again_s = self._refused(running, away(failure, work.request_id))
         except Exception:
             log.exception("a line failed", extra={"batch": work.batch_id, "line": work.number})
             change = self._telling(work, errors.INTERNAL("Something went wrong here."))

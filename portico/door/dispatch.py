@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import structlog
 
 from portico import errors
+from portico.db.away import AWAY, away
 from portico.door.dialect import Dialect
 from portico.door.edge import Observer, Render
 from portico.door.exchange import Exchange
@@ -48,6 +49,9 @@ class Dispatch:
         except errors.Refusal as refusal:
             self._refuse(exchange, refusal)
             let_go(refusal)
+        except AWAY as failure:
+            self._refuse(exchange, away(failure, exchange.request_id))
+            let_go(failure)
         except Exception as failure:
             log.exception("a request failed", request_id=exchange.request_id)
             self._refuse(exchange, errors.INTERNAL("Something went wrong here; it was logged."))

@@ -181,10 +181,11 @@ class Life:
         self.files = Files(
             FolderShelf(folder), writer, self.readers, CLOCK, ROOMY, lambda: None, alone=False
         )
-        way = Way(generation.handle, _told)
+        self.way = Way(generation.handle, _told)
+        self.making = Making({CHAT: self.way}, lines, writer, CLOCK)
         coming: set[str] = set()
         self.lane = Lane(
-            Making({CHAT: way}, lines, writer, CLOCK),
+            self.making,
             self.admission,
             lambda model: places,
             *(writer, self.readers, CLOCK),

@@ -7,13 +7,15 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from portico.db.database import Database
 from portico.db.transaction import Transaction
+from portico.door.visits.carrier import Unattended
 from portico.kit.leaving import Leaving
 from portico.ledger import owners
 from portico.resources.batches.model import Batch
-from tests.background.lives import CALLER, Life, fund, life
+from tests.background.lives import CALLER, CHAT, Life, fund, life
 from tests.metering.requests import PROMPT
 from tests.metering.test_charges import COST
 
@@ -120,6 +122,28 @@ async def test_a_server_that_was_taken_for_dead_is_not_paid_for_what_others_make
         await slow.quiet()
         await check(other, batch)
         assert paid_nano(other) == COST * len(SAYS)
+
+
+async def test_a_line_waits_for_a_database_that_cannot_be_asked(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portico.db.away._RETRY_AFTER_MS", 10)
+    fund(database)
+    async with life(database, tmp_path, "inst_a") as living:
+        handle, faults = living.way.handle, 2 * len(SAYS)
+
+        async def away(carrier: Unattended, rest: str) -> None:
+            nonlocal faults
+            faults -= 1
+            if faults >= 0:
+                raise OperationalError("SELECT 1", None, Exception("the server was restarted"))
+            await handle(carrier, rest)
+
+        living.making.ways = {CHAT: replace(living.way, handle=away)}
+        batch = await living.new(SAYS)
+        await living.ended(batch)
+        await check(living, batch)
+        assert paid_nano(living) == COST * len(SAYS)
 
 
 async def test_a_line_is_its_own_or_is_not_paid_for(database: Database, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from portico import errors
 from portico.canon.delta import Delta
@@ -130,6 +131,27 @@ async def test_a_late_failure_is_the_streams_terminal_event(
             answer = await wire.answer()
             assert (answer.status, answer.body) == (200, b"one!" + code.encode())
         assert house.books.settled == [(outcome, 1)] * 2
+
+
+def _away() -> OperationalError:
+    return OperationalError("SELECT 1", None, Exception("server closed the connection"))
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_503_where_the_database_cannot_be_asked(begun: bool) -> None:
+    async def fails(prompt: Prompt, relay: Relay) -> None:
+        if begun:
+            await relay(Delta(raw=b"one", output_tokens=1))
+        raise _away()
+
+    house = House(fails)
+    async with house.open() as scene:
+        answer = await scene.ask(asking(stream=begun))
+        if begun:
+            assert answer.body == b"one!storage_unavailable"
+        else:
+            assert (answer.status, answer.code) == (503, "storage_unavailable")
+        assert b"SELECT" not in answer.body
 
 
 async def test_a_bug_is_a_500_with_a_request_id_and_no_word_about_itself(

@@ -11,6 +11,7 @@ import structlog
 from websockets.frames import CloseCode
 
 from portico import errors
+from portico.db.away import AWAY, away
 from portico.door.dialect import Dialect
 from portico.door.framing.pace import Pace
 from portico.door.limits import UNREAD_BODY_BYTES_MAX
@@ -253,6 +254,9 @@ class Socket:
             self._edge.observer.refused(refusal.code)
             framed.refuse(refusal, self._behind.dialect)
             let_go(refusal)
+        except AWAY as failure:
+            framed.refuse(away(failure, framed.request_id), self._behind.dialect)
+            let_go(failure)
         except Exception as failure:
             log.exception("a request failed", request_id=framed.request_id)
             internal = errors.INTERNAL("Something went wrong here; it was logged.")

@@ -12,6 +12,7 @@ from portico.callers.presence import Presence
 from portico.callers.salts import Salts
 from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
+from portico.db.away import AWAY, away
 from portico.dialects.body import KEPT, PROJECT, REMOTE, STATE
 from portico.dialects.links import may_hold
 from portico.door.credentials import credential_of
@@ -437,6 +438,10 @@ class Generation:
             if visit.entering is not None:
                 exchange.also += self._rooms.admission.places_lines(visit.entering)
             _break_off(exchange, visit, refusal)
+        except AWAY as failure:
+            if not exchange.started:
+                raise
+            _break_off(exchange, visit, away(failure, exchange.request_id))
         except Exception:
             if not exchange.started:
                 raise
