@@ -438,15 +438,10 @@ class Generation:
             if visit.entering is not None:
                 exchange.also += self._rooms.admission.places_lines(visit.entering)
             _break_off(exchange, visit, refusal)
-        except AWAY as failure:
+        except Exception as failure:
             if not exchange.started:
                 raise
-            _break_off(exchange, visit, away(failure, exchange.request_id))
-        except Exception:
-            if not exchange.started:
-                raise
-            log.exception("a stream failed", request_id=exchange.request_id)
-            _break_off(exchange, visit, errors.INTERNAL("Something went wrong here."))
+            _break_off(exchange, visit, _why(failure, exchange.request_id))
         finally:
             visit.let_go()
 
@@ -475,6 +470,14 @@ def _cut_off(reason: str) -> errors.Refusal | None:
     if reason == REVOKED:
         return errors.KEY_REVOKED("This API key has ended while the answer was made.")
     return None
+
+
+def _why(failure: Exception, request_id: str) -> errors.Refusal:
+    """What a stream is told that nobody has a word for; logged."""
+    if isinstance(failure, AWAY):
+        return away(failure, request_id)
+    log.error("a stream failed", request_id=request_id, exc_info=failure)
+    return errors.INTERNAL("Something went wrong here.")
 
 
 def _break_off(exchange: Carrier, visit: Visit, refusal: errors.Refusal) -> None:
