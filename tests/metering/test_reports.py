@@ -1,6 +1,7 @@
 """What was used: sums over disjoint meters, only the asker's own, page by page."""
 
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import msgspec
 import pytest
@@ -14,6 +15,8 @@ from portico.db.tables import usage_record
 from portico.errors import Refusal
 from portico.metering import reports
 from portico.metering.model import GroupBy, Question
+from portico.metering.rules import ROUNDS_MAX, id_of_round
+from portico.settings.tools import Tools
 from tests.db.storage import storage
 from tests.metering.requests import LAST, complete_one, open_one
 
@@ -142,3 +145,27 @@ async def test_a_record_reads_as_it_was_written(tmp_path: Path, database_url: st
     assert (open_record.id, open_record.outcome) == (running.id, "running")
     assert (ended.key_id, ended.mode, ended.meters) == ("key_9", "test", LAST.meters)
     assert (ended.stream, ended.estimated) == (True, False)
+
+
+def test_rounds_of_one_answer_are_found_by_its_request_and_no_others(database: Database) -> None:
+    asked = "req_" + "a" * 32
+    mine = [id_of_round(asked, number) for number in (1, 2, 10, 11)]
+    others = [f"req_{'b' * 32}", id_of_round("req_" + "a" * 31 + "b", 2)]
+    for at, name in enumerate([*reversed(mine), *others]):
+        _add(database, at, id=name)
+    _add(database, 9, id=id_of_round(asked, 3), project_id="proj_2")
+    question = Question("proj_1", request_id=asked)
+    found = database.read(lambda connection: reports.groups(connection, question, "request"))
+    assert list(found) == mine, "in their order"
+    assert {totals.requests for totals in found.values()} == {1}
+    page = database.read(lambda connection: reports.recent(connection, question))
+    assert {record.id for record in page.records} == set(mine)
+
+
+def test_no_run_has_more_rounds_than_are_looked_for() -> None:
+    (most,) = [
+        each.le
+        for each in get_args(get_type_hints(Tools, include_extras=True)["rounds_max"])[1:]
+        if isinstance(each, msgspec.Meta)
+    ]
+    assert most == ROUNDS_MAX
