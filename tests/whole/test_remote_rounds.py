@@ -1,12 +1,13 @@
 """What an answer of several rounds costs, and who is told: against a server whose developers pay."""
 
 import json
+import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import anthropic
@@ -343,6 +344,29 @@ def _events(text: str) -> list[dict[str, Any]]:
     said = [line[6:] for line in text.splitlines() if line.startswith("data: {")]
     assert said
     return [json.loads(each) for each in said]
+
+
+def test_a_server_that_does_not_let_go_keeps_nobody_waiting(paid: Paid) -> None:
+    """The next request of a connection is answered while the end of the last one's session hangs."""
+    leaving, let_go = Event(), Event()
+
+    def answering(connection: socket.socket, message: dict[str, Any], head: bytes) -> None:
+        if head.startswith(b"DELETE"):
+            leaving.set()
+            connection.recv(1)  # until Portico gives up
+            let_go.set()
+        elif message.get("method") == "initialize":
+            begun = {"protocolVersion": "2025-06-18", "capabilities": {}, "serverInfo": {}}
+            answer = {"jsonrpc": "2.0", "id": message["id"], "result": begun}
+            servers.reply(connection, answer, "mcp-session-id: x")
+        else:
+            servers.polite(connection, message)
+
+    with servers.hostile(answering) as remote, paid.openai() as client:
+        ask(client, remote, "Hello", tool_choice="none")
+        assert leaving.wait(20)
+        client.responses.create(model="sim-tool", input="Hi", store=False)
+        assert not let_go.is_set()
 
 
 def test_a_line_of_a_batch_has_none_and_says_so(paid: Paid, remote: servers.Remote) -> None:

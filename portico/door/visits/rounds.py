@@ -5,6 +5,7 @@ Nothing is set aside while a tool is waited for.
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Protocol
@@ -30,6 +31,7 @@ from portico.door.visits.generation import Handed, Visit
 from portico.door.visits.round import NATURAL, Call, Round
 from portico.kit.clock import Clock
 from portico.kit.leaving import DRAINED, REVOKED, Left
+from portico.kit.tasks import Tasks
 from portico.metering.late import leave
 from portico.metering.rules import id_of_round
 from portico.tools.model import OF_SERVERS, Observer, Result, ToolFailed
@@ -37,6 +39,7 @@ from portico.tools.naming import named
 from portico.tools.service import Listed, Servers, Tools
 
 Functions = dict[str, tuple[Server, RemoteTool]]
+log = logging.getLogger(__name__)
 NOT_LATER = (
     "What is sent to them may be secret and is never stored, so nobody could call them once this "
     "request is gone."
@@ -95,6 +98,7 @@ class RemoteRounds:
     ) -> None:
         self._tools = tools
         self._observer = observer
+        self._endings = Tasks(lambda failure: log.error("a run was not ended", exc_info=failure))
         self._wording = wording
         self._writer = writer
         self._clock = clock
@@ -146,7 +150,9 @@ class RemoteRounds:
                 await self._leave(run, "completed")
                 await visit.send(run.final)
         finally:
-            await servers.end()
+            # Nobody waits for servers that take their time to be left: a connection's next request
+            # would.
+            self._endings.start(servers.end())
 
     async def _leave(self, run: "_Run", outcome: str) -> None:
         """What is kept of an answer that ended between two journeys: in a commit of its own."""
