@@ -50,7 +50,7 @@ _INCOMPLETE = {
     "content_filter": "content_filter",
     "tool_limit": "max_tool_calls",
 }
-_BROKE_OFF = "The answer broke off before its end."
+BROKE_OFF = {"code": "server_error", "message": "The answer broke off before its end."}
 SUPPRESSED = 'call_suppressed; field="tool_choice"; action=dropped'
 """The warning for a call of a tool that must not be called."""
 
@@ -286,7 +286,7 @@ class Answer:
         """The same, of one whose end nobody is told."""
         response = self._response(status, usage=usage_of(self._running.total()))
         if status == "failed":
-            response["error"] = {"code": "server_error", "message": _BROKE_OFF}
+            response["error"] = BROKE_OFF
         opened = [self._item.body("incomplete")] if self._item else []
         response["output"] = [*self._output, *opened]
         return response

@@ -10,7 +10,8 @@ import msgspec
 
 from portico.canon.delta import Delta
 from portico.canon.prompt import Prompt
-from portico.dialects.openai_responses.answers.answer import Answer
+from portico.dialects.openai_responses.answers.answer import BROKE_OFF, Answer
+from portico.dialects.openai_responses.answers.passed import Passed
 from portico.dialects.openai_responses.errors import error_event
 from portico.dialects.openai_responses.opening import Seals
 from portico.dialects.writing import PING, encode
@@ -26,9 +27,11 @@ _NUMBER = re.compile(rb'"sequence_number":\s?(\d+)')
 class StreamWriter:
     """One stream of events, numbered from 0 in steps of 1."""
 
-    def __init__(self, answer: Answer, clock: Clock) -> None:
+    def __init__(self, answer: Answer, clock: Clock, passed: Passed | None) -> None:
+        """passed: hears what an engine says itself, where that is kept."""
         self._answer = answer
         self._clock = clock
+        self._passed = passed
         self._next = 0
         self._given = 0
         """The number behind the last event that was given out, the final ones not counted: they
@@ -43,6 +46,8 @@ class StreamWriter:
     def write(self, delta: Delta) -> bytes:
         if delta.raw:
             self._raw, self._first = delta.raw, self._first or delta.raw
+            if self._passed is not None:
+                self._passed.take(delta.raw)
             return delta.raw
         self._over = delta.last
         written = [self._begun(), *map(self._event, self._answer.take(delta))]
@@ -82,11 +87,16 @@ class StreamWriter:
         return encode(self._answer.kept(self._whole)) if self._whole else _told_in(self._raw, _ENDS)
 
     def broken(self, status: str) -> bytes:
-        """The same of an answer that has no end; of an engine's own only what its beginning says."""
+        """The same of an answer that has no end; of an engine's own what its beginning says, and what
+        was made of it."""
         if not self._raw:
             return encode(self._answer.broken(status))
         begun = _told_in(self._first, _BEGINNINGS)
-        return encode({**msgspec.json.decode(begun), "status": status}) if begun else b""
+        if not begun:
+            return b""
+        output = [] if self._passed is None else self._passed.output()
+        more = {"error": BROKE_OFF} if status == "failed" else {}
+        return encode({**msgspec.json.decode(begun), "status": status, "output": output, **more})
 
     def queued(self) -> bytes:
         """The same before anything was made."""
@@ -182,5 +192,6 @@ class Writers:
 
     def of(self, prompt: Prompt, request_id: str, created_s: int) -> StreamWriter | WholeWriter:
         answer = Answer(prompt, request_id, created_s, self._seals.of(prompt.project_id))
-        kind = StreamWriter if prompt.stream else WholeWriter
-        return kind(answer, self._clock)
+        if prompt.stream:
+            return StreamWriter(answer, self._clock, Passed() if prompt.kept else None)
+        return WholeWriter(answer, self._clock)
