@@ -116,6 +116,23 @@ async def test_what_did_not_come_whole_goes_and_counts_no_more(
         assert (await living.ended(again)).state == "completed"
 
 
+async def test_409_where_it_is_removed_while_it_comes(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As whoever empties a project does."""
+    real = store.add_lines
+
+    def removed(connection: Connection, new: Batch, lines: list[NewLine]) -> None:
+        real(connection, new, lines)
+        connection.exec_driver_sql("DELETE FROM batch")
+
+    monkeypatch.setattr(store, "add_lines", removed)
+    async with life(database, tmp_path, "inst_a") as living:
+        with pytest.raises(Refusal) as refused:
+            await add(living, new(living))
+        assert refused.value.code == "conflict"
+
+
 async def test_what_a_dead_server_left_half_done_goes_with_the_next_one(
     database: Database, tmp_path: Path
 ) -> None:

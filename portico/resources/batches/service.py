@@ -154,7 +154,7 @@ class Batches:
             if full is not None:
                 raise full
             if len(lines) > LINES_AT_ONCE:
-                self._complete(batch, connection)
+                self._go_on(batch, connection)
             else:
                 self._put(batch, lines, connection)
             return 200, told(batch)
@@ -198,14 +198,25 @@ class Batches:
         )
         await self._writer.run(partial(self._put, coming, first))
         for some in more:
-            await self._writer.run(partial(store.add_lines, new=coming, lines=some))
+            await self._writer.run(partial(self._put_more, coming, some))
 
-    def _complete(self, batch: Batch, connection: Connection) -> None:
-        """All its lines are there.  Raises: Refusal: conflict."""
+    def _put_more(self, batch: Batch, lines: Sequence[NewLine], connection: Connection) -> None:
+        self._go_on(batch, connection)
+        store.add_lines(connection, batch, lines)
+
+    def _go_on(self, batch: Batch, connection: Connection) -> None:
+        """From the state it was in to the one it is to be in.
+
+        Raises: Refusal: conflict, zero_retention: what became of it, or of its project, meanwhile."""
+        if not keeping.keeps(Transaction(connection), batch.project_id):
+            raise nothing_kept()
         begun = {"state": batch.state, "started_at_ms": batch.started_at_ms}
         if not store.change(connection, batch, ("validating",), begun):
             raise errors.CONFLICT(
-                "The batch was cancelled while it came.", field="id", value=batch.id
+                "The batch was removed while it came.",
+                field="id",
+                value=batch.id,
+                remedy="Send it again.",
             )
 
     async def get(self, caller: Caller, kind: Kind, batch_id: str) -> tuple[Batch, Counts]:
