@@ -6,13 +6,12 @@ bounded in bytes and in time.
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urljoin
 
 import httptools
 
+from portico.kit.dial import Connect, answered, connected
 from portico.kit.egress import (
     WEB_PORTS,
     Network,
@@ -27,9 +26,6 @@ from portico.kit.egress import (
 _HEAD_BYTES_MAX = 65_536
 _READ_BYTES = 65_536
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-Connect = Callable[[str, int, ssl.SSLContext | None, str | None], Awaitable[Streams]]
-"""Address, port, TLS and the name to ask it for.  Raises: OSError."""
 
 
 class FetchFailed(Exception):
@@ -47,13 +43,6 @@ class Limits:
     redirects_max: int = 3
     ports: frozenset[int] = WEB_PORTS
     never: tuple[Network, ...] = ()
-
-
-async def connected(
-    address: str, port: int, tls: ssl.SSLContext | None, name: str | None
-) -> Streams:
-    """Raises: OSError."""
-    return await asyncio.open_connection(address, port, ssl=tls, server_hostname=name)
 
 
 class Fetcher:
@@ -98,17 +87,9 @@ class Fetcher:
         address = await address_of(
             place, private_allowed=False, never=self.limits.never, resolve=self._resolve
         )
-        tls = (self._tls or ssl.create_default_context()) if place.tls else None
-        name = place.host if place.tls else None
-        reader, writer = await self._connect(address, place.port, tls, name)
-        try:
-            writer.write(_request(place))
-            await writer.drain()
-            return await self._read(reader)
-        finally:
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
+        return await answered(
+            *(place, address, _request(place), self._read), tls=self._tls, connect=self._connect
+        )
 
     async def _read(self, reader: asyncio.StreamReader) -> "_Reply":
         reply = _Reply(self.limits.bytes_max)

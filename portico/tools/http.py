@@ -7,12 +7,13 @@ hold secrets that are meant for nobody else.
 import asyncio
 import ssl
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from urllib.parse import urljoin
 
 import httptools
 
+from portico.kit.dial import Connect, answered, connected
 from portico.kit.egress import (
     WEB_PORTS,
     Network,
@@ -24,7 +25,6 @@ from portico.kit.egress import (
     place_of,
     resolved,
 )
-from portico.kit.fetch import Connect, connected
 from portico.kit.sse import EventReader, EventTooLarge
 from portico.tools.model import ToolFailed
 
@@ -108,17 +108,8 @@ class Poster:
         address = await address_of(
             place, private_allowed=ways.private_allowed, never=ways.never, resolve=self._resolve
         )
-        tls = (self._tls or ssl.create_default_context()) if place.tls else None
-        name = place.host if place.tls else None
-        reader, writer = await self._connect(address, place.port, tls, name)
-        try:
-            writer.write(message)
-            await writer.drain()
-            return await _read(reader, _Reading(wanted, bytes_max))
-        finally:
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
+        read = partial(_read, reading=_Reading(wanted, bytes_max))
+        return await answered(place, address, message, read, tls=self._tls, connect=self._connect)
 
 
 def _head(method: str, place: Place, headers: Mapping[str, str], size: int) -> bytes:

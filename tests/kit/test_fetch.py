@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from portico.kit.dial import Streams, connected
 from portico.kit.egress import Refused, resolved
-from portico.kit.fetch import Fetcher, FetchFailed, Limits, Streams, connected
+from portico.kit.fetch import Fetcher, FetchFailed, Limits
 from tests.kit.listening import listening
 
 pytestmark = pytest.mark.anyio

@@ -18,8 +18,9 @@ import pytest
 from portico.billing.alerts.model import Delivery
 from portico.billing.alerts.webhook import Webhooks
 from portico.kit.clock import SystemClock
+from portico.kit.dial import Streams, connected
 from portico.kit.egress import Refused, resolved
-from portico.kit.fetch import Fetcher, FetchFailed, Limits, Streams, connected
+from portico.kit.fetch import Fetcher, FetchFailed, Limits
 from tests.kit.listening import listening
 
 pytestmark = pytest.mark.anyio

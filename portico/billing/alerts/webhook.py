@@ -8,13 +8,13 @@ are not followed.
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 import httptools
 
 from portico.billing.alerts.model import Delivery, Outcome
 from portico.kit import egress
 from portico.kit.clock import Clock
+from portico.kit.dial import answered
 from portico.webhooks.model import ENDPOINT, Destination
 from portico.webhooks.rules import secret_of, signature
 
@@ -84,7 +84,8 @@ class Webhooks:
                 address = await egress.address_of(
                     place, private_allowed=self._private_allowed, resolve=self._resolve
                 )
-                await self._post(place, address, self._request(place, delivery, to), answer)
+                request = self._request(place, delivery, to)
+                await answered(place, address, request, answer.read, tls=self._tls)
         except egress.Refused as error:
             return Outcome(False, f"not sent: {error}")
         except TimeoutError:
@@ -106,24 +107,6 @@ class Webhooks:
             f"webhook-signature: {signed}\r\nconnection: close\r\n\r\n"
         )
         return head.encode() + body
-
-    async def _post(
-        self, place: egress.Place, address: str, request: bytes, answer: "_Answer"
-    ) -> None:
-        """Raises: OSError; ValueError, for an answer that is not HTTP."""
-        tls = (self._tls or ssl.create_default_context()) if place.tls else None
-        name = place.host if place.tls else None
-        reader, writer = await asyncio.open_connection(
-            address, place.port, ssl=tls, server_hostname=name
-        )
-        try:
-            writer.write(request)
-            await writer.drain()
-            await answer.read(reader)
-        finally:
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
 
 
 class _Answer:
