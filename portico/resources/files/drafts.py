@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
-from concurrent.futures import Executor
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
@@ -92,11 +92,24 @@ class Drafts:
 
     async def blocking(self, work: Callable[[], T]) -> T:
         """On a thread of the shelf's own.  Raises: Refusal: storage_unavailable."""
-        try:
+        with _told():
             return await asyncio.get_running_loop().run_in_executor(self._executor, work)
-        except OSError as error:
-            log.error("files cannot be stored or read: %s", error)
-            raise unavailable() from error
+
+    async def opening(self, work: Callable[[], T], close: Callable[[T], None]) -> T:
+        """As `blocking`; what was opened for somebody who was cancelled meanwhile is closed again."""
+        opened = self._executor.submit(work)
+        with _told():
+            try:
+                return await asyncio.wrap_future(opened)
+            except asyncio.CancelledError:
+                opened.add_done_callback(partial(_close, close))
+                raise
+
+    async def closing(self, work: Callable[[], None]) -> None:
+        """As `blocking`; done also where whoever waits for it is cancelled."""
+        with _told():
+            loop = asyncio.get_running_loop()
+            await asyncio.shield(loop.run_in_executor(self._executor, work))
 
     async def commit(self, change: Callable[[Connection], T]) -> T:
         return await self._writer.run(change)
@@ -139,7 +152,8 @@ class Draft:
         """Raises: Refusal: storage_unavailable."""
         self._drafts.names.add(self.name)
         try:
-            self._slot = await self._drafts.blocking(partial(self._drafts.shelf.begin, self.name))
+            begin = partial(self._drafts.shelf.begin, self.name)
+            self._slot = await self._drafts.opening(begin, lambda slot: slot.drop())
         except BaseException:
             self._leave()
             raise
@@ -200,16 +214,33 @@ class Draft:
         """Where that fails, the sweep finds it."""
         assert self._slot is not None
         with suppress(Refusal):
-            await self._blocking(self._slot.drop)
-            await self._blocking(partial(self._drafts.shelf.remove, self.name))  # kept already
+            await self._drafts.closing(partial(self._alone, self._slot.drop))
+            remove = partial(self._drafts.shelf.remove, self.name)
+            await self._drafts.closing(partial(self._alone, remove))  # kept already
 
     async def _blocking(self, work: Callable[[], None]) -> None:
-        def alone() -> None:
-            with self._one:
-                work()
+        await self._drafts.blocking(partial(self._alone, work))
 
-        await self._drafts.blocking(alone)
+    def _alone(self, work: Callable[[], None]) -> None:
+        with self._one:
+            work()
 
     def _leave(self) -> None:
         self._drafts.names.discard(self.name)
         self._drafts.leave(self._project_id, self._counted_bytes)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Raises: Refusal: storage_unavailable."""
+    try:
+        yield
+    except OSError as error:
+        log.error("files cannot be stored or read: %s", error)
+        raise unavailable() from error
+
+
+def _close(close: Callable[[T], None], opened: "Future[T]") -> None:
+    if not opened.cancelled() and opened.exception() is None:
+        with suppress(OSError):
+            close(opened.result())

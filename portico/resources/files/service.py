@@ -124,7 +124,8 @@ class Files:
         """Of a file or a part, by what it is called on the shelf.
 
         Raises: Refusal: storage_unavailable."""
-        stream = await self._drafts.blocking(partial(self._shelf.open, name, start))
+        work = partial(self._shelf.open, name, start)
+        stream = await self._drafts.opening(work, lambda stream: stream.close())
         return Reading(self._drafts, stream)
 
     async def read(self, file: File) -> bytes:
@@ -317,4 +318,4 @@ class Reading:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._drafts.blocking(self._stream.close)
+        await self._drafts.closing(self._stream.close)

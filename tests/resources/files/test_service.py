@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from errno import ENOSPC
@@ -129,6 +130,50 @@ async def test_a_cancelled_write_leaves_nothing(database: Database, tmp_path: Pa
         await asyncio.gather(writing, return_exceptions=True)
         assert list((tmp_path / "files" / "drafts").iterdir()) == []
         await place.put()
+
+
+class Slow(FolderShelf):
+    """Takes its time to open anything.  opened: all it has."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.asked, self.goes_on = threading.Semaphore(0), threading.Event()
+        self.opened: list[Any] = []
+
+    def begin(self, name: str) -> Any:
+        return self._slowly(super().begin(name))
+
+    def open(self, name: str, start: int = 0) -> Any:
+        return self._slowly(super().open(name, start))
+
+    def _slowly(self, opened: Any) -> Any:
+        self.opened.append(opened)
+        self.asked.release()
+        self.goes_on.wait(30)
+        return opened
+
+
+async def test_what_is_opened_for_somebody_who_left_is_closed_again(
+    database: Database, tmp_path: Path
+) -> None:
+    """A peer that asks and hangs up, again and again, would use up all files a server may open."""
+    shelf = Slow(tmp_path / "files")
+    shelf.goes_on.set()
+    async with keeping(database, tmp_path, shelf) as place:
+        kept = await place.put()
+        shelf.opened.clear()
+        for work in (place.put(), place.files.read(kept)):
+            shelf.goes_on.clear()
+            asked = asyncio.ensure_future(work)
+            while shelf.asked.acquire(blocking=False):
+                pass
+            await asyncio.to_thread(shelf.asked.acquire)
+            asked.cancel()
+            await asyncio.gather(asked, return_exceptions=True)
+            shelf.goes_on.set()
+    slot, stream = shelf.opened
+    assert (slot._file, stream.closed) == (-1, True)
+    assert not list((tmp_path / "files" / "drafts").iterdir())
 
 
 async def test_two_at_once_do_not_exceed_the_room(database: Database, tmp_path: Path) -> None:
