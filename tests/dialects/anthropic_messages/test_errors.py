@@ -24,6 +24,7 @@ TYPES = {
     409: "conflict_error",
     413: "request_too_large",
     415: "invalid_request_error",
+    416: "invalid_request_error",
     417: "invalid_request_error",
     426: "invalid_request_error",
     429: "rate_limit_error",
