@@ -3,12 +3,15 @@
 Tests take the fixture `database` (see tests/conftest.py), which is both, one after the other.
 """
 
+import atexit
+import contextlib
 import itertools
 import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,8 @@ from sqlalchemy import event, make_url
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import QueuePool
 
-from portico.db.database import Database, connect_database, upgrade
+from portico.db.backends.sqlite import FILE_NAME
+from portico.db.database import Database, connect_database, open_database, upgrade
 from portico.db.tables import metadata
 
 _TEMPLATE = "migrated"
@@ -35,6 +39,8 @@ FOR each IN SELECT attrelid::regclass AS place, attname FROM pg_attribute
   AND attstorage IN ('x', 'm')
 LOOP EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET STORAGE EXTERNAL', each.place, each.attname);
 END LOOP; END $$"""
+_END_OTHERS = """SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()"""
 # Past the triggers of the append-only tables; deleting few rows is cheaper than truncating.
 _WIPE = "SET session_replication_role = replica; " + "; ".join(
     f"DELETE FROM {name}" for name in metadata.tables
@@ -46,6 +52,20 @@ _AS_NEW = {
     "sqlite": ("PRAGMA query_only = OFF", "PRAGMA busy_timeout = 5000"),
 }
 """What a use of a connection may have changed, as it is after connecting."""
+
+
+def new_sqlite(folder: Path) -> Database:
+    """A new, migrated database in `folder`: a copy of one that Portico made."""
+    shutil.copy(_made_once(), folder / FILE_NAME)
+    return connect_database(folder)
+
+
+@cache
+def _made_once() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="portico-new-"))
+    atexit.register(shutil.rmtree, folder)
+    open_database(folder)
+    return folder / FILE_NAME
 
 
 @contextmanager
@@ -93,29 +113,34 @@ class PostgresServer:
         self._migrated = False
         self._clean: list[str] = []
         self._shape: object = None
+        self._looking: dict[str, psycopg.Connection[Any]] = {}
 
     def borrow(self) -> str:
         """The address of a migrated, empty database; `give_back` it."""
         if self._clean:
             return self._clean.pop()
         url = self.new_url()
-        with self._as_superuser(url) as connection:
-            self._shape = connection.execute(_SHAPE.encode()).fetchone()
+        self._shape = self._look(url, _SHAPE)
         return url
 
     def give_back(self, url: str) -> None:
         """Emptied for the next test: a copy of the template takes ten times as long.  One whose
         tables, functions or triggers were changed or switched off is dropped."""
-        name = make_url(url).database
-        self.do(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
-        with self._as_superuser(url) as connection:
-            changed = connection.execute(_SHAPE.encode()).fetchone() != self._shape
-            if not changed:
-                connection.execute(_WIPE.encode())
-        if changed:
-            self.drop(url)
-        else:
+        self._look(url, _END_OTHERS)
+        if self._look(url, _SHAPE) == self._shape:
+            self._look(url, _WIPE)
             self._clean.append(url)
+            return
+        self._looking.pop(url).close()
+        self.drop(url)
+
+    def _look(self, url: str, statement: str) -> Any:
+        """Asked on a connection that stays: a new one takes ten times as long to know the tables.  Some
+        tests end every one there is."""
+        with contextlib.suppress(KeyError, psycopg.OperationalError):
+            return _first(self._looking[url], statement)
+        self._looking[url] = self._as_superuser(url)
+        return _first(self._looking[url], statement)
 
     def new_url(self, *, migrated: bool = True) -> str:
         """The address of a database of its own, with every table or with none."""
@@ -154,7 +179,8 @@ class PostgresServer:
         return cursor.fetchall() if cursor.description else []
 
     def close(self) -> None:
-        self._admin.close()
+        for each in (self._admin, *self._looking.values()):
+            each.close()
 
     def _migrate_once(self) -> None:
         if self._migrated:
@@ -171,6 +197,11 @@ class PostgresServer:
     def _as_superuser(self, url: str) -> "psycopg.Connection[Any]":
         address = make_url(self.uri).set(database=make_url(url).database)
         return psycopg.connect(address.render_as_string(hide_password=False), autocommit=True)
+
+
+def _first(connection: "psycopg.Connection[Any]", statement: str) -> Any:
+    cursor = connection.execute(statement.encode())
+    return cursor.fetchone() if cursor.description else None
 
 
 @contextmanager

@@ -17,6 +17,8 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 ROOT = Path(__file__).parents[2]
+NOBODY = ROOT / "tests" / "nobody.pem"
+"""The certificate of nobody: what `SSL_CERT_FILE` names while tests run."""
 PROGRAM = ROOT / "portico" / "cli" / "main.py"
 """What a command takes itself for, where nobody says otherwise: `python -m portico.cli.main`."""
 
