@@ -2,6 +2,8 @@
 
 python -m tests.matrix.run --origin http://127.0.0.1:8080 --key pk_live_... --client openai_chat
 
+Without --client: of all of them.
+
 From the root of the repository, under whatever release of the SDK is installed.  Prints a JSON line
 for each cell: what was run, and in `failure` how it failed (null: it did not).  Exit 1 if any did.
 """
@@ -39,18 +41,20 @@ def failure_of(cell: Cell, client: Client, door: Door) -> str | None:
 def main() -> int:
     told = _arguments()
     door = Door(told.origin, told.key)
-    clients = {way: client_of(told.client, door, way) for way in WAYS}
+    names = [told.client] if told.client else list(CLIENTS)
+    clients = {(name, way): client_of(name, door, way) for name in names for way in WAYS}
     failures = 0
     for cell, way in running():
-        asked = (told.client, told.scenario or cell.scenario, told.engine or cell.engine)
+        client = told.client or cell.client
+        asked = (client, told.scenario or cell.scenario, told.engine or cell.engine)
         if asked == (cell.client, cell.scenario, cell.engine) and told.way in (None, way):
-            failure = failure_of(cell, clients[way], door)
+            failure = failure_of(cell, clients[client, way], door)
             failures += failure is not None
-            ran = {"scenario": cell.scenario, "engine": cell.engine, "way": way}
+            ran = {"client": client, "scenario": cell.scenario, "engine": cell.engine, "way": way}
             sys.stdout.write(json.dumps({**ran, "failure": failure}) + "\n")
             sys.stdout.flush()
-    for client in clients.values():
-        client.close()
+    for each in clients.values():
+        each.close()
     return min(failures, 1)
 
 
@@ -58,7 +62,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m tests.matrix.run")
     parser.add_argument("--origin", required=True, help="of the server, without /v1")
     parser.add_argument("--key", required=True)
-    parser.add_argument("--client", required=True, choices=CLIENTS)
+    parser.add_argument("--client", choices=CLIENTS)
     parser.add_argument("--scenario", choices=SCENARIOS)
     parser.add_argument("--engine", choices=ENGINES)
     parser.add_argument("--way", choices=WAYS)
