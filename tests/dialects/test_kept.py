@@ -27,7 +27,8 @@ from portico.kit.sealing import Seal
 HELD_MAX = 50_000_000
 LONGEST_TOKENS = 128_000
 """The most that models of today are let to write in one answer."""
-LIKELY = ({"token": "x", "logprob": -0.5, "bytes": [120], "top_logprobs": []},)
+LIKELY_TOKENS = 20
+LIKELY = ({"token": "x", "logprob": -0.5, "bytes": [120], "top_logprobs": []},) * LIKELY_TOKENS
 HALF = (Text("and so on"), ToolArguments(0, '{"a":"}'))
 WAYS = {
     "chat, whole": ("/v1/chat/completions", "", False),
@@ -44,7 +45,7 @@ PIECES: dict[str, Callable[[int], Event]] = {
     "short pieces": lambda at: Text(f"{at % 100:02}"),
     "thoughts": lambda _: Reasoning("x" * 60_000),
     "arguments": lambda at: ToolArguments(0, "x" * 60_000) if at else ToolCallBegan(0, "c", "f"),
-    "lines": lambda _: Text("x" * 100),
+    "lines": lambda _: Text("x" * 400),
     "calls": lambda at: ToolCallBegan(at, f"call_{at}", "look"),
     "half a call between words": lambda at: HALF[at % 2] if at else ToolCallBegan(0, "c", "f"),
     "blobs": lambda _: Sealed("x" * 60_000, "openai"),
@@ -114,7 +115,7 @@ def test_the_longest_answers_there_are_have_room(way: str) -> None:
 
 @pytest.mark.parametrize("way", ["responses", "chat, whole", "gemini"])
 def test_likely_tokens_take_room(way: str) -> None:
-    why, peak = until_given_up(writer_of(way), lambda _: Text("x", 0, LIKELY))
+    why, peak = until_given_up(writer_of(way), lambda _: Text("x" * LIKELY_TOKENS, 0, LIKELY))
     assert why is not None
     assert peak < 2 * HELD_MAX, "whoever asks for them may have them of a long answer"
 

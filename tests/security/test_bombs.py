@@ -12,6 +12,10 @@ from tests.whole.conftest import Served
 from tests.whole.wire import get
 
 LIGHT = [bomb for bomb in CORPUS if bomb.name not in HEAVY]
+LONG = [bomb.name for bomb in LIGHT if "a million digits" in bomb.name or "20,000" in bomb.name]
+"""A megabyte of one kind each: every route gets its share of them, for all of them read a body with
+the same code; the command sends each to all."""
+SHARES = 3
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +35,8 @@ def routes(guarded: Served) -> list[Target]:
 @pytest.mark.parametrize("bomb", LIGHT, ids=lambda bomb: bomb.name)
 def test_no_route_breaks(place: Place, routes: list[Target], bomb: Bomb) -> None:
     assert len(routes) > 20
+    if bomb.name in LONG:
+        routes = routes[LONG.index(bomb.name) % SHARES :: SHARES]
     found = throw(place, [(route, bomb) for route in routes], 2)
     assert found.wrong == []
     assert found.sent == len(routes)
