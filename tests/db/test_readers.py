@@ -54,6 +54,7 @@ async def test_nothing_that_is_committed_in_between_is_seen_by_half(
 
 
 @pytest.mark.parametrize("tenant", [None, "org_a"])
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # a file is not lost
 async def test_a_connection_that_is_lost_in_the_middle_is_not_asked_again(
     database: Database, readers: Readers, tenant: str | None
 ) -> None:
@@ -64,8 +65,6 @@ async def test_a_connection_that_is_lost_in_the_middle_is_not_asked_again(
         driver.close()
         return count(connection, KEYS)
 
-    if not database.backend.keeps_tenants_apart:
-        pytest.skip("a file is not lost")
     with pytest.raises(DBAPIError):
         await readers.run(lose, tenant=tenant)
     assert await readers.run(lambda c: count(c, KEYS), tenant=tenant) == 0

@@ -42,7 +42,7 @@ CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO "alembic_version" VALUES('0012');
+INSERT INTO "alembic_version" VALUES('0013');
 CREATE TABLE alert (
 	id TEXT NOT NULL, 
 	kind TEXT NOT NULL, 
@@ -176,11 +176,9 @@ CREATE TABLE batch (
 	cancelling_at_ms INTEGER, 
 	ended_at_ms INTEGER, 
 	output_keep_ms INTEGER, 
-	usage TEXT, 
-	model TEXT, 
 	expires_at_ms INTEGER, 
 	owner TEXT, 
-	announced_at_ms INTEGER, 
+	announced_at_ms INTEGER, usage TEXT, model TEXT, 
 	PRIMARY KEY (id)
 )
  STRICT
@@ -982,7 +980,6 @@ CREATE TRIGGER audit_head_refuses_delete BEFORE DELETE ON audit_head BEGIN SELEC
 CREATE INDEX delivery_target ON delivery (channel, target);
 CREATE INDEX webhook_endpoint_organisation ON webhook_endpoint (organisation_id);
 CREATE INDEX response_project ON response (project_id, id);
-CREATE INDEX response_open ON response (state, project_id, id) WHERE state IN ('queued', 'in_progress');
 CREATE INDEX response_expiry ON response (expires_at_ms) WHERE expires_at_ms IS NOT NULL;
 CREATE INDEX response_request ON response (request_id) WHERE request_id IS NOT NULL;
 CREATE INDEX response_unannounced ON response (ended_at_ms) WHERE background = 1 AND announced_at_ms IS NULL AND ended_at_ms IS NOT NULL;
@@ -1000,3 +997,4 @@ CREATE INDEX file_expiry ON file (expires_at_ms) WHERE expires_at_ms IS NOT NULL
 CREATE INDEX upload_project ON upload (project_id, id);
 CREATE INDEX upload_expiry ON upload (expires_at_ms);
 CREATE INDEX upload_part_upload ON upload_part (upload_id);
+CREATE INDEX response_open ON response (state, project_id, id) WHERE state IN ('queued', 'in_progress');

@@ -39,7 +39,7 @@ def _responses() -> None:
         sqlite_strict=True,
     )
     op.create_index("response_project", "response", ["project_id", "id"])
-    _partial("response_open", "response", "state", "project_id", "id", only=_OPEN)
+    _partial("response_open", "response", "state", "id", only=_OPEN)
     _expiry("response")
     _partial("response_request", "response", "request_id", only="request_id IS NOT NULL")
     unannounced = "background = 1 AND announced_at_ms IS NULL AND ended_at_ms IS NOT NULL"
@@ -101,7 +101,6 @@ def _batches() -> None:
             sa.Column(f"{name}_ms", Int64)
             for name in ("started_at", "finalizing_at", "cancelling_at", "ended_at", "output_keep")
         ),
-        *(sa.Column(name, sa.Text) for name in ("usage", "model")),
         sa.Column("expires_at_ms", Int64),
         sa.Column("owner", sa.Text),
         sa.Column("announced_at_ms", Int64),
