@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Connection, Table, func, select
+from sqlalchemy import ColumnElement, Connection, Table, case, func, select
 
 from portico.db.tables import (
     batch,
@@ -24,13 +24,16 @@ def weigh(connection: Connection, table: Table, project_id: str, after: str) -> 
     """Bytes of some rows behind the key `after`, contents and all; and the last key, "" where there
     are no more.  Looks at how long contents are, not into them."""
     most = WEIGHED[table]
-    rows = connection.execute(
-        select(table.c.id, _size(table))
+    some = (
+        select(table.c.id, _size(table).label("size"))
         .where(table.c.project_id == project_id, table.c.id > after)
         .order_by(table.c.id)
         .limit(most)
-    ).all()
-    return sum(row[1] for row in rows), rows[-1][0] if len(rows) == most else ""
+        .subquery()
+    )
+    query = select(func.count(), func.coalesce(func.sum(some.c.size), 0), func.max(some.c.id))
+    count, size_bytes, last = connection.execute(query.select_from(some)).one()
+    return int(size_bytes), last if count == most else ""
 
 
 def fullest(connection: Connection) -> Sequence[tuple[str, int]]:
@@ -46,10 +49,12 @@ def fullest(connection: Connection) -> Sequence[tuple[str, int]]:
 def _size(table: Table) -> ColumnElement[int]:
     """Of one row of it, with what stands below."""
     c = table.c
+    below: ColumnElement[int]
     if table is response:
         own = _length(c.input) + _length(c.body) + _length(c.request)
         e = response_event.c
-        below = _below(_length(e.events), e.response_id == c.id)
+        said = _below(_length(e.events), e.response_id == c.id)
+        below = case(((c.background == 1) & (c.stream == 1), said), else_=0)  # of no other
     elif table is conversation:
         own = _length(c.metadata)
         i = conversation_item.c

@@ -22,7 +22,7 @@ RESPONSE: dict[str, Any] = {
     "credential_id": "k",
     "model": "m",
     "background": 1,
-    "stream": 0,
+    "stream": 1,
     "created_at_ms": 0,
     "attempts": 0,
 }
