@@ -50,6 +50,8 @@ class Database:
         """All statements of `query` see the same moment.  Blocking: for the command line, for
         start-up and for threads, never for the event loop."""
         with self.connect() as connection:
+            # What it wrote would be undone without a word.
+            self.backend.only_reads(connection)
             driver = connection.connection.driver_connection
             assert driver is not None
             self.backend.begin_snapshot(driver)

@@ -233,3 +233,19 @@ def test_what_goes_wrong_is_told_without_what_was_to_be_written(database: Databa
     with pytest.raises(DBAPIError) as failed:
         database.write(change)
     assert "quince" not in str(failed.value)
+
+
+def test_what_is_read_in_several_statements_is_of_one_moment(database: Database) -> None:
+    def read(connection: Connection) -> tuple[list[str], list[str]]:
+        before = _ids(connection)
+        database.write(lambda c: c.exec_driver_sql(_INSERT))
+        return before, _ids(connection)
+
+    assert database.read(read) == ([], [])
+    assert database.read(_ids) == ["org_1"]
+
+
+def test_who_reads_cannot_write(database: Database) -> None:
+    with pytest.raises(DBAPIError):
+        database.read(lambda c: c.exec_driver_sql(_INSERT))
+    assert database.read(_ids) == []
