@@ -12,6 +12,8 @@ from pathlib import Path
 
 from bench.edge.talk import Heard, answers, ask
 
+COMMAND = (sys.executable, "-m", "portico.cli.main")
+"""What is started: Python from the beginning.  Tests start what has been loaded already."""
 _STOP_S_MAX = 30
 
 
@@ -75,7 +77,7 @@ def serving(*words: str, core: int | None = None, **settings: str) -> Iterator[P
         with said.open("wb") as log:
             process = subprocess.Popen(
                 (
-                    *(sys.executable, "-m", "portico.cli.main", "serve", "--simulated", "--json"),
+                    *(*COMMAND, "serve", "--simulated", "--json"),
                     *("--port", "0", "--data-dir", str(folder / "data"), *words),
                 ),
                 stdout=subprocess.PIPE,

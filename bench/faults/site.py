@@ -33,6 +33,8 @@ MODEL = "sim-lorem"
 INPUT_NANO, OUTPUT_NANO = 1_234_567_890, 9_876_543_210
 """Per million tokens."""
 MILLION = 1_000_000
+COMMAND = (sys.executable, "-m", "portico.cli.main")
+"""What is started: Python from the beginning.  Tests start what has been loaded already."""
 _START_S_MAX = 60
 _STOP_S_MAX = 60
 
@@ -176,7 +178,7 @@ class Site:
         folder = self._folder(number)
         with (folder / "stderr.log").open("ab") as log:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "portico.cli.main", "serve", "--simulated", "--json"),
+                *(*COMMAND, "serve", "--simulated", "--json"),
                 *("--port", "0", "--data-dir", str(folder)),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
@@ -207,7 +209,7 @@ class Site:
     async def audit(self) -> dict[str, int]:
         """Violations by invariant, as `portico ledger audit --json` prints them."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "portico.cli.main", "ledger", "audit", "--json"),
+            *(*COMMAND, "ledger", "audit", "--json"),
             *("--data-dir", str(self.books.address.folder)),
             stdout=asyncio.subprocess.PIPE,
             env=self.environment,

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from bench.edge import place as edge
 from bench.edge.place import Place, serving
 from bench.edge.talk import Heard, answers, ask
 from tests.db.databases import PostgresServer, postgres_server
 from tests.security.canaries import content_of
+from tests.warm.commands import warm
 
 UPSTREAM_KEY = "sk-upstream-Zq7cAnArYuPsTrEaMkEy0123456789"
 OPAQUE = "Zq9OpAqUeCaNaRy0123456789abcdef"
@@ -151,6 +153,8 @@ def left(
         kept.setenv("TMPDIR", str(temporary))
         kept.setenv("PORTICO_UPSTREAM_API_KEY", UPSTREAM_KEY)
         kept.setenv("PORTICO_DATABASE_URL", address)
+        kept.setenv("WARM_PORTICO", warm().address)
+        kept.setattr(edge, "COMMAND", (str(warm().word),))
         yield _left(temporary, server)
 
 

@@ -8,7 +8,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,7 +26,8 @@ from tests.security.canaries import (
     hits,
     new_canary,
 )
-from tests.whole.conftest import COLD, START_S_MAX, Served
+from tests.warm.commands import warm
+from tests.whole.conftest import START_S_MAX, Served
 from tests.whole.wire import Wire, eventually
 
 LOUD = {
@@ -66,11 +66,16 @@ class Place:
         place = ("--port", "0", "--json", "--data-dir", str(self.data))
         with out.open("w") as stdout, (self.said / "error.txt").open("w") as stderr:
             process = subprocess.Popen(
-                [sys.executable, *COLD, "serve", "--simulated", *place, *words],
+                [str(warm().word), "serve", "--simulated", *place, *words],
                 stdout=stdout,
                 stderr=stderr,
                 text=True,
-                env={**os.environ, **LOUD, "TMPDIR": str(self.temp)},
+                env={
+                    **os.environ,
+                    **LOUD,
+                    "WARM_PORTICO": warm().address,
+                    "TMPDIR": str(self.temp),
+                },
             )
         try:
             eventually(lambda: "\n" in out.read_text(), START_S_MAX)

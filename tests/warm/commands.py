@@ -24,7 +24,7 @@ PROGRAM = ROOT / "portico" / "cli" / "main.py"
 
 
 class Warm:
-    """folder: for a PATH; `portico` is there, and finds `address` in its environment."""
+    """folder: for a PATH; `portico`, the `word`, is there, and finds `address` in its environment."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="portico-warm-"))
@@ -40,7 +40,7 @@ class Warm:
                 stdin=subprocess.DEVNULL,
             )
             os.close(life)
-        word = self.folder / "portico"
+        self.word = word = self.folder / "portico"
         client = Path(__file__).with_name("client.py")
         word.write_text(f'#!/bin/sh\nexec "{sys.executable}" -IS "{client}" "{word}" "$@"\n')
         word.chmod(0o700)

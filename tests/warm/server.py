@@ -18,6 +18,7 @@ import selectors
 import signal
 import socket
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -61,7 +62,9 @@ class Forks:
     def next(self) -> Asked | None:
         """In a new process what it is asked; in this one None, when the tests are over."""
         while True:
-            for key, _ in self._ready.select():
+            # Who has hung up goes before the next one comes: it may want the same folder.
+            ready = sorted(self._ready.select(), key=lambda one: one[0].fileobj is self._listener)
+            for key, _ in ready:
                 if key.fileobj is self._listener:
                     asked = self._answer()
                     if asked is not None:
@@ -90,7 +93,8 @@ class Forks:
             return asked
         for stream in asked.streams:
             os.close(stream)
-        asking.sendall(b"%d\n" % pid)
+        with contextlib.suppress(BrokenPipeError):  # then it has hung up, as is seen next
+            asking.sendall(b"%d\n" % pid)
         self._running[pid] = asking
         self._ready.register(asking, selectors.EVENT_READ)
         return None
@@ -116,10 +120,12 @@ class Forks:
                 self._forget(asking)
 
     def _kill(self, asking: object) -> None:
-        for pid, other in self._running.items():
+        """It is gone when this is done."""
+        for pid, other in list(self._running.items()):
             if other is asking:
                 os.kill(pid, signal.SIGKILL)
-                self._ready.unregister(other)
+                os.waitpid(pid, 0)
+                self._forget(self._running.pop(pid))
 
     def _forget(self, asking: socket.socket) -> None:
         with contextlib.suppress(KeyError):
@@ -146,6 +152,7 @@ def become(asked: Asked) -> None:
     os.chdir(asked.folder)
     os.environ.clear()
     os.environ.update(asked.environment)
+    tempfile.tempdir = None  # the environment says where
     for console in (output.console, output.errors):  # they read it when they were made
         console.width = int(asked.environment.get("COLUMNS", "80"))
     sys.argv[:] = asked.words
