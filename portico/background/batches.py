@@ -35,6 +35,8 @@ from portico.resources.batches.rules import revoked_key
 _TICK_S = 0.05
 _REST_S = 1.0
 _CLAIM_S = 5.0
+_CLAIMED = 200
+"""In one transaction."""
 _STRAY_S = 1.0
 """How often lines that nobody works on are looked for, once nothing else is left of a batch."""
 _AHEAD = 64
@@ -154,11 +156,12 @@ class Lane:
             await self._dispatch(now_s)
 
     async def _claim(self) -> None:
-        found = await self._readers.run(store.unended)
-        if not found and not self._mine:
-            return
-        claimed = await self._writer.run(partial(store.claim, owner=self._owner))
-        claimed = await self._withdrawn(claimed)
+        owner = self._owner
+        ids = await self._readers.run(partial(store.unclaimed, owner=owner, most=_CLAIMED))
+        if ids:
+            await self._writer.run(partial(store.claim, owner=owner, ids=ids))
+            self._claim_s = 0.0  # there may be more of them
+        claimed = await self._withdrawn(await self._readers.run(partial(store.owned, owner=owner)))
         there = {each.id for each in claimed}
         for batch in claimed:
             if batch.id in self._mine:

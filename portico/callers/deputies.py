@@ -17,6 +17,7 @@ from portico.kit.clock import Clock
 
 _VALID_S = 2.5
 _REMEMBERED_MAX = 1_000
+_ASKED_AT_ONCE = 500
 
 
 class Deputies:
@@ -49,7 +50,11 @@ class Deputies:
 
     async def revoked(self, ids: Collection[str]) -> set[str]:
         """Which of these keys are."""
-        return await self._readers.run(partial(store.revoked, ids=ids)) if ids else set()
+        found, all_ids = set[str](), sorted(ids)
+        for first in range(0, len(all_ids), _ASKED_AT_ONCE):
+            some = all_ids[first : first + _ASKED_AT_ONCE]
+            found |= await self._readers.run(partial(store.revoked, ids=some))
+        return found
 
     async def _look_up(self, credential: str) -> KnownKey | None:
         known, until_s = self._known.get(credential, (None, 0.0))

@@ -4,7 +4,18 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, and_, delete, exists, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from portico.canon.usage import Meters
 from portico.db.tables import batch, batch_line, hold, instance, project, usage_record
@@ -237,20 +248,25 @@ def words(told: list[dict[str, Any]] | dict[str, Any]) -> str:
 # -- for those who work on them ----------------------------------------------------------------
 
 
-def unended(connection: Connection) -> bool:
-    """Is there any that has not ended?  A read, which costs the writer nothing."""
-    query = select(_b.id).where(_b.ended_at_ms.is_(None)).limit(1)
-    return connection.execute(query).first() is not None
+def unclaimed(connection: Connection, owner: str, most: int) -> list[str]:
+    """Those that have not ended and that nobody works on; `owner` is who asks.  A read, which costs
+    the writer nothing."""
+    query = select(_b.id).where(*_unclaimed(owner)).order_by(_b.id).limit(most)
+    return list(connection.execute(query).scalars())
 
 
-def claim(connection: Connection, owner: str) -> list[Batch]:
-    """All that have not ended and that nobody else works on; they are `owner`'s now."""
+def claim(connection: Connection, owner: str, ids: Sequence[str]) -> None:
+    """Those of them that still nobody works on; they are `owner`'s now."""
+    connection.execute(update(batch).where(_b.id.in_(ids), *_unclaimed(owner)).values(owner=owner))
+
+
+def _unclaimed(owner: str) -> tuple[ColumnElement[bool], ...]:
     alive = exists().where(instance.c.id == _b.owner)
-    connection.execute(
-        update(batch)
-        .where(_b.ended_at_ms.is_(None), _b.owner.is_(None) | (_b.owner != owner) & ~alive)
-        .values(owner=owner)
-    )
+    return (_b.ended_at_ms.is_(None), _b.owner.is_(None) | (_b.owner != owner) & ~alive)
+
+
+def owned(connection: Connection, owner: str) -> list[Batch]:
+    """What it works on."""
     query = select(*SHOWN).where(_b.ended_at_ms.is_(None), _b.owner == owner).order_by(_b.id)
     return [batch_of(row) for row in connection.execute(query)]
 
