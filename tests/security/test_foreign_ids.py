@@ -56,7 +56,7 @@ from tests.security.foreign import (
 pytestmark = pytest.mark.anyio
 RELATIONS = ("neighbour", "stranger", "deleted", "expired")
 _ID = re.compile(r"[a-z]+_[0-9a-f]{32}(i[0-9a-f]+|o[0-9a-f]+)?")
-_TIME = re.compile(r"\b1[0-9]{12}\b")
+_TIME = re.compile(r"\b1[0-9]{12}\b|[0-9-]{10}T[0-9:]{8}Z")
 _FRAME = re.compile("BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|PRAGMA")
 _SYNC = "resp_" + "f" * 32
 """Asked for, and deleted, so that whoever waits for that waits for what was written before."""
@@ -101,7 +101,7 @@ class Heard(list[str]):
         found = [
             _TIME.sub("TIME", _ID.sub("ID", each))
             for each in self
-            if not (_FRAME.match(each) or _SYNC in each or "api_key" in each)
+            if not (_FRAME.match(each) or _SYNC in each or "FROM api_key" in each)
         ]
         self.clear()
         return found
@@ -120,6 +120,8 @@ class Site:
     """What tells one line of a batch from another, which should not."""
     wire: Wire | None = None
     traced: bool = True
+    said: tuple[str, ...] = ()
+    """Names of the headers of the last answer, and how long it was."""
 
     async def ask(
         self, method: str, path: str, body: Any = None, *headers: str, who: str = "me"
@@ -132,6 +134,7 @@ class Site:
         lines = (f"Authorization: Bearer {self.keys[who]}", *headers)
         await self.wire.send(sent_as(path, sent, *lines, method=method))
         answer = await self.wire.answer()
+        self.said = (*sorted(answer.headers), answer.headers.get("content-length", ""))
         if answer.headers.get("connection") == "close":
             await self.wire.close()
             self.wire = None
@@ -348,10 +351,11 @@ def seen(told: str, tried: Ids) -> str:
     """An answer, whatever was asked for."""
     for id in sorted(tried.values(), key=len, reverse=True):
         told = told.replace(id, "ID")
-    return _ID.sub("ID", told)
+    return _TIME.sub("TIME", _ID.sub("ID", told))
 
 
-Seen = tuple[int, str, list[str]]
+Seen = tuple[int, tuple[str, ...], str, list[str]]
+"""Status, head, body, and what the database was asked."""
 
 
 async def asked(site: Site, cell: Cell, tried: Ids) -> Seen:
@@ -361,9 +365,10 @@ async def asked(site: Site, cell: Cell, tried: Ids) -> Seen:
     sent = body.encode() if isinstance(body, str) else body
     site.heard.clear()
     status, told = await site.ask(cell.method, path, sent, *cell.headers)
+    head = site.said
     if cell.method != "GET":
         await site.ask("DELETE", f"/v1/responses/{_SYNC}")
-    return status, seen(told, tried), site.heard.told()
+    return status, head, seen(told, tried), site.heard.told()
 
 
 def tries(site: Site, place: int = 20) -> Iterator[tuple[str, Ids, Ids]]:
@@ -396,7 +401,7 @@ async def differing_on_a_socket(site: Site) -> list[Any]:
             await socket.send(json.dumps(filled(message, site.ids["me"], tried)))
             answer = json.loads(await socket.recv())
             await site.ask("DELETE", f"/v1/responses/{_SYNC}")
-            return answer["status"], seen(json.dumps(answer), tried), site.heard.told()
+            return answer["status"], (), seen(json.dumps(answer), tried), site.heard.told()
 
         for message, (relation, theirs, nobodys) in product(socket_messages(), tries(site)):
             told, nothing = await said(message, theirs), await said(message, nobodys)
@@ -433,7 +438,7 @@ async def differing_in_batches(site: Site) -> list[Any]:
 
 async def served(site: Site, cell: Cell) -> bool:
     """Is one's own?  And does the database know?"""
-    status, _, statements = await asked(site, cell, site.ids["me"])
+    status, _, _, statements = await asked(site, cell, site.ids["me"])
     return (statements or not site.traced) and (
         status != 404 if cell.by == "path" else status == 200
     )
