@@ -179,7 +179,7 @@ async def test_who_hung_once_is_waited_for_once(shared: Make) -> None:
 
     async with listening(silent) as port:
         client, clock = Valkey.from_url(f"valkey://127.0.0.1:{port}"), HandClock()
-        ours = Shared(client, "a", clock, Tasks(_no), counting(0), timeout_s=0.05)
+        ours = Shared(client, "a", clock, Tasks(_no), counting(0), timeout_s=0.25)
         for _ in range(20):
             assert (await ours.take([(window(90), 1)]))[0]
             clock.pass_s(2)

@@ -316,8 +316,6 @@ def test_anthropics_batches(claude: Anthropic) -> None:
     )
     assert made.request_counts.processing == 6
     assert (made.expires_at - made.created_at).total_seconds() == 86_400
-    with pytest.raises(anthropic.ConflictError):
-        claude.messages.batches.delete(made.id)
     done = finished(claude, made.id)
     counts = done.request_counts
     assert (counts.processing, counts.succeeded, counts.errored) == (0, 5, 1)
@@ -340,6 +338,14 @@ def test_anthropics_batches(claude: Anthropic) -> None:
     ):
         with pytest.raises(anthropic.NotFoundError):
             call(made.id)
+
+
+def test_one_that_runs_is_not_deleted(claude: Anthropic) -> None:
+    slow = message("slow", "[[sim tokens=2 first_ms=5000]]", model="sim-slow")
+    made = claude.messages.batches.create(requests=[slow])
+    with pytest.raises(anthropic.ConflictError):
+        claude.messages.batches.delete(made.id)
+    claude.messages.batches.cancel(made.id)
 
 
 @pytest.mark.anyio

@@ -127,7 +127,7 @@ async def test_total(world: World) -> None:
             await asyncio.sleep(0.01)
 
     upstream = await world.upstream(script)
-    deadlines = replace(LONG, total_s=0.2)
+    deadlines = replace(LONG, total_s=0.5)
     assert await _stage_reached(world.transport(), upstream, deadlines) == ("total", True)
     await upstream.until_ended(1)
 
