@@ -133,7 +133,7 @@ class Committer:
         try:
             self._session = Session(self._database, self._limits.log_reserve_bytes)
         except Exception as error:  # noqa: BLE001  # whatever it is, the thread must go on
-            self._failed(error)
+            self._failed(error, self._clock.monotonic_s())
 
     # Taking
 
@@ -177,7 +177,8 @@ class Committer:
             self._try_commit()
 
     def _try_commit(self) -> None:
-        self._next_commit_s = self._pace.next_s(self._pending.waiting, self._clock.monotonic_s())
+        begun_s = self._clock.monotonic_s()
+        self._next_commit_s = self._pace.next_s(self._pending.waiting, begun_s)
         try:
             if self._session is None:
                 self._session = Session(self._database, self._limits.log_reserve_bytes)
@@ -185,7 +186,7 @@ class Committer:
             if self._spool.rows:
                 self._spool.clear()
         except Exception as error:  # noqa: BLE001  # whatever it is, the thread must go on
-            self._failed(error)
+            self._failed(error, begun_s)
             return
         self._failing_since_s = self._trouble = None
         self._pending = Pending(self._lanes.values())
@@ -220,12 +221,14 @@ class Committer:
 
     # When the disk will not
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, error: Exception, begun_s: float) -> None:
+        """begun_s: when it was tried."""
         now_s = self._clock.monotonic_s()
         trouble = self._database.backend.trouble(error) or _UNKNOWN
         self._let_go(trouble)
         first = self._failing_since_s is None
-        self._next_commit_s = now_s if trouble.lost and first else now_s + _RETRY_S
+        # Who has waited for a turn that long stands in line again at once, or others would pass him.
+        self._next_commit_s = now_s if trouble.lost and first else begun_s + _RETRY_S
         if self._failing_since_s is None:
             self._failing_since_s = now_s
         if trouble.passing and now_s - self._failing_since_s < self._limits.patience_s:

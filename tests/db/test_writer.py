@@ -11,14 +11,14 @@ import psycopg
 import pytest
 from sqlalchemy import Connection
 
-from portico.db.committer import WriterLimits
+from portico.db.committer import Committer, Inbox, WriterLimits
 from portico.db.database import Database, open_database
-from portico.db.spool import REJECTED_NAME, Spool
+from portico.db.spool import REJECTED_NAME, Spool, claim
 from portico.db.writer import Writer
 from portico.errors import Refusal
 from portico.kit.clock import SystemClock
 from tests.db.lanes import Names, NoMore, Seats
-from tests.db.storage import QUICK, Health, fill_disk, free_disk, locked
+from tests.db.storage import QUICK, HandClock, Health, fill_disk, free_disk, locked
 
 pytestmark = pytest.mark.anyio
 
@@ -356,6 +356,42 @@ async def test_the_log_has_its_length_before_it_is_needed_and_the_database_is_no
     await writer.close()
     assert _size_bytes(tmp_path / "portico.db") < 1_000_000
     assert _ids(database) == ["org_1"]
+
+
+class _Deaf:
+    """A loop that nobody waits on."""
+
+    def resolve(self, resolved: Any) -> None:
+        pass
+
+    def report(self, refusal: Refusal | None) -> None:
+        pass
+
+
+def test_who_waits_for_his_turn_stands_in_line_all_the_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each try waits in the database.  A pause after each would let all others pass, again and again,
+    until requests are refused because nothing can be written."""
+    database, clock = open_database(tmp_path), HandClock()
+    spools, tries = claim(tmp_path, 0), 0
+
+    def begin(driver: Any) -> None:
+        nonlocal tries
+        tries += 1
+        clock.pass_s(0.25)
+        error = sqlite3.OperationalError("database is locked")
+        error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+        raise error
+
+    monkeypatch.setattr(database.backend, "begin", begin)
+    committer = Committer(Inbox(), database, spools, {}, clock, QUICK, _Deaf())
+    committer._try_commit()
+    for _ in range(4):
+        committer._turn()
+    assert tries == 5
+    for spool in spools:
+        spool.close()
 
 
 async def test_a_locked_database_delays_the_start_and_no_more(database: Database) -> None:
