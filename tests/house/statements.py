@@ -45,6 +45,8 @@ def statements() -> tuple[Statement, ...]:
 
 
 def of_text(source: str, name: str) -> Iterator[Statement]:
+    if not any(table in source for table in TENANT_TABLES):
+        return
     tree = ast.parse(source)
     tables, narrowing = _imported_tables(tree), _narrowing(tree)
     for place, node in _pieces(tree):
@@ -100,7 +102,7 @@ def _imported_tables(tree: ast.Module) -> dict[str, str]:
         for alias in node.names
         if alias.name in TENANT_TABLES
     }
-    for node in ast.walk(tree):
+    for node in ast.walk(tree) if known else ():
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Attribute | ast.Call):
             first = ast.unparse(node.value).partition(".")[0]
             if first in known and isinstance(node.targets[0], ast.Name):

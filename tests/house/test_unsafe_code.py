@@ -50,6 +50,12 @@ def sources() -> dict[str, ast.Module]:
     }
 
 
+@cache
+def nodes(tree: ast.AST) -> tuple[ast.AST, ...]:
+    """All of them, for each of the laws below."""
+    return tuple(ast.walk(tree))
+
+
 def wrong(
     found_in: Callable[[ast.AST], Iterable[str]], *, but: tuple[str, ...] = ()
 ) -> dict[str, set[str]]:
@@ -94,7 +100,7 @@ def pieces(sql: ast.expr) -> Iterator[ast.expr]:
 
 
 def put_together(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if not isinstance(node, ast.Call) or not node.args:
             continue
         called = name_of(node.func)
@@ -107,7 +113,7 @@ def put_together(tree: ast.AST) -> Iterator[str]:
 
 def likes(tree: ast.AST) -> Iterator[str]:
     """Searches by a pattern, where it is not one that is written down."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             words = node.value.split(" LIKE ")[1:]
             yield from (word for word in words if not word.startswith("'"))
@@ -136,7 +142,7 @@ def explosive(pattern: str) -> bool:
 
 
 def patterns(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("re."):
             first = node.args[0] if node.args else None
             if isinstance(first, ast.Constant) and isinstance(first.value, str | bytes):
@@ -150,7 +156,7 @@ def imported(tree: ast.AST) -> frozenset[str]:
 
 
 def _imported(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

@@ -127,7 +127,8 @@ def test_no_operation_fails(path: str, method: str, schema: BaseSchema, ask: Ask
     operation = schema[path][method]
     for case in islice(at_every_edge(operation), ONCE.index((path, method)) % SHARES, None, SHARES):
         ask(case)
-    by_chance(operation, ask, 4)
+    if not path.startswith("/v1/preflight/"):  # which reads the very bodies of the others
+        by_chance(operation, ask, 4)
 
 
 @pytest.mark.long
