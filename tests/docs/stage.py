@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,9 +17,11 @@ from openai import OpenAI
 
 from tests.docs.blocks import Block, printed_by, steps_of
 from tests.docs.likeness import Words
-from tests.warm.commands import warm
+from tests.warm.commands import shown_by, warm
 
 _SERVES = re.compile(r"\bportico (?:serve|fake-stripe)\b")
+_NO_SHELL = re.compile(r"portico [^|&;<>$`*?(){}\[\]\\\n~#!]+")
+"""A command of which a shell would make nothing but words."""
 _LAST_OF_BANNER = "Ctrl-C stops it"
 _ENDS_WITHIN_S = 30
 
@@ -83,6 +86,9 @@ class Stage:
             return self._stop(self._servers.pop(), signal.SIGINT)
         if _SERVES.search(command):
             return self._serve(re.sub(r"--port \d+", "--port 0", command))
+        if "WARM_PORTICO" in self._env and _NO_SHELL.fullmatch(command):
+            words = shlex.split(command)[1:]
+            return shown_by(words, self._folder, {**self._env, **self.exported})
         done = subprocess.run(
             ["bash", "-c", command],
             cwd=self._folder,

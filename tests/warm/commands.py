@@ -137,6 +137,24 @@ def _rest(stream: TextIOWrapper) -> str:
         return stream.read()
 
 
+def shown_by(words: list[str], folder: Path, environment: Mapping[str, str]) -> tuple[str, int]:
+    """What a command says on both streams, as a terminal shows it, and its exit code."""
+    out, out_end = os.pipe()
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    body = marshal.dumps(([str(warm().word), *words], str(folder), dict(environment)))
+    with socket.socket(socket.AF_UNIX) as asking, os.fdopen(out) as shown:
+        asking.connect(warm().address)
+        head = len(body).to_bytes(4, "big")
+        socket.send_fds(asking, [head], [nothing, out_end, out_end])
+        for end in (nothing, out_end):
+            os.close(end)
+        asking.sendall(body)
+        text = shown.read()
+        with asking.makefile() as answers:
+            _, code = answers.readline(), int(answers.readline())
+    return text, code if code >= 0 else 128 - code
+
+
 def start(
     *words: str, folder: Path | None = None, env: Mapping[str, str] | None = None, typed: str = ""
 ) -> Command:
