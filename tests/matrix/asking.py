@@ -141,7 +141,7 @@ class Door:
             return str(answer.read().decode())
 
 
-def eventually(check: Callable[[], bool], within_s: float = 20.0) -> None:
+def eventually(check: Callable[[], bool], within_s: float = 40.0) -> None:
     """Returns as soon as `check` holds; fails when it does not in time."""
     until = time.monotonic() + within_s
     while not check():

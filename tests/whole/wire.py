@@ -112,7 +112,7 @@ def get(served: Served, path: str, key: str | None = None) -> tuple[int, dict[st
         wire.hang_up()
 
 
-def eventually(check: Callable[[], bool], within_s: float = 20.0) -> None:
+def eventually(check: Callable[[], bool], within_s: float = 40.0) -> None:
     """Returns as soon as `check` holds; fails when it does not in time."""
     until = time.monotonic() + within_s
     while not check():
