@@ -4,20 +4,12 @@ import json
 import os
 import re
 import signal
-import sqlite3
 import subprocess
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-import openai
-import pytest
-
-from tests.tools import servers
 from tests.whole.conftest import Served
-from tests.whole.test_remote_tools import ON, calling, tool
 from tests.whole.wire import END, Wire, ask, eventually, get, question
 
 Serve = Callable[..., Served]
@@ -127,51 +119,3 @@ def test_the_drain_limit_cuts_with_a_typed_error(serve: Serve) -> None:
     )
     records = served.cli("usage", "--list", "1")["records"]
     assert records[0]["output_tokens"] >= 1
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("stream", [False, True])
-def test_between_two_rounds_of_tools_what_was_made_is_paid_and_nothing_else(
-    serve: Serve, tmp_path: Path, stream: bool
-) -> None:
-    """The round that ended stays charged; nothing is held any more; the key runs it from its start."""
-    served = serve(
-        "--simulated", data_dir=tmp_path / "data", env={**ON, "PORTICO_TOOLS_CALL_S": "25"}
-    )
-    organisation = str(rows(served, "SELECT id FROM organisation")[0][0])
-    served.cli("terms", "set", organisation, "--kind", "prepaid")
-    served.cli("price", "set", "sim-tool", "--input", "1", "--output", "10")
-    served.cli("credit", "grant", organisation, "--usd", "5")
-    eventually(lambda: json.loads(get(served, "/v1/balance")[2])["terms"] == "prepaid")
-    key = served.cli("key", "create", "--scopes", "generate,responses,tools:remote")["api_key"]
-    with servers.real() as remote:
-        asked: Any = {
-            "model": "sim-tool",
-            "input": calling("wait"),
-            "tools": [tool(remote)],
-            "stream": stream,
-            "extra_headers": {"Idempotency-Key": "rounds"},
-        }
-
-        def ask_at(server: Served) -> Any:
-            with openai.OpenAI(api_key=key, base_url=server.base_url, max_retries=0) as client:
-                told = client.responses.create(**asked)
-                return list(told)[-1].response if stream else told
-
-        with ThreadPoolExecutor() as asking:
-            answer = asking.submit(ask_at, served)
-            assert remote.waiting.wait(30)
-            served.process.kill()
-            assert answer.exception() is not None
-        remote.hold.set()
-        again = serve("--simulated", data_dir=served.data_dir, env=ON)
-        assert rows(again, "SELECT outcome FROM usage_record") == [("completed",)]
-        assert rows(again, "SELECT count(*) FROM hold WHERE state = 'open'") == [(0,)]
-        assert ask_at(again).status == "completed"
-    assert rows(again, "SELECT count(*) FROM charge") == [(3,)]
-    assert again.cli("ledger", "audit")["ok"]
-
-
-def rows(served: Served, sql: str) -> list[Any]:
-    with sqlite3.connect(served.data_dir / "portico.db") as database:
-        return database.execute(sql).fetchall()
