@@ -20,6 +20,7 @@ from sqlalchemy import event, make_url
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import QueuePool
 
+from portico.db.backends import postgresql
 from portico.db.backends.sqlite import FILE_NAME
 from portico.db.database import Database, connect_database, open_database, upgrade
 from portico.db.tables import metadata
@@ -47,6 +48,8 @@ _WIPE = "SET session_replication_role = replica; " + "; ".join(
 )
 
 
+# A server that takes seconds to make a process of its own is one of a busy machine, not one that is gone.
+postgresql._CONNECT["connect_timeout"] = 30
 _AS_NEW = {
     "postgresql": ("RESET ALL", "SET lock_timeout = 5000"),
     "sqlite": ("PRAGMA query_only = OFF", "PRAGMA busy_timeout = 5000"),
