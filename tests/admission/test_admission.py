@@ -83,7 +83,9 @@ async def test_a_newcomer_does_not_overtake_the_line() -> None:
     await asyncio.sleep(0)
     first.release()  # the place now belongs to `second`, which has not run yet
     third = enter(admission)
-    (await second).release()
+    permit = await second
+    assert not third.done()
+    permit.release()
     (await third).release()
 
 

@@ -57,11 +57,17 @@ def test_a_share_beyond_the_whole_is_not_known():
 
 
 @settings(deadline=None)
-@given(st.binary())
+@given(
+    st.binary()
+    | st.floats().map(
+        lambda said: b"vllm:num_requests_running %a\nvllm:kv_cache_usage_perc %a\n" % (said, said)
+    )
+)
 def test_any_bytes_are_a_page(page):
     for kind in ("vllm", "sglang", "llamacpp", "generic"):
-        load_on(page, kind)
-        load_on(VLLM[:150] + page, kind)
+        for load in (load_on(page, kind), load_on(VLLM[:150] + page, kind)):
+            assert all(each is None or each >= 0 for each in (load.running, load.waiting))
+            assert load.kv_used is None or 0 <= load.kv_used <= 1
 
 
 @pytest.mark.parametrize("line", [b"{" * 1_000_000, b"{" + b"} " * 500_000, b" " * 1_000_000])
