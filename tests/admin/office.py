@@ -38,7 +38,7 @@ from portico.admin.visitors.leaks import Leaks
 from portico.app.spoken.dialects import OPENAI_CHAT
 from portico.callers.last_use import LastUse
 from portico.callers.pepper import Pepper
-from portico.db.database import Database, open_database
+from portico.db.database import Database, connect_database
 from portico.db.readers import Readers
 from portico.db.reports import Reports
 from portico.db.writer import Writer
@@ -50,6 +50,7 @@ from portico.pricing.model import PriceWish, TermsWish
 from portico.routing.keys import seal_of
 from portico.routing.model import RegistrationWish
 from portico.webhooks.model import EndpointWish
+from tests.db.databases import new_sqlite
 from tests.db.storage import QUICK, Health
 from tests.door.scene import Answer, Scene, Watching, Wire, request, serving
 
@@ -146,7 +147,7 @@ class Site:
 
 
 def site(folder: Path, url: str = "", clock: Clock | None = None) -> Site:
-    database = open_database(folder, url)
+    database = connect_database(folder, url) if url else new_sqlite(folder)
     clock = clock or SystemClock()
     peppers, _ = open_accounts(database, folder, clock)
     return Site(database, peppers, clock)

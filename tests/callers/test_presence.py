@@ -26,10 +26,11 @@ from portico.callers.pepper import Pepper
 from portico.callers.presence import Presence
 from portico.callers.rules import digest
 from portico.callers.store import note_use
-from portico.db.database import Database, open_database
+from portico.db.database import Database
 from portico.db.readers import Readers
 from portico.errors import STORAGE_UNAVAILABLE, Refusal
 from portico.kit.leaving import REVOKED, Leaving
+from tests.db.databases import new_sqlite
 from tests.db.storage import HandClock
 
 pytestmark = pytest.mark.anyio
@@ -65,7 +66,7 @@ class Scene:
 
 @asynccontextmanager
 async def opened(folder: Path) -> AsyncIterator[Scene]:
-    clock, database, forgotten = HandClock(), open_database(folder), list[str]()
+    clock, database, forgotten = HandClock(), new_sqlite(folder), list[str]()
     peppers, _ = open_accounts(database, folder, clock)
     readers = Readers(database)
 

@@ -20,9 +20,10 @@ from portico.callers.rules import new_key
 from portico.callers.scopes import GENERATE
 from portico.callers.service import Callers
 from portico.canon.prompt import Compatibility
-from portico.db.database import Database, open_database
+from portico.db.database import Database
 from portico.db.readers import Readers
 from portico.errors import Refusal
+from tests.db.databases import new_sqlite
 from tests.db.storage import HandClock
 
 pytestmark = pytest.mark.anyio
@@ -70,7 +71,7 @@ class Scene:
 @pytest.fixture
 async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     clock = HandClock()
-    database = open_database(tmp_path)
+    database = new_sqlite(tmp_path)
     peppers, _ = open_accounts(database, tmp_path, clock)
     readers = CountingReaders(database)
     callers = Callers(readers, peppers, clock, keys_max=4, refused_max=4)

@@ -58,7 +58,9 @@ _AS_NEW = {
 
 
 def new_sqlite(folder: Path) -> Database:
-    """A new, migrated database in `folder`: a copy of one that Portico made."""
+    """A new, migrated database in `folder`, where there is none: a copy of one that Portico made."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    assert not (folder / FILE_NAME).exists()
     shutil.copy(_made_once(), folder / FILE_NAME)
     return connect_database(folder)
 

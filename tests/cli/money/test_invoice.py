@@ -9,8 +9,8 @@ import pytest
 import time_machine
 
 from portico.cli.money.invoices.commands import app
-from portico.db.database import open_database
 from tests.billing.invoices.shop import DOLLAR, Shop, ms
+from tests.db.databases import new_sqlite
 
 Run = Callable[..., tuple[int, str, str]]
 MARCH = "2026-03-01T08:00:00Z"
@@ -20,7 +20,7 @@ MARCH = "2026-03-01T08:00:00Z"
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
     monkeypatch.setenv("PORTICO_INVOICES_SELLER_NAME", "Portico Models GmbH")
     monkeypatch.setenv("PORTICO_INVOICES_SELLER_COUNTRY", "DE")
-    made = Shop(open_database(tmp_path), now_ms=ms("2026-02-03"))
+    made = Shop(new_sqlite(tmp_path), now_ms=ms("2026-02-03"))
     made.may_owe(100 * DOLLAR)
     made.uses({"input_text": 1_000_000, "output_text": 2_000_000})
     return made

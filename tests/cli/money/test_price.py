@@ -16,18 +16,19 @@ from portico.accounts.actors.login import login
 from portico.cli import words
 from portico.cli.money import terms
 from portico.cli.money.prices import price, price_seed
-from portico.db.database import Database, open_database
+from portico.db.database import Database
 from portico.db.tables import organisation
 from portico.kit.clock import SystemClock
 from portico.pricing.model import Discount, Price
 from portico.pricing.service import read_book
+from tests.db.databases import new_sqlite
 
 Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
 def stored(tmp_path: Path) -> Database:
-    database = open_database(tmp_path)
+    database = new_sqlite(tmp_path)
     row = {"id": "org_1", "name": "Us", "created_at_ms": 1}
     database.write(lambda c: c.execute(insert(organisation), [row]))
     return database
