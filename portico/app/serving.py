@@ -102,12 +102,14 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
             admin=admin.routes,
         )
         door.add_gauges(metrics, fleet)
+        working = Tasks(_broken_off)
+        stack.push_async_callback(working.close)  # before the engines that it asks are gone
         for work in (
             lambda: follow(settings, fleet, registry, Drills(database, clock), clock),
             *(door.media.run, load, *who.follow, *books.follow, *kept.follow, *door.follow),
             *(*taking.follow, *admin.follow, *watched, Collector(clock).run),
         ):
-            tasks.start(work())
+            working.start(work())
         base_url = _base_url(listening)
         if lock.held:
             lock.announce(base_url)
@@ -118,8 +120,9 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
 
         doors = [(door.edge, listening), *_own_door(settings, admin, stack)]
         await _serve(settings, doors, books.admission, ready)
-        if tasks.failure is not None:
-            raise tasks.failure
+        for failure in (tasks.failure, working.failure):
+            if failure is not None:
+                raise failure
 
 
 def _fleet(

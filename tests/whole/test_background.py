@@ -157,6 +157,21 @@ def test_each_reaches_one_end_across_a_restart(serve: Callable[..., Served], end
     assert set(outcomes) <= {"completed", "killed", "drained"}
 
 
+def test_a_server_that_stops_leaves_in_line_what_its_own_engine_makes(
+    serve: Callable[..., Served],
+) -> None:
+    """The work goes before the engine does: else it would have failed, and never be made."""
+    served = serve(env={"PORTICO_SERVER_DRAIN_S": "0"})
+    with client_of(served) as client:
+        for _ in range(40):
+            ask(client, "Write the numbers from 1 to 300.", model="portico-demo", temperature=1)
+    eventually(lambda: "in_progress" in states(served).values())
+    served.stop()
+    found = set(states(served).values())
+    assert "queued" in found, "nothing was left to be done: the test shows nothing"
+    assert found <= {"queued", "completed"}
+
+
 def test_one_that_is_deleted_while_it_streams_ends_nothing_else(served: Served) -> None:
     """Its words have no place any more; the server, and what others make, goes on."""
     with client_of(served) as client:
