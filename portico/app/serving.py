@@ -5,8 +5,8 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -80,8 +80,7 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
         )
         watched = await asyncio.to_thread(watching, settings, database, clock)
         kept = await stack.enter_async_context(keeping(settings, books, readers, metrics, clock))
-        tasks = Tasks(_broken_off)
-        stack.push_async_callback(tasks.close)
+        tasks = await stack.enter_async_context(_owned_tasks())
         transport = transport_of(settings)
         stack.push_async_callback(transport.close)
         routing, registry = Routing((), clock, metrics), Registry(database)
@@ -102,8 +101,8 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
             admin=admin.routes,
         )
         door.add_gauges(metrics, fleet)
-        working = Tasks(_broken_off)
-        stack.push_async_callback(working.close)  # before the engines that it asks are gone
+        # They end first: while they run, the engines they ask must be there.
+        working = await stack.enter_async_context(_owned_tasks())
         for work in (
             lambda: follow(settings, fleet, registry, Drills(database, clock), clock),
             *(door.media.run, load, *who.follow, *books.follow, *kept.follow, *door.follow),
@@ -120,9 +119,18 @@ async def run(settings: Settings, *, simulated: bool, on_ready: Callable[[Runnin
 
         doors = [(door.edge, listening), *_own_door(settings, admin, stack)]
         await _serve(settings, doors, books.admission, ready)
-        for failure in (tasks.failure, working.failure):
-            if failure is not None:
-                raise failure
+
+
+@asynccontextmanager
+async def _owned_tasks() -> AsyncIterator[Tasks]:
+    """Ended behind it.  Raises: what one of them has failed with, which ends the server as well."""
+    tasks = Tasks(_broken_off)
+    try:
+        yield tasks
+    finally:
+        await tasks.close()
+    if tasks.failure is not None:
+        raise tasks.failure
 
 
 def _fleet(
