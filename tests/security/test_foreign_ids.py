@@ -258,7 +258,8 @@ async def opened(folder: Path, url: str, patch: pytest.MonkeyPatch) -> AsyncIter
     site = Site(port, open_database(folder, url), keys, heard, traced=not url)
     try:
         await fill(site)
-        await backstage[0].close()  # from here on nobody asks the database but who is told to
+        for tasks in backstage:  # from here on nobody asks the database but who is told to
+            await tasks.close()
         yield site
     finally:
         if site.wire is not None:
