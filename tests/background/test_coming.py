@@ -3,6 +3,7 @@ all of it at once."""
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,22 @@ async def test_one_key_one_batch_however_many_lines(database: Database, tmp_path
         assert (await living.ended(lost)).state == "failed"
         page, _ = await living.batches.page(CALLER, "anthropic", ALL)
         assert [each.id.encode() for each, _ in page] == [first.body]
+
+
+async def test_who_asks_again_is_told_the_same_where_there_is_no_more_place(
+    database: Database, tmp_path: Path
+) -> None:
+    fund(database)
+    owned(database)
+    async with life(database, tmp_path, "inst_a") as living:
+        living.echo.makes.clear()
+        living.batches.limits = replace(living.batches.limits, open_max=1)
+        first = await add(living, new(living), "one")
+        again = await add(living, new(living), "one")
+        assert (again.body, again.again) == (first.body, True)
+        with pytest.raises(Refusal) as full:
+            await add(living, new(living), "another")
+        assert full.value.code == "batches_full"
 
 
 async def test_lines_that_never_begin_end_in_pieces(database: Database, tmp_path: Path) -> None:

@@ -144,15 +144,15 @@ class Batches:
 
         Raises: Refusal: batches_full, storage_quota_exceeded; those of `Idempotency-Key`.
         """
-        full = self._room.refusal(batch.project_id)
+        refused = self._room.refusal(batch.project_id)
         if lines:
             batch = replace(
                 batch, lines=len(lines), state="in_progress", started_at_ms=batch.created_at_ms
             )
 
         def put(connection: Connection) -> tuple[int, bytes]:
-            if full is not None:
-                raise full
+            if refused is not None:  # said here: whoever asks again is told what he was told
+                raise refused
             if len(lines) > LINES_AT_ONCE:
                 self._go_on(batch, connection)
             else:
@@ -168,8 +168,8 @@ class Batches:
 
         self._coming.add(batch.id)
         try:
-            if len(lines) > LINES_AT_ONCE and full is None:
-                await self._put_in_pieces(batch, lines)
+            if len(lines) > LINES_AT_ONCE and refused is None:
+                refused = await self._put_in_pieces(batch, lines)
             done = await self._writer.run(change)
         finally:
             # Whatever of it is not whole now never will be: whoever works on batches removes it.
@@ -190,15 +190,19 @@ class Batches:
         store.add(connection, batch, self._owner if batch.is_coming else None)
         store.add_lines(connection, batch, lines)
 
-    async def _put_in_pieces(self, batch: Batch, lines: Sequence[NewLine]) -> None:
-        """Between which others write."""
+    async def _put_in_pieces(self, batch: Batch, lines: Sequence[NewLine]) -> errors.Refusal | None:
+        """Between which others write.  Why it was refused on the way, None where it was not."""
         coming = replace(batch, state="validating", started_at_ms=None)
         first, *more = (
             lines[at : at + LINES_AT_ONCE] for at in range(0, len(lines), LINES_AT_ONCE)
         )
-        await self._writer.run(partial(self._put, coming, first))
-        for some in more:
-            await self._writer.run(partial(self._put_more, coming, some))
+        try:
+            await self._writer.run(partial(self._put, coming, first))
+            for some in more:
+                await self._writer.run(partial(self._put_more, coming, some))
+        except errors.Refusal as refusal:
+            return refusal
+        return None
 
     def _put_more(self, batch: Batch, lines: Sequence[NewLine], connection: Connection) -> None:
         self._go_on(batch, connection)
